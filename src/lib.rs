@@ -1,0 +1,89 @@
+//! Hydrant: a self-hosted Amazon Data Firehose.
+//!
+//! The modules in the order in which a record meets them; imports go down only (`tests/architecture.rs` holds the
+//! table). ARCHITECTURE.md follows one record through them.
+
+// Foundations: no domain word in them.
+
+/// What went wrong, as data.
+pub mod fault;
+
+/// Wall and monotonic time.
+pub mod clock;
+
+/// Named crash points.
+pub mod failpoint;
+
+/// Owned tasks, and the order to stop.
+pub mod task;
+
+/// The file system, real and faulty.
+pub mod disk;
+
+/// Metrics and logs.
+pub mod telemetry;
+
+// Vocabulary: types without I/O.
+
+/// Records as slices of shared buffers.
+pub mod record;
+
+/// Name, definition, lane, position, seal.
+pub mod stream;
+
+/// AWS JSON 1.1: targets, errors, shapes.
+pub mod wire;
+
+// Data plane, in the order data flows.
+
+/// Direct PUT records on disk, acknowledged once synced.
+pub mod log;
+
+/// Put requests into the log.
+pub mod ingest;
+
+/// Lanes to read from: the local log; later Kinesis and Kafka.
+pub mod source;
+
+/// Where a run of records is cut.
+pub mod batch;
+
+/// Transform, convert, compress.
+pub mod stage;
+
+/// Where sealed bytes wait.
+pub mod outbox;
+
+/// Seals, turns and closes, and the cursor they move.
+pub mod journal;
+
+/// S3 and other places parcels go to.
+pub mod destination;
+
+/// The loop of one lane: cut, stages, seal, deliver, close.
+pub mod delivery;
+
+// Control plane.
+
+/// Definitions and their revisions.
+pub mod catalog;
+
+/// The API's operations on definitions.
+pub mod control;
+
+/// The configuration file.
+pub mod config;
+
+// Edges.
+
+/// Listeners and routes.
+pub mod server;
+
+/// The S3 server that demo and dev embed.
+pub mod embedded;
+
+/// Wiring, start and stop order.
+pub mod app;
+
+/// One file a command.
+pub mod cli;

@@ -1,0 +1,116 @@
+//! Records as slices of shared buffers, and the records a stage refuses.
+//!
+//! Hot paths own no heap allocation per record: a [`Chunk`] is one buffer and a table of slots. Every slot keeps its
+//! origin (ordinal in the run, and part of the outer record), so that a later stage's refusal finds the original bytes.
+
+use bytes::Bytes;
+
+/// Where a record, or a part of one, came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// Number of the outer record in its run, from 0.
+    pub ordinal: u64,
+    /// Part of the outer record, from 0.
+    pub part: u32,
+}
+
+/// One record of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// Offset of its first byte in the chunk's buffer.
+    pub start: u32,
+    /// Its length in bytes.
+    pub len: u32,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Arrival of the outer record, ms since the epoch.
+    pub arrival_ms: i64,
+}
+
+/// A few MiB of records in order: slices of one buffer. The buffer may hold other bytes between them.
+#[derive(Debug, Clone, Default)]
+pub struct Chunk {
+    /// The shared buffer, under 4 GiB.
+    pub buffer: Bytes,
+    /// The records, in position order.
+    pub slots: Vec<Slot>,
+}
+
+impl Chunk {
+    /// The bytes of a slot of this chunk.
+    pub fn bytes(&self, slot: &Slot) -> &[u8] {
+        &self.buffer[slot.start as usize..slot.start as usize + slot.len as usize]
+    }
+
+    /// Records with their bytes.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Slot, &[u8])> {
+        self.slots.iter().map(|slot| (slot, self.bytes(slot)))
+    }
+
+    /// Bytes of all records.
+    pub fn data_bytes(&self) -> u64 {
+        self.slots.iter().map(|slot| u64::from(slot.len)).sum()
+    }
+
+    /// Finds the slot of an origin by binary search: slots are in origin order.
+    pub fn find(&self, origin: Origin) -> Option<&Slot> {
+        self.slots.binary_search_by(|slot| slot.origin.cmp(&origin)).ok().map(|i| &self.slots[i])
+    }
+
+    /// A chunk that owns a copy of `records`, ordinals from `first_ordinal` on. For tests and small inputs.
+    pub fn from_records<'a>(records: impl IntoIterator<Item = &'a [u8]>, first_ordinal: u64, arrival_ms: i64) -> Self {
+        let mut buffer = Vec::new();
+        let mut slots = Vec::new();
+        for (i, record) in records.into_iter().enumerate() {
+            slots.push(Slot {
+                start: buffer.len() as u32,
+                len: record.len() as u32,
+                origin: Origin { ordinal: first_ordinal + i as u64, part: 0 },
+                arrival_ms,
+            });
+            buffer.extend_from_slice(record);
+        }
+        Self { buffer: buffer.into(), slots }
+    }
+}
+
+/// A record a stage refused, with the cause. Its bytes are found by origin in the chunk that entered the stages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Which record.
+    pub origin: Origin,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why a record was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// Error output type: the folder in the error area (reference: `processing-failed`, `format-conversion-failed`, …).
+    pub kind: ErrorKind,
+    /// Error code, such as `Lambda.FunctionError` or `DataFormatConversion.ParseError`.
+    pub code: String,
+    /// What happened, for a person.
+    pub message: String,
+    /// Attempts made, 1 for a verdict that is not retried.
+    pub attempts: u32,
+}
+
+/// Error output types: the value of `!{firehose:error-output-type}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ErrorKind {
+    /// The transform failed or refused.
+    ProcessingFailed,
+    /// Conversion to Parquet or ORC refused.
+    FormatConversionFailed,
+}
+
+impl ErrorKind {
+    /// The text in prefixes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ProcessingFailed => "processing-failed",
+            Self::FormatConversionFailed => "format-conversion-failed",
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Joins records byte for byte and compresses them.

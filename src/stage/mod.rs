@@ -1,0 +1,41 @@
+//! Stages: what happens to records between the cut and the seal. Pure CPU work: no disk, no clock, no network.
+//!
+//! Order: transform (WASM) ▶ convert (JSON to Parquet) or compress (join and compress). A [`Stage`] turns a chunk into
+//! a chunk; the last one is an [`Encoder`] and turns chunks into the bytes of one object. Both are total: a record they
+//! cannot take is refused with its cause, the others go on. A panic inside is the caller's to catch (rule D3).
+
+pub mod compress;
+pub mod convert;
+pub mod transform;
+
+use crate::record::{Chunk, Origin, Refused};
+use std::io::{self, Write};
+
+/// What a stage made of a chunk. Every origin of the input is in at least one of the three.
+#[derive(Debug, Default)]
+pub struct Staged {
+    /// Records that go on, in order, origins kept.
+    pub passed: Chunk,
+    /// Records that end in the error area.
+    pub refused: Vec<Refused>,
+    /// Records that the stage dropped on purpose.
+    pub dropped: Vec<Origin>,
+}
+
+/// A chunk in, a chunk out.
+pub trait Stage: Send {
+    /// Applies the stage. Never fails as a whole.
+    fn apply(&mut self, chunk: Chunk) -> Staged;
+}
+
+/// Chunks in, the bytes of one object out.
+///
+/// An encoder that took no record writes nothing at all: no object is made of it.
+pub trait Encoder: Send {
+    /// Encodes the records of `chunk`, writing finished bytes to `sink` as they come; returns the records refused,
+    /// none of whose content is in the object. An error is one of `sink` and ends the attempt to seal this run.
+    fn push(&mut self, chunk: &Chunk, sink: &mut dyn Write) -> io::Result<Vec<Refused>>;
+
+    /// Writes what is left. Returns the number of records in the object.
+    fn finish(self: Box<Self>, sink: &mut dyn Write) -> io::Result<u64>;
+}

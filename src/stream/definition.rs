@@ -1,0 +1,172 @@
+//! A validated stream definition: what the data plane acts on.
+//!
+//! From: `control` makes it out of CreateDeliveryStream's members (or the configuration file's) and their defaults.
+//! To: `catalog` keeps it, `delivery` adopts its newest revision at the next cut. Options that a request may leave out
+//! are resolved here; nothing below asks "was it given?". The request itself is kept beside it for Describe.
+
+use super::id::Incarnation;
+use super::name::StreamName;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A stream as the data plane sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Name, unique among living streams.
+    pub name: StreamName,
+    /// This life of the name.
+    pub incarnation: Incarnation,
+    /// VersionId: 1 for a new stream, plus 1 with each update.
+    pub revision: u64,
+    /// `arn:aws:firehose:<region>:<account>:deliverystream/<name>`.
+    pub arn: String,
+    /// When a batch is cut.
+    pub hints: Hints,
+    /// Where objects go.
+    pub s3: S3Target,
+    /// The transform, when processing is enabled.
+    pub transform: Option<TransformSpec>,
+    /// Format conversion, when enabled.
+    pub convert: Option<ConvertSpec>,
+}
+
+/// BufferingHints, by source bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hints {
+    /// SizeInMBs × 1,048,576.
+    pub size_bytes: u64,
+    /// IntervalInSeconds × 1,000; 0 cuts as soon as the last seal is stored.
+    pub interval_ms: u64,
+}
+
+/// How the joined records are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compression {
+    /// As they are.
+    Uncompressed,
+    /// One gzip member.
+    Gzip,
+    /// A ZIP archive of one entry.
+    Zip,
+    /// The xerial snappy-java stream.
+    Snappy,
+    /// Hadoop's BlockCompressorStream.
+    HadoopSnappy,
+    /// One Zstandard frame (an extension).
+    Zstd,
+}
+
+/// The S3 destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct S3Target {
+    /// Bucket name (from BucketARN).
+    pub bucket: String,
+    /// Prefix as given; empty when not.
+    pub prefix: String,
+    /// ErrorOutputPrefix as given.
+    pub error_prefix: Option<String>,
+    /// FileExtension as given; empty: the default of format and compression.
+    pub file_extension: String,
+    /// Compression of the object body; `Uncompressed` with conversion.
+    pub compression: Compression,
+    /// SSE-KMS key, if asked for.
+    pub kms_key: Option<String>,
+}
+
+/// A Lambda processor, which names a WASM transform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransformSpec {
+    /// The LambdaArn as given; echoed in error records.
+    pub lambda_arn: String,
+    /// Function name in the ARN: `NAME.wasm` in the transforms folder.
+    pub function: String,
+    /// Version or alias in the ARN: `NAME@VERSION.wasm` when given and not `$LATEST`.
+    pub version: Option<String>,
+    /// NumberOfRetries: for traps and limits.
+    pub retries: u32,
+    /// BufferSizeInMBs in bytes: what is handed to the guest at once.
+    pub batch_bytes: u64,
+    /// Time a batch may take.
+    pub timeout_ms: u64,
+    /// Linear memory a guest may have.
+    pub memory_bytes: u64,
+    /// Variables handed to the guest.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// DataFormatConversionConfiguration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConvertSpec {
+    /// Where the schema is.
+    pub schema: SchemaRef,
+    /// How JSON is read.
+    pub deserializer: Deserializer,
+    /// How Parquet is written.
+    pub parquet: ParquetOptions,
+}
+
+/// SchemaConfiguration, defaults filled in. Also the `dataCatalogTable` of error records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaRef {
+    /// CatalogId (account id by default).
+    pub catalog_id: String,
+    /// DatabaseName.
+    pub database: String,
+    /// TableName.
+    pub table: String,
+    /// Region.
+    pub region: String,
+    /// VersionId, `LATEST` by default.
+    pub version_id: String,
+    /// RoleARN.
+    pub role_arn: String,
+}
+
+/// InputFormatConfiguration.Deserializer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deserializer {
+    /// OpenXJsonSerDe.
+    OpenX {
+        /// CaseInsensitive: JSON keys are lower-cased first.
+        case_insensitive: bool,
+        /// ColumnToJsonKeyMappings: column name to JSON key.
+        key_mappings: BTreeMap<String, String>,
+        /// ConvertDotsInJsonKeysToUnderscores.
+        dots_to_underscores: bool,
+    },
+    /// HiveJsonSerDe.
+    Hive {
+        /// TimestampFormats: Joda patterns or `millis`.
+        timestamp_formats: Vec<String>,
+    },
+}
+
+/// OutputFormatConfiguration.Serializer.ParquetSerDe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParquetOptions {
+    /// BlockSizeBytes: upper bound of a row group.
+    pub block_size_bytes: u64,
+    /// PageSizeBytes.
+    pub page_size_bytes: u64,
+    /// Compression of pages.
+    pub compression: ParquetCompression,
+    /// EnableDictionaryCompression.
+    pub dictionary: bool,
+    /// WriterVersion V2 (else V1).
+    pub writer_v2: bool,
+}
+
+/// Page compression of Parquet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ParquetCompression {
+    /// None.
+    Uncompressed,
+    /// Gzip.
+    Gzip,
+    /// Snappy, the default.
+    Snappy,
+    /// Zstandard (an extension).
+    Zstd,
+    /// LZ4_RAW (an extension).
+    Lz4Raw,
+}

@@ -1,0 +1,11 @@
+//! The vocabulary of a stream: name, definition, lane, position, seal. Types without I/O.
+
+pub mod definition;
+pub mod id;
+pub mod name;
+pub mod position;
+pub mod seal;
+
+pub use id::{Id128, Incarnation, SealId};
+pub use name::StreamName;
+pub use position::{Position, Run};

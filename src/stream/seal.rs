@@ -1,0 +1,220 @@
+//! The seal: the stored outcome of a run, and the entries that follow it.
+//!
+//! From: `delivery` makes it. To: `journal` stores it; `destination` receives its parcels.
+//! Rules D1 (order), D2 (identity), D3 (what is not sealed did not happen), D5 (bucket and key stand in the seal).
+//! Persisted as JSON with a version tag by `journal::codec`; unknown members are kept in `extra` on reading.
+
+use super::id::{Incarnation, SealId};
+use super::position::Run;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A lane: one ordered log with one cursor. Unit of cut, order and lease.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LaneId {
+    /// The stream's life it belongs to.
+    pub incarnation: Incarnation,
+    /// Name in the source: `put` for the Direct PUT log, a shard id, a partition.
+    pub lane: String,
+}
+
+impl LaneId {
+    /// The one lane of a Direct PUT stream.
+    pub fn direct_put(incarnation: Incarnation) -> Self {
+        Self { incarnation, lane: "put".to_owned() }
+    }
+}
+
+/// Records and their source bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Number of records.
+    pub records: u64,
+    /// Their bytes as they arrived.
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// Adds one record of `bytes`.
+    pub fn add(&mut self, bytes: u64) {
+        self.records += 1;
+        self.bytes += bytes;
+    }
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.records += other.records;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What became of the records of a run; each has exactly one fate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fates {
+    /// In a data parcel.
+    pub delivered: Tally,
+    /// In an error parcel, with the cause.
+    pub refused: Tally,
+    /// Dropped by the transform.
+    pub dropped: Tally,
+    /// Thrown away by a forced delete.
+    pub discarded: Tally,
+}
+
+impl Fates {
+    /// All fates together.
+    pub fn total(&self) -> Tally {
+        let mut total = self.delivered;
+        total += self.refused;
+        total += self.dropped;
+        total += self.discarded;
+        total
+    }
+}
+
+impl std::ops::AddAssign for Fates {
+    fn add_assign(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.refused += other.refused;
+        self.dropped += other.dropped;
+        self.discarded += other.discarded;
+    }
+}
+
+/// Why a run ends where it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutReason {
+    /// SizeInMBs of source bytes waited.
+    Size,
+    /// IntervalInSeconds passed since the first waiting record.
+    Interval,
+    /// The operator asked.
+    Flush,
+    /// The stream is being deleted or the service stops.
+    Stop,
+    /// The source lane ended (a closed shard).
+    LaneEnd,
+}
+
+/// What a parcel holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParcelKind {
+    /// Delivered records.
+    Data,
+    /// Refused records; the value is the error output type (`processing-failed`, …).
+    Error(String),
+}
+
+/// Where the finished bytes of a parcel lie durably.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// Beside the seal in the journal, at this offset of the seal's inline bytes.
+    Inline {
+        /// Offset in the inline bytes.
+        offset_bytes: u64,
+    },
+    /// A file of the stream's outbox folder.
+    File {
+        /// File name.
+        name: String,
+    },
+    /// The records of the run itself, joined, as they lie in the log.
+    Log,
+}
+
+/// What is delivered at once: an object with its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parcel {
+    /// Number in its seal, from 0.
+    pub number: u32,
+    /// Data or error.
+    pub kind: ParcelKind,
+    /// Bucket name at the cut (rule D5).
+    pub bucket: String,
+    /// Full object key.
+    pub key: String,
+    /// `Content-Type` of the object.
+    pub content_type: String,
+    /// `Content-Encoding` of the object, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// KMS key id or ARN for SSE-KMS; `None`: the bucket's default applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+    /// Length of the finished bytes.
+    pub length_bytes: u64,
+    /// CRC-32C (Castagnoli) of the finished bytes.
+    pub crc32c: u32,
+    /// Records in it.
+    pub records: u64,
+    /// Where the bytes are.
+    pub place: Place,
+}
+
+/// The stored outcome of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// Random identity; all names derive from it.
+    pub id: SealId,
+    /// Whose run it is.
+    pub lane: LaneId,
+    /// Number of this seal in its lane, from 1, without gaps.
+    pub number: u64,
+    /// The run.
+    pub run: Run,
+    /// Revision of the definition at the cut.
+    pub revision: u64,
+    /// Version of the program that sealed.
+    pub engine: String,
+    /// Why the run ends here.
+    pub cut: CutReason,
+    /// Arrival of the oldest record, ms since the epoch.
+    pub oldest_arrival_ms: i64,
+    /// Arrival of the newest record, ms since the epoch.
+    pub newest_arrival_ms: i64,
+    /// Version of the schema used by conversion, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// SHA-256 of the transform module, hex, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// What became of the run's records.
+    pub fates: Fates,
+    /// What goes out. Empty when every record was dropped.
+    pub parcels: Vec<Parcel>,
+    /// Members that later versions add.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, serde_json::Value>,
+}
+
+/// Giving up on a destination for one parcel (rule D3): written when no attempt is running.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The seal.
+    pub seal: SealId,
+    /// Whose.
+    pub lane: LaneId,
+    /// The parcel given up.
+    pub parcel: u32,
+    /// Attempts made.
+    pub attempts: u64,
+    /// Text of the last failure.
+    pub last_error: String,
+    /// The error parcel that goes out instead.
+    pub instead: Parcel,
+}
+
+/// A seal whose parcels are all delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Close {
+    /// The seal.
+    pub seal: SealId,
+    /// Whose.
+    pub lane: LaneId,
+    /// Its number in the lane.
+    pub number: u64,
+}
