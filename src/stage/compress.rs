@@ -1,1 +1,0 @@
-//! Joins records byte for byte and compresses them.
