@@ -1,0 +1,177 @@
+//! The Prometheus text format (version 0.0.4) of [`super::metrics`] and [`super::status`], written by hand.
+
+use super::metrics::{ALL, BOUNDS_US, Histogram, Series};
+use super::status::{StreamState, StreamStatus};
+use std::fmt::Write;
+
+/// Media type of the text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The whole answer of `/metrics`.
+pub fn render(streams: &[StreamStatus]) -> String {
+    let mut text = String::with_capacity(16 * 1024 + streams.len() * 2048);
+    head(&mut text, "hydrant_build_info", "Version of the program.", "gauge");
+    line(&mut text, "hydrant_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    for metric in ALL {
+        match &metric.series {
+            Series::Counters(counters) => {
+                head(&mut text, metric.name, metric.help, "counter");
+                for counter in *counters {
+                    let (open, close) = if counter.labels.is_empty() { ("", "") } else { ("{", "}") };
+                    let _ = writeln!(text, "{}{open}{}{close} {}", metric.name, counter.labels, counter.get());
+                }
+            }
+            Series::Gauge(gauge) => {
+                head(&mut text, metric.name, metric.help, "gauge");
+                let _ = writeln!(text, "{} {}", metric.name, gauge.get());
+            }
+            Series::Histogram(histogram) => {
+                head(&mut text, metric.name, metric.help, "histogram");
+                histogram_lines(&mut text, metric.name, histogram);
+            }
+        }
+    }
+    stream_lines(&mut text, streams);
+    text
+}
+
+fn head(text: &mut String, name: &str, help: &str, kind: &str) {
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn line(text: &mut String, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    text.push_str(name);
+    for (i, (label, value)) in labels.iter().enumerate() {
+        text.push(if i == 0 { '{' } else { ',' });
+        let _ = write!(text, "{label}=\"");
+        for c in value.chars() {
+            match c {
+                '\\' => text.push_str("\\\\"),
+                '"' => text.push_str("\\\""),
+                '\n' => text.push_str("\\n"),
+                c => text.push(c),
+            }
+        }
+        text.push('"');
+    }
+    if !labels.is_empty() {
+        text.push('}');
+    }
+    let _ = writeln!(text, " {value}");
+}
+
+fn histogram_lines(text: &mut String, name: &str, histogram: &Histogram) {
+    let (buckets, sum_us) = histogram.get();
+    let mut total = 0;
+    for (bound_us, count) in BOUNDS_US.iter().zip(buckets) {
+        total += count;
+        let _ = writeln!(text, "{name}_bucket{{le=\"{}\"}} {total}", seconds(*bound_us));
+    }
+    total += buckets[BOUNDS_US.len()];
+    let _ =
+        writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {total}\n{name}_sum {}\n{name}_count {total}", seconds(sum_us));
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+fn stream_lines(text: &mut String, streams: &[StreamStatus]) {
+    type Value = fn(&StreamStatus) -> f64;
+    const GAUGES: [(&str, &str, Value); 5] = [
+        (
+            "hydrant_stream_oldest_undelivered_seconds",
+            "Age of the oldest record without a fate; 0 when there is none.",
+            |s| s.oldest_undelivered_age_ms.unwrap_or(0) as f64 / 1e3,
+        ),
+        ("hydrant_stream_waiting_bytes", "Bytes of records not yet cut.", |s| s.waiting_bytes as f64),
+        ("hydrant_stream_waiting_records", "Records not yet cut.", |s| s.waiting_records as f64),
+        ("hydrant_stream_open_seals", "Seals stored and not closed.", |s| s.open_seals as f64),
+        ("hydrant_stream_paused", "1 when the operator paused the stream.", |s| f64::from(u8::from(s.paused))),
+    ];
+    // A gauge, not a counter: in_flight goes down, and the sum of the others is meant to be compared with it.
+    head(
+        text,
+        "hydrant_stream_records",
+        "Records by fate: received = delivered + refused + dropped + discarded + in_flight.",
+        "gauge",
+    );
+    for stream in streams {
+        for (fate, count) in stream.ledger.named() {
+            line(text, "hydrant_stream_records", &[("stream", &stream.name), ("fate", fate)], count.records);
+        }
+    }
+    head(text, "hydrant_stream_bytes", "Bytes of records, as they arrived, by fate.", "gauge");
+    for stream in streams {
+        for (fate, count) in stream.ledger.named() {
+            line(text, "hydrant_stream_bytes", &[("stream", &stream.name), ("fate", fate)], count.bytes);
+        }
+    }
+    for (name, help, value) in GAUGES {
+        head(text, name, help, "gauge");
+        for stream in streams {
+            line(text, name, &[("stream", &stream.name)], value(stream));
+        }
+    }
+    head(text, "hydrant_stream_state", "1 for the state a stream is in.", "gauge");
+    for stream in streams {
+        for state in StreamState::ALL {
+            let labels = [("stream", stream.name.as_str()), ("state", state.as_str())];
+            line(text, "hydrant_stream_state", &labels, u8::from(state == stream.state));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::status::{Count, Ledger};
+    use super::*;
+    use crate::telemetry::metrics;
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    fn status(name: &str) -> StreamStatus {
+        StreamStatus {
+            name: name.to_owned(),
+            state: StreamState::Retrying,
+            last_error: Some("S3.SlowDown".to_owned()),
+            oldest_undelivered_age_ms: Some(1500),
+            waiting_bytes: 10,
+            waiting_records: 2,
+            open_seals: 1,
+            paused: true,
+            ledger: Ledger { received: Count { records: 7, bytes: 70 }, ..Ledger::default() },
+        }
+    }
+
+    #[test]
+    fn every_sample_has_a_type_line_and_stands_once() {
+        metrics::log_synced(Duration::from_millis(3));
+        let text = render(&[status("a"), status("b")]);
+        let mut typed = HashSet::new();
+        let mut seen = HashSet::new();
+        for row in text.lines() {
+            if let Some(rest) = row.strip_prefix("# TYPE ") {
+                assert!(typed.insert(rest.split(' ').next().unwrap_or_default()), "typed twice: {row}");
+            } else if !row.starts_with('#') {
+                let (sample, value) = row.rsplit_once(' ').unwrap();
+                assert!(value.parse::<f64>().is_ok(), "{row}");
+                assert!(seen.insert(sample), "twice: {row}");
+                let name = sample.split('{').next().unwrap_or_default();
+                let base = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| name.strip_suffix(suffix));
+                assert!(typed.contains(name) || base.is_some_and(|base| typed.contains(base)), "untyped: {row}");
+            }
+        }
+        assert!(text.contains("hydrant_stream_records{stream=\"a\",fate=\"received\"} 7\n"));
+        assert!(text.contains("hydrant_stream_oldest_undelivered_seconds{stream=\"b\"} 1.5\n"));
+        assert!(text.contains("hydrant_stream_state{stream=\"a\",state=\"retrying\"} 1\n"));
+        assert!(text.contains("hydrant_stream_state{stream=\"a\",state=\"running\"} 0\n"));
+    }
+
+    #[test]
+    fn label_values_are_escaped() {
+        let mut text = String::new();
+        line(&mut text, "m", &[("l", "a\"b\\c\nd")], 1);
+        assert_eq!(text, "m{l=\"a\\\"b\\\\c\\nd\"} 1\n");
+    }
+}

@@ -1,0 +1,456 @@
+//! All metrics of the process, in one list, and the functions that move them.
+//!
+//! Counters and histograms are plain atomics: counting costs a few nanoseconds and never waits. Numbers of single
+//! streams are not here; they come from [`super::status`], so that the ledger on `/metrics` is the one that is stored.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Only goes up.
+#[derive(Debug)]
+pub struct Counter {
+    /// Label pairs without braces; empty for none.
+    pub(super) labels: &'static str,
+    value: AtomicU64,
+}
+
+impl Counter {
+    const fn new(labels: &'static str) -> Self {
+        Self { labels, value: AtomicU64::new(0) }
+    }
+
+    fn add(&self, count: u64) {
+        self.value.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The count so far.
+    pub fn get(&self) -> u64 {
+        self.value.load(Ordering::Relaxed)
+    }
+}
+
+/// Goes up and down.
+#[derive(Debug)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    const fn new() -> Self {
+        Self(AtomicI64::new(0))
+    }
+
+    /// The value now.
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Upper bounds of the buckets of every histogram, in microseconds: 100 µs to 100 s.
+pub const BOUNDS_US: [u64; 19] = [
+    100,
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+];
+
+/// Durations by bucket.
+#[derive(Debug)]
+pub struct Histogram {
+    buckets: [AtomicU64; BOUNDS_US.len() + 1],
+    sum_us: AtomicU64,
+}
+
+impl Histogram {
+    const fn new() -> Self {
+        Self { buckets: [const { AtomicU64::new(0) }; BOUNDS_US.len() + 1], sum_us: AtomicU64::new(0) }
+    }
+
+    fn observe(&self, duration: Duration) {
+        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS_US.partition_point(|bound| *bound < us);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// Observations by bucket (not cumulative; the last one is above every bound) and their sum in microseconds.
+    pub fn get(&self) -> ([u64; BOUNDS_US.len() + 1], u64) {
+        (std::array::from_fn(|i| self.buckets[i].load(Ordering::Relaxed)), self.sum_us.load(Ordering::Relaxed))
+    }
+}
+
+/// What a metric is made of.
+#[derive(Debug)]
+pub enum Series {
+    /// One counter for each set of labels.
+    Counters(&'static [Counter]),
+    /// A value of now.
+    Gauge(&'static Gauge),
+    /// Seconds.
+    Histogram(&'static Histogram),
+}
+
+/// A name on `/metrics`.
+#[derive(Debug)]
+pub struct Metric {
+    /// Full name.
+    pub name: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// Its numbers.
+    pub series: Series,
+}
+
+macro_rules! counters {
+    ($name:ident: $($labels:literal),+) => {
+        static $name: [Counter; [$($labels),+].len()] = [$(Counter::new($labels)),+];
+    };
+}
+
+// The order of the labels is that of the enum given in each comment.
+// PutKind × Outcome
+counters!(PUT_REQUESTS:
+    r#"kind="put_record",outcome="accepted""#, r#"kind="put_record",outcome="refused""#,
+    r#"kind="put_record",outcome="throttled""#, r#"kind="put_record",outcome="failed""#,
+    r#"kind="put_record_batch",outcome="accepted""#, r#"kind="put_record_batch",outcome="refused""#,
+    r#"kind="put_record_batch",outcome="throttled""#, r#"kind="put_record_batch",outcome="failed""#,
+    r#"kind="records",outcome="accepted""#, r#"kind="records",outcome="refused""#,
+    r#"kind="records",outcome="throttled""#, r#"kind="records",outcome="failed""#);
+// PutKind
+counters!(PUT_RECORDS: r#"kind="put_record""#, r#"kind="put_record_batch""#, r#"kind="records""#);
+counters!(PUT_BYTES: r#"kind="put_record""#, r#"kind="put_record_batch""#, r#"kind="records""#);
+counters!(PUT_BODY_BYTES: "");
+static ACK: Histogram = Histogram::new();
+static ADMITTED_BYTES: Gauge = Gauge::new();
+counters!(CONTROL_REQUESTS: r#"outcome="ok""#, r#"outcome="error""#);
+static CONNECTIONS: Gauge = Gauge::new();
+counters!(CONNECTIONS_OPENED: "");
+counters!(CONNECTION_FAULTS: "");
+static LOG_SYNC: Histogram = Histogram::new();
+counters!(LOG_SYNC_FAILURES: "");
+counters!(LOG_WRITTEN_BYTES: "");
+static JOURNAL_SYNC: Histogram = Histogram::new();
+counters!(CUTS:
+    r#"reason="size""#, r#"reason="interval""#, r#"reason="flush""#, r#"reason="stop""#, r#"reason="lane_end""#);
+static SEAL: Histogram = Histogram::new();
+counters!(SEALED_BYTES: "");
+// Attempt
+counters!(DELIVERY_ATTEMPTS:
+    r#"outcome="delivered""#, r#"outcome="retry""#, r#"outcome="needs_operator""#, r#"outcome="fault""#);
+static DELIVERY: Histogram = Histogram::new();
+counters!(DELIVERED_BYTES: "");
+counters!(TURNS: "");
+counters!(CLOSES: "");
+counters!(STAGE_PANICS: "");
+
+/// Every metric of the process, in the order of a record's path.
+pub static ALL: &[Metric] = &[
+    Metric {
+        name: "hydrant_put_requests_total",
+        help: "Put requests by entrance and outcome.",
+        series: Series::Counters(&PUT_REQUESTS),
+    },
+    Metric {
+        name: "hydrant_put_records_total",
+        help: "Records acknowledged, by entrance.",
+        series: Series::Counters(&PUT_RECORDS),
+    },
+    Metric {
+        name: "hydrant_put_bytes_total",
+        help: "Bytes of records acknowledged (decoded), by entrance.",
+        series: Series::Counters(&PUT_BYTES),
+    },
+    Metric {
+        name: "hydrant_put_body_bytes_total",
+        help: "Bytes of put request bodies read.",
+        series: Series::Counters(&PUT_BODY_BYTES),
+    },
+    Metric {
+        name: "hydrant_ack_seconds",
+        help: "Time from a put request's headers to its acknowledgement.",
+        series: Series::Histogram(&ACK),
+    },
+    Metric {
+        name: "hydrant_admitted_bytes",
+        help: "Bytes of put requests being worked on now.",
+        series: Series::Gauge(&ADMITTED_BYTES),
+    },
+    Metric {
+        name: "hydrant_control_requests_total",
+        help: "Requests to the API's other operations.",
+        series: Series::Counters(&CONTROL_REQUESTS),
+    },
+    Metric { name: "hydrant_connections", help: "Open connections.", series: Series::Gauge(&CONNECTIONS) },
+    Metric {
+        name: "hydrant_connections_opened_total",
+        help: "Connections accepted.",
+        series: Series::Counters(&CONNECTIONS_OPENED),
+    },
+    Metric {
+        name: "hydrant_connection_faults_total",
+        help: "Connections that ended by a fault: bad HTTP, time-out, failed TLS handshake, reset.",
+        series: Series::Counters(&CONNECTION_FAULTS),
+    },
+    Metric {
+        name: "hydrant_log_sync_seconds",
+        help: "Time of one fdatasync of a stream's log.",
+        series: Series::Histogram(&LOG_SYNC),
+    },
+    Metric {
+        name: "hydrant_log_sync_failures_total",
+        help: "Failed syncs of a log; each abandons a segment.",
+        series: Series::Counters(&LOG_SYNC_FAILURES),
+    },
+    Metric {
+        name: "hydrant_log_written_bytes_total",
+        help: "Bytes of frames written to logs.",
+        series: Series::Counters(&LOG_WRITTEN_BYTES),
+    },
+    Metric {
+        name: "hydrant_journal_sync_seconds",
+        help: "Time of one fdatasync of the journal.",
+        series: Series::Histogram(&JOURNAL_SYNC),
+    },
+    Metric { name: "hydrant_cuts_total", help: "Runs cut, by reason.", series: Series::Counters(&CUTS) },
+    Metric {
+        name: "hydrant_seal_seconds",
+        help: "Time from a cut to its stored seal: stages, outbox, journal.",
+        series: Series::Histogram(&SEAL),
+    },
+    Metric {
+        name: "hydrant_sealed_bytes_total",
+        help: "Finished bytes of sealed parcels.",
+        series: Series::Counters(&SEALED_BYTES),
+    },
+    Metric {
+        name: "hydrant_delivery_attempts_total",
+        help: "Attempts to deliver a parcel, by outcome.",
+        series: Series::Counters(&DELIVERY_ATTEMPTS),
+    },
+    Metric {
+        name: "hydrant_delivery_seconds",
+        help: "Time of one successful attempt.",
+        series: Series::Histogram(&DELIVERY),
+    },
+    Metric {
+        name: "hydrant_delivered_bytes_total",
+        help: "Finished bytes of delivered parcels.",
+        series: Series::Counters(&DELIVERED_BYTES),
+    },
+    Metric {
+        name: "hydrant_turns_total",
+        help: "Parcels given up and turned to the error area.",
+        series: Series::Counters(&TURNS),
+    },
+    Metric { name: "hydrant_closes_total", help: "Seals closed.", series: Series::Counters(&CLOSES) },
+    Metric { name: "hydrant_stage_panics_total", help: "Panics in a stage.", series: Series::Counters(&STAGE_PANICS) },
+];
+
+/// The entrance of a put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutKind {
+    /// PutRecord.
+    Record,
+    /// PutRecordBatch.
+    Batch,
+    /// `POST /streams/{name}/records`.
+    Lines,
+}
+
+const OUTCOMES: usize = 4;
+
+/// How a put that was not acknowledged ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutFailure {
+    /// The request is wrong.
+    Refused = 1,
+    /// No room now.
+    Throttled = 2,
+    /// The log failed or the client went away.
+    Failed = 3,
+}
+
+/// A put was acknowledged.
+pub fn put_accepted(kind: PutKind, records: u64, bytes: u64, took: Duration) {
+    PUT_REQUESTS[kind as usize * OUTCOMES].add(1);
+    PUT_RECORDS[kind as usize].add(records);
+    PUT_BYTES[kind as usize].add(bytes);
+    ACK.observe(took);
+}
+
+/// A put was not acknowledged.
+pub fn put_failed(kind: PutKind, failure: PutFailure) {
+    PUT_REQUESTS[kind as usize * OUTCOMES + failure as usize].add(1);
+}
+
+/// A put's body of `bytes` was read.
+pub fn put_body_read(bytes: u64) {
+    PUT_BODY_BYTES[0].add(bytes);
+}
+
+/// `bytes` more (or, negative, fewer) of put requests are being worked on.
+pub fn admitted(bytes: i64) {
+    ADMITTED_BYTES.0.fetch_add(bytes, Ordering::Relaxed);
+}
+
+/// An operation other than the puts was answered.
+pub fn control_answered(ok: bool) {
+    CONTROL_REQUESTS[usize::from(!ok)].add(1);
+}
+
+/// A connection was accepted.
+pub fn connection_opened() {
+    CONNECTIONS_OPENED[0].add(1);
+    CONNECTIONS.0.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A connection is gone.
+pub fn connection_closed(by_fault: bool) {
+    CONNECTION_FAULTS[0].add(u64::from(by_fault));
+    CONNECTIONS.0.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// One fdatasync of a stream's log took that long.
+pub fn log_synced(took: Duration) {
+    LOG_SYNC.observe(took);
+}
+
+/// A sync of a log failed.
+pub fn log_sync_failed() {
+    LOG_SYNC_FAILURES[0].add(1);
+}
+
+/// Frames of `bytes` were written to a log.
+pub fn log_written(bytes: u64) {
+    LOG_WRITTEN_BYTES[0].add(bytes);
+}
+
+/// One fdatasync of the journal took that long.
+pub fn journal_synced(took: Duration) {
+    JOURNAL_SYNC.observe(took);
+}
+
+/// Why a run was cut. Mirrors the seal's cut reason, which this foundation does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Size reached.
+    Size,
+    /// Interval reached.
+    Interval,
+    /// Operator.
+    Flush,
+    /// Stop or delete.
+    Stop,
+    /// The source lane ended.
+    LaneEnd,
+}
+
+/// A run was cut.
+pub fn cut(reason: Cut) {
+    CUTS[reason as usize].add(1);
+}
+
+/// A seal of `bytes` finished bytes was stored, that long after its cut.
+pub fn sealed(bytes: u64, took: Duration) {
+    SEAL.observe(took);
+    SEALED_BYTES[0].add(bytes);
+}
+
+/// How an unsuccessful delivery attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptFailure {
+    /// It will be tried again after a pause.
+    Retry = 1,
+    /// Only the operator can help.
+    NeedsOperator = 2,
+    /// The lane stops.
+    Fault = 3,
+}
+
+/// A parcel of `bytes` was delivered by an attempt that took that long.
+pub fn delivered(bytes: u64, took: Duration) {
+    DELIVERY_ATTEMPTS[0].add(1);
+    DELIVERED_BYTES[0].add(bytes);
+    DELIVERY.observe(took);
+}
+
+/// An attempt failed.
+pub fn attempt_failed(failure: AttemptFailure) {
+    DELIVERY_ATTEMPTS[failure as usize].add(1);
+}
+
+/// A parcel was given up.
+pub fn turned() {
+    TURNS[0].add(1);
+}
+
+/// A seal was closed.
+pub fn closed() {
+    CLOSES[0].add(1);
+}
+
+/// A stage panicked.
+pub fn stage_panicked() {
+    STAGE_PANICS[0].add(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_stand_in_the_order_of_their_enums() {
+        let put = |kind: PutKind, outcome: usize| PUT_REQUESTS[kind as usize * OUTCOMES + outcome].labels;
+        assert_eq!(put(PutKind::Record, 0), r#"kind="put_record",outcome="accepted""#);
+        assert_eq!(
+            put(PutKind::Batch, PutFailure::Throttled as usize),
+            r#"kind="put_record_batch",outcome="throttled""#
+        );
+        assert_eq!(put(PutKind::Lines, PutFailure::Failed as usize), r#"kind="records",outcome="failed""#);
+        assert_eq!(PUT_BYTES[PutKind::Lines as usize].labels, r#"kind="records""#);
+        assert_eq!(CUTS[Cut::LaneEnd as usize].labels, r#"reason="lane_end""#);
+        assert_eq!(DELIVERY_ATTEMPTS[AttemptFailure::Fault as usize].labels, r#"outcome="fault""#);
+    }
+
+    #[test]
+    fn names_are_unique_and_follow_the_convention() {
+        let mut names: Vec<_> = ALL.iter().map(|metric| metric.name).collect();
+        for metric in ALL {
+            assert!(metric.name.starts_with("hydrant_"));
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                matches!(metric.series, Series::Counters(_)),
+                "{}",
+                metric.name
+            );
+            assert_eq!(metric.name.ends_with("_seconds"), matches!(metric.series, Series::Histogram(_)));
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+
+    #[test]
+    fn an_observation_lands_in_the_bucket_whose_bound_it_does_not_exceed() {
+        let histogram = Histogram::new();
+        for us in [1, 100, 101, 250, 200_000_000] {
+            histogram.observe(Duration::from_micros(us));
+        }
+        let (buckets, sum_us) = histogram.get();
+        assert_eq!((buckets[0], buckets[1], buckets[BOUNDS_US.len()]), (2, 2, 1));
+        assert_eq!(sum_us, 1 + 100 + 101 + 250 + 200_000_000);
+    }
+}

@@ -1,0 +1,132 @@
+//! What a stream tells about itself, and what an operator may ask of it.
+//!
+//! The data plane implements [`Operations`]; the admin listener and `/metrics` read it. The JSON of [`StreamStatus`] is
+//! what `GET /streams/{name}` answers.
+
+use serde::{Deserialize, Serialize};
+
+/// State of a stream's delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamState {
+    /// Nothing stands in its way.
+    Running,
+    /// The operator paused it.
+    Paused,
+    /// The last attempt failed; it is being retried.
+    Retrying,
+    /// It waits for the operator (permission, missing bucket), tried slowly.
+    NeedsOperator,
+    /// It stopped with a fault.
+    Faulted,
+    /// It is being deleted.
+    Deleting,
+}
+
+impl StreamState {
+    /// All of them, in the order of the enum.
+    pub const ALL: [Self; 6] =
+        [Self::Running, Self::Paused, Self::Retrying, Self::NeedsOperator, Self::Faulted, Self::Deleting];
+
+    /// The name in JSON and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Retrying => "retrying",
+            Self::NeedsOperator => "needs_operator",
+            Self::Faulted => "faulted",
+            Self::Deleting => "deleting",
+        }
+    }
+}
+
+/// Records and their bytes as they arrived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Number of records.
+    pub records: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// received = delivered + refused + dropped + discarded + in_flight, always.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Acknowledged to producers.
+    pub received: Count,
+    /// In a delivered data object.
+    pub delivered: Count,
+    /// In a delivered error object.
+    pub refused: Count,
+    /// Dropped by the transform.
+    pub dropped: Count,
+    /// Thrown away by a forced delete.
+    pub discarded: Count,
+    /// Everything else: waiting, sealed, on its way.
+    pub in_flight: Count,
+}
+
+impl Ledger {
+    /// The fates with the names they bear in labels.
+    pub fn named(&self) -> [(&'static str, Count); 6] {
+        [
+            ("received", self.received),
+            ("delivered", self.delivered),
+            ("refused", self.refused),
+            ("dropped", self.dropped),
+            ("discarded", self.discarded),
+            ("in_flight", self.in_flight),
+        ]
+    }
+}
+
+/// A stream now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamStatus {
+    /// Its name.
+    pub name: String,
+    /// State of its delivery.
+    pub state: StreamState,
+    /// Text of the last failure, until a delivery succeeds.
+    pub last_error: Option<String>,
+    /// Age of the oldest record without a fate; `None` when there is none.
+    pub oldest_undelivered_age_ms: Option<u64>,
+    /// Bytes of records not yet cut.
+    pub waiting_bytes: u64,
+    /// Records not yet cut.
+    pub waiting_records: u64,
+    /// Seals stored and not closed.
+    pub open_seals: u64,
+    /// Whether the operator paused it.
+    pub paused: bool,
+    /// What became of everything received.
+    pub ledger: Ledger,
+}
+
+/// Why an operator's request was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OperationError {
+    /// No such stream.
+    #[error("there is no stream '{0}'; GET /streams lists them")]
+    Unknown(String),
+    /// Not possible in its present state; the text says why and what to do.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The streams as the admin listener sees them.
+pub trait Operations: Send + Sync {
+    /// All streams, by name.
+    fn streams(&self) -> Vec<StreamStatus>;
+    /// One stream.
+    fn stream(&self, name: &str) -> Option<StreamStatus>;
+    /// Cuts what waits now, without waiting for its delivery.
+    fn flush(&self, name: &str) -> Result<(), OperationError>;
+    /// Stops cutting and sending. Records are accepted on.
+    fn pause(&self, name: &str) -> Result<(), OperationError>;
+    /// Undoes [`Operations::pause`].
+    fn resume(&self, name: &str) -> Result<(), OperationError>;
+    /// Whether records can be accepted; the text says why not.
+    fn ready(&self) -> Result<(), String>;
+}
