@@ -1,7 +1,8 @@
 //! Hydrant: a self-hosted Amazon Data Firehose.
 //!
-//! The modules in the order in which a record meets them; imports go down only (`tests/architecture.rs` holds the
-//! table). ARCHITECTURE.md follows one record through them.
+//! The modules in the order in which a record meets them, as far as imports allow: these go down only
+//! (`tests/architecture.rs` holds the table: a module knows what stands above it). ARCHITECTURE.md follows one record
+//! through them.
 
 // Foundations: no domain word in them.
 
@@ -39,11 +40,11 @@ pub mod wire;
 /// Direct PUT records on disk, acknowledged once synced.
 pub mod log;
 
-/// Put requests into the log.
-pub mod ingest;
-
 /// Lanes to read from: the local log; later Kinesis and Kafka.
 pub mod source;
+
+/// Put requests into the log.
+pub mod ingest;
 
 /// Where a run of records is cut.
 pub mod batch;
@@ -51,14 +52,14 @@ pub mod batch;
 /// Transform, convert, compress.
 pub mod stage;
 
+/// What a parcel is to the outside: S3 and other places it goes to.
+pub mod destination;
+
 /// Where sealed bytes wait.
 pub mod outbox;
 
 /// Seals, turns and closes, and the cursor they move.
 pub mod journal;
-
-/// S3 and other places parcels go to.
-pub mod destination;
 
 /// The loop of one lane: cut, stages, seal, deliver, close.
 pub mod delivery;
