@@ -1,0 +1,175 @@
+//! Golden file, round trip, and the life of a row across restarts.
+
+use super::codec::{self, DecodeError};
+use super::*;
+use crate::disk::RealDisk;
+use crate::stream::Id128;
+use crate::stream::definition::*;
+use proptest::prelude::*;
+use serde_json::json;
+
+const GOLDEN: &str = include_str!("golden.json");
+
+fn record(name: &str) -> StreamRecord {
+    let definition = Definition {
+        name: name.parse().unwrap(),
+        incarnation: Id128([7; 16]),
+        revision: 1,
+        arn: format!("arn:aws:firehose:us-east-1:000000000000:deliverystream/{name}"),
+        hints: Hints { size_bytes: 5 << 20, interval_ms: 300_000 },
+        s3: S3Target {
+            bucket: "hydrant".to_owned(),
+            prefix: "events/".to_owned(),
+            error_prefix: Some("errors/".to_owned()),
+            file_extension: String::new(),
+            compression: Compression::Uncompressed,
+            kms_key: None,
+        },
+        transform: Some(TransformSpec {
+            lambda_arn: "arn:aws:lambda:us-east-1:000000000000:function:mask:2".to_owned(),
+            function: "mask".to_owned(),
+            version: Some("2".to_owned()),
+            retries: 3,
+            batch_bytes: 1 << 20,
+            timeout_ms: 60_000,
+            memory_bytes: 256 << 20,
+            variables: BTreeMap::from([("FIELD".to_owned(), "mail".to_owned())]),
+        }),
+        convert: Some(ConvertSpec {
+            schema: SchemaRef {
+                catalog_id: "000000000000".to_owned(),
+                database: "db".to_owned(),
+                table: "t".to_owned(),
+                region: "us-east-1".to_owned(),
+                version_id: "LATEST".to_owned(),
+                role_arn: "arn:aws:iam::000000000000:role/r".to_owned(),
+            },
+            deserializer: Deserializer::OpenX {
+                case_insensitive: true,
+                key_mappings: BTreeMap::from([("ts".to_owned(), "timestamp".to_owned())]),
+                dots_to_underscores: false,
+            },
+            parquet: ParquetOptions {
+                block_size_bytes: 256 << 20,
+                page_size_bytes: 1 << 20,
+                compression: ParquetCompression::Lz4Raw,
+                dictionary: true,
+                writer_v2: false,
+            },
+        }),
+    };
+    StreamRecord {
+        definition: Arc::new(definition),
+        status: Status::Deleting { force: true },
+        created_ms: 1_700_000_000_123,
+        updated_ms: Some(1_700_000_001_000),
+        request: json!({"ExtendedS3DestinationConfiguration": {"BucketARN": "arn:aws:s3:::hydrant"}}),
+        tags: BTreeMap::from([("hydrant:CompressionFormat".to_owned(), "ZSTD".to_owned())]),
+    }
+}
+
+fn active(name: &str) -> StreamRecord {
+    StreamRecord { status: Status::Active, ..record(name) }
+}
+
+fn open(dir: &Path) -> Result<Catalog, CatalogError> {
+    Catalog::open(Arc::new(RealDisk), dir.join("data/catalog"))
+}
+
+#[test]
+fn the_golden_file_is_read_and_written_unchanged() {
+    if std::env::var_os("HYDRANT_BLESS").is_some() {
+        std::fs::write("src/catalog/golden.json", codec::encode(&record("golden")).unwrap()).unwrap();
+    }
+    assert_eq!(codec::decode(GOLDEN.as_bytes()).unwrap(), record("golden"));
+    assert_eq!(String::from_utf8(codec::encode(&record("golden")).unwrap()).unwrap(), GOLDEN);
+}
+
+#[test]
+fn foreign_files_are_refused() {
+    assert_eq!(codec::decode(br#"{"format": 2, "rows": []}"#), Err(DecodeError::Newer { found: 2 }));
+    for bytes in [&b""[..], b"{}", b"[]", br#"{"format": 0}"#, br#"{"format": 1}"#, &GOLDEN.as_bytes()[..200]] {
+        assert!(matches!(codec::decode(bytes), Err(DecodeError::Damaged(_))), "{bytes:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn rows_round_trip(
+        name in "[a-zA-Z0-9_.-]{1,64}",
+        prefix in ".{0,40}",
+        created_ms in any::<i64>(),
+        updated_ms in any::<Option<i64>>(),
+        force in any::<Option<bool>>(),
+        tags in proptest::collection::btree_map(".{1,20}", ".{0,20}", 0..4),
+        number in any::<f64>().prop_filter("finite", |f| f.is_finite()),
+    ) {
+        let mut row = record(&name);
+        Arc::make_mut(&mut row.definition).s3.prefix = prefix.clone();
+        row.created_ms = created_ms;
+        row.updated_ms = updated_ms;
+        row.status = force.map_or(Status::Active, |force| Status::Deleting { force });
+        row.tags = tags;
+        row.request = json!({"Prefix": prefix, "number": number});
+        prop_assert_eq!(codec::decode(&codec::encode(&row).unwrap()).unwrap(), row);
+    }
+}
+
+#[test]
+fn rows_survive_restarts_and_belong_to_one_incarnation() {
+    let dir = tempfile::tempdir().unwrap();
+    // Names that would be special as file names, or as the name of a temporary file.
+    let names = ["a", "..", ".", "a.json", "a.json.tmp", "-x"];
+    let catalog = open(dir.path()).unwrap();
+    let mut changes = catalog.changes();
+    for name in names {
+        catalog.create(active(name), Some(names.len())).unwrap();
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+    }
+    assert!(matches!(catalog.create(active("a"), None), Err(CatalogError::Exists(_))));
+    assert!(matches!(catalog.create(active("b"), Some(6)), Err(CatalogError::Full { quota: 6 })));
+    assert!(!changes.has_changed().unwrap());
+
+    catalog.mark_deleting("..", false).unwrap();
+    let other = Id128([8; 16]);
+    assert!(matches!(catalog.remove("..", other), Err(CatalogError::Unknown(_))));
+    assert!(matches!(catalog.update("a", other, StreamRecord::clone), Err(CatalogError::Unknown(_))));
+    catalog.update("a", Id128([7; 16]), |row| StreamRecord { updated_ms: Some(5), ..row.clone() }).unwrap();
+    catalog.remove(".", Id128([7; 16])).unwrap();
+    drop(catalog);
+
+    std::fs::write(dir.path().join("data/catalog/left.json.tmp"), "half").unwrap();
+    let catalog = open(dir.path()).unwrap();
+    let found: Vec<_> = catalog.all().iter().map(|row| row.definition.name.to_string()).collect();
+    assert_eq!(found, ["-x", "..", "a", "a.json", "a.json.tmp"]);
+    assert_eq!(catalog.find("..").unwrap().status, Status::Deleting { force: false });
+    assert_eq!(catalog.find("a").unwrap().updated_ms, Some(5));
+    assert!(catalog.find("left").is_none() && catalog.find(".").is_none());
+}
+
+#[test]
+fn marking_again_never_takes_force_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(dir.path()).unwrap();
+    catalog.create(active("s"), None).unwrap();
+    for (force, expected) in [(false, false), (true, true), (false, true), (true, true)] {
+        let row = catalog.mark_deleting("s", force).unwrap();
+        assert_eq!(row.status, Status::Deleting { force: expected });
+        assert_eq!(open(dir.path()).unwrap().find("s").unwrap().status, row.status);
+    }
+    assert!(matches!(catalog.mark_deleting("t", false), Err(CatalogError::Unknown(_))));
+}
+
+#[test]
+fn a_newer_or_damaged_file_stops_the_start_with_a_clear_text() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).unwrap().create(active("s"), None).unwrap();
+    let path = dir.path().join("data/catalog/s.json");
+    std::fs::write(&path, r#"{"format": 9, "streams": {}}"#).unwrap();
+    let text = open(dir.path()).unwrap_err().to_string();
+    assert!(text.contains("has format 9, this version of hydrant reads up to 1"), "{text}");
+    std::fs::write(&path, GOLDEN).unwrap();
+    let text = open(dir.path()).unwrap_err().to_string();
+    assert!(text.contains("it holds the stream golden"), "{text}");
+}
