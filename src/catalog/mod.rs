@@ -246,12 +246,9 @@ impl Catalog {
     /// Writes the row, then shows it. The writer's lock is held.
     fn store(&self, record: StreamRecord) -> Result<Arc<StreamRecord>, CatalogError> {
         let path = self.path(record.definition.name.as_str());
-        let bytes = codec::encode(&record);
-        replace_file(self.disk.as_ref(), &path, &bytes).map_err(|error| CatalogError::Io {
-            doing: "write",
-            path,
-            error,
-        })?;
+        codec::encode(&record)
+            .and_then(|bytes| replace_file(self.disk.as_ref(), &path, &bytes))
+            .map_err(|error| CatalogError::Io { doing: "write", path, error })?;
         let record = Arc::new(record);
         self.rows.write().insert(Arc::from(record.definition.name.as_str()), record.clone());
         self.changed();
