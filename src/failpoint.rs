@@ -56,6 +56,11 @@ pub fn crash_at(name: &str) {
     }
 }
 
+/// Dies at once, as an armed point does. Nothing without the feature.
+pub fn die(name: &str) {
+    armed::die(name);
+}
+
 /// Whether `name` is armed and its count is reached now. For points that fail instead of crash.
 #[inline]
 pub fn fires(name: &str) -> bool {

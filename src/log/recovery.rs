@@ -1,0 +1,482 @@
+//! What a log holds after a stop of any kind (rule D8).
+//!
+//! Facts are read from the segments; [`judge`] decides over them without I/O:
+//! - A mark is a record number known to have been synced: `first - 1` of any valid segment header, `synced last` of
+//!   any valid frame, a durable cursor. Everything up to the highest mark must be there, else the log is damaged.
+//! - A segment's first record number voids frames at or above it in older segments.
+//! - A bad frame above all marks is a torn tail and cut off. Good frames above the highest mark may lie in the page
+//!   cache alone: they are copied to a new segment and synced before anybody reads them. Old segments are never
+//!   appended to.
+//! - A segment without a valid header and without frames was never used: it is removed.
+
+use super::frame::{self, Assigned, FrameError, FrameHeader};
+use super::segment::{self, Segment, SegmentHeader};
+use crate::disk::{Disk, DiskFile};
+use crate::stream::Incarnation;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Extension of a copy that was not finished.
+const UNFINISHED: &str = "tmp";
+
+/// A recovered log, ready to be served.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Segments that hold served records, ascending by id.
+    pub segments: Vec<Segment>,
+    /// Whether the last of `segments` was made by this recovery and may be appended to.
+    pub last_is_new: bool,
+    /// Highest durable record number; 0 for an empty log.
+    pub synced_last: u64,
+    /// Newest arrival seen, ms since the epoch.
+    pub last_arrival_ms: i64,
+    /// Id for the next segment.
+    pub next_segment_id: u64,
+    /// Bytes of the records above `sealed`.
+    pub waiting_bytes: u64,
+    /// Bytes of all segment files kept.
+    pub file_bytes: u64,
+}
+
+/// Why a log could not be recovered.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// Acknowledged records are missing or unreadable.
+    #[error("the log is damaged: {file} at byte {offset_bytes}, record {record}: {reason}; records up to {mark} were synced")]
+    Damaged {
+        /// Segment file.
+        file: String,
+        /// Where reading stopped.
+        offset_bytes: u64,
+        /// The record expected there.
+        record: u64,
+        /// Highest mark.
+        mark: u64,
+        /// What was found.
+        reason: String,
+    },
+    /// Written by a newer program.
+    #[error("{file}: {reason}")]
+    Newer {
+        /// Segment file.
+        file: String,
+        /// Which version.
+        reason: String,
+    },
+    /// The disk failed.
+    #[error("cannot read the log in {dir}: {error}")]
+    Io {
+        /// The log's folder.
+        dir: PathBuf,
+        /// The cause.
+        error: io::Error,
+    },
+}
+
+/// What was read from one segment.
+#[derive(Debug, Clone)]
+pub(super) struct Scanned {
+    /// File name.
+    pub name: String,
+    /// What is served of it: good frames from the start, contiguous, up to `limit`.
+    pub segment: Segment,
+    /// Last record this segment answers for: one below where a newer segment begins. `None` for the newest.
+    pub limit: Option<u64>,
+    /// Where the first bad byte is, and why; `None` when good frames reach the limit or the file's end.
+    pub bad: Option<(u64, String)>,
+    /// Highest `synced last` in any valid frame header of the file, behind a bad frame too.
+    pub mark: u64,
+    /// Frames of the newest segment (the others need none).
+    pub frames: Vec<ScannedFrame>,
+    /// Not read, because all of it is below the closed cursor.
+    pub skipped: bool,
+    /// Length of the file.
+    pub file_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ScannedFrame {
+    pub first: u64,
+    pub last: u64,
+    pub offset_bytes: u64,
+    pub len_bytes: u64,
+    pub arrival_ms: i64,
+}
+
+/// What to do, decided from the scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// Highest record known synced.
+    pub mark: u64,
+    /// Index of the first frame of the newest segment above `mark`.
+    pub copy_from_frame: Option<usize>,
+}
+
+/// Decides. `cursor` is the highest durable cursor over this log.
+pub(super) fn judge(scans: &[Scanned], cursor: u64) -> Result<Verdict, RecoveryError> {
+    let marks = scans.iter().flat_map(|s| [s.segment.first.saturating_sub(1), s.mark]);
+    let mut mark = marks.chain([cursor]).max().unwrap_or(0);
+    let newest_frames = scans.last().map_or(&[][..], |s| &s.frames);
+    // A cursor may stand inside a frame; whoever moved it there read a synced frame.
+    let after = newest_frames.partition_point(|f| f.first <= mark);
+    if after > 0 {
+        mark = mark.max(newest_frames[after - 1].last);
+    }
+    let damaged = |scan: &Scanned, offset_bytes, record, reason| RecoveryError::Damaged {
+        file: scan.name.clone(),
+        offset_bytes,
+        record,
+        mark,
+        reason,
+    };
+    if let Some(oldest) = scans.first().filter(|s| s.segment.first > cursor + 1) {
+        let reason = "the segment before this one is missing".to_owned();
+        return Err(damaged(oldest, 0, cursor + 1, reason));
+    }
+    for scan in scans.iter().filter(|s| !s.skipped) {
+        let limit = scan.limit.unwrap_or(mark);
+        // What the cursor has passed is closed and may be gone.
+        if scan.segment.last < limit && limit > cursor {
+            let (offset, reason) =
+                scan.bad.clone().unwrap_or((scan.segment.end_bytes, "the file ends here".to_owned()));
+            return Err(damaged(scan, offset, scan.segment.last + 1, reason));
+        }
+    }
+    Ok(Verdict { mark, copy_from_frame: newest_frames.iter().position(|f| f.last > mark) })
+}
+
+/// Reads the log in `dir`, decides, copies what may not be durable, and returns what can be served.
+///
+/// `closed` and `sealed` are the stream's durable cursors: segments wholly at or below `closed` are not read.
+pub fn recover(
+    disk: &dyn Disk,
+    dir: &Path,
+    incarnation: Incarnation,
+    closed: u64,
+    sealed: u64,
+    now_ms: i64,
+) -> Result<Recovered, RecoveryError> {
+    let io_error = |error| RecoveryError::Io { dir: dir.to_owned(), error };
+    let entries = match disk.list(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => return Err(io_error(e)),
+    };
+    for unfinished in entries.iter().filter(|e| e.name.ends_with(&format!(".{UNFINISHED}"))) {
+        disk.remove_file(&dir.join(&unfinished.name)).map_err(io_error)?;
+    }
+    let mut named: Vec<_> = entries
+        .iter()
+        .filter(|e| !e.is_dir)
+        .filter_map(|e| segment::parse_file_name(&e.name).map(|(id, first)| (id, first, e)))
+        .collect();
+    named.sort_by_key(|(id, ..)| *id);
+    let next_segment_id = named.last().map_or(1, |(id, ..)| id + 1);
+
+    // Headers first: they say how far each segment answers.
+    let mut headers = Vec::new();
+    for (id, first, entry) in named {
+        let path = dir.join(&entry.name);
+        let file = disk.open(&path).map_err(io_error)?;
+        match read_header(file.as_ref(), &entry.name, id, first, incarnation).map_err(|e| e.at(dir))? {
+            Some(header) => headers.push((header, entry.name.clone(), file)),
+            None => disk.remove_file(&path).map_err(io_error)?,
+        }
+    }
+    let mut scans: Vec<Scanned> = Vec::new();
+    let mut waiting_bytes = 0;
+    for (i, (header, name, file)) in headers.iter().enumerate() {
+        let limit = headers[i + 1..].iter().map(|(h, ..)| h.first.saturating_sub(1)).min();
+        let scan = scan(file.as_ref(), name, header, limit, closed, sealed).map_err(|e| e.at(dir))?;
+        waiting_bytes += scan.1;
+        scans.push(scan.0);
+    }
+    let verdict = judge(&scans, closed.max(sealed))?;
+
+    let mut recovered =
+        Recovered { next_segment_id, synced_last: verdict.mark, waiting_bytes, ..Recovered::default() };
+    recovered.last_arrival_ms = scans.iter().map(|s| s.segment.newest_arrival_ms).max().unwrap_or(i64::MIN);
+    recovered.file_bytes = scans.iter().map(|s| s.file_bytes).sum();
+    recovered.segments = scans.iter().map(|s| s.segment.clone()).collect();
+    if let (Some(from), Some(newest)) = (verdict.copy_from_frame, scans.last()) {
+        let tail = Tail { name: &newest.name, frames: &newest.frames[from..], mark: verdict.mark };
+        let header =
+            SegmentHeader { id: next_segment_id, incarnation, first: verdict.mark + 1, created_ms: now_ms };
+        let copy = copy_tail(disk, dir, &tail, &header).map_err(io_error)?;
+        if let Some(old) = recovered.segments.last_mut() {
+            old.last = verdict.mark;
+        }
+        recovered.synced_last = copy.last;
+        recovered.file_bytes += copy.end_bytes;
+        recovered.next_segment_id += 1;
+        recovered.last_is_new = true;
+        recovered.segments.push(copy);
+    }
+    Ok(recovered)
+}
+
+enum ScanError {
+    Newer(String, String),
+    Damaged(RecoveryError),
+    Io(io::Error),
+}
+
+impl ScanError {
+    fn at(self, dir: &Path) -> RecoveryError {
+        match self {
+            Self::Newer(file, reason) => RecoveryError::Newer { file, reason },
+            Self::Damaged(error) => error,
+            Self::Io(error) => RecoveryError::Io { dir: dir.to_owned(), error },
+        }
+    }
+}
+
+/// Reads a segment's header. `None`: the segment was never used and is to be removed.
+fn read_header(
+    file: &dyn DiskFile,
+    name: &str,
+    id: u64,
+    first: u64,
+    incarnation: Incarnation,
+) -> Result<Option<SegmentHeader>, ScanError> {
+    let file_bytes = file.len_bytes().map_err(ScanError::Io)?;
+    let mut head = vec![0; segment::HEADER_BYTES.min(file_bytes) as usize];
+    file.read_exact_at(&mut head, 0).map_err(ScanError::Io)?;
+    match SegmentHeader::parse(&head) {
+        Ok(header) if header.id == id && header.first == first && header.incarnation == incarnation => {
+            return Ok(Some(header));
+        }
+        Err(segment::SegmentError::Newer(v)) => {
+            return Err(ScanError::Newer(name.to_owned(), segment::SegmentError::Newer(v).to_string()));
+        }
+        _ => {}
+    }
+    // A header is synced before the first frame is written: a frame without a header is damage.
+    match find_marks(file, 0, file_bytes, id).map_err(ScanError::Io)? {
+        None => Ok(None),
+        Some(mark) => Err(ScanError::Damaged(RecoveryError::Damaged {
+            file: name.to_owned(),
+            offset_bytes: 0,
+            record: first,
+            mark,
+            reason: "the segment header is bad, yet frames follow".to_owned(),
+        })),
+    }
+}
+
+/// Reads a segment's frames up to `limit`. Also returns the bytes of its records above `sealed`.
+fn scan(
+    file: &dyn DiskFile,
+    name: &str,
+    header: &SegmentHeader,
+    limit: Option<u64>,
+    closed: u64,
+    sealed: u64,
+) -> Result<(Scanned, u64), ScanError> {
+    let file_bytes = file.len_bytes().map_err(ScanError::Io)?;
+    let mut scanned = Scanned {
+        name: name.to_owned(),
+        segment: Segment {
+            id: header.id,
+            first: header.first,
+            last: header.first.saturating_sub(1),
+            end_bytes: segment::HEADER_BYTES,
+            created_ms: header.created_ms,
+            newest_arrival_ms: header.created_ms,
+            index: Vec::new(),
+        },
+        limit,
+        bad: None,
+        mark: 0,
+        frames: Vec::new(),
+        skipped: limit.is_some_and(|limit| limit <= closed),
+        file_bytes,
+    };
+    if scanned.skipped {
+        scanned.segment.last = limit.unwrap_or(scanned.segment.last);
+        scanned.segment.end_bytes = file_bytes;
+        return Ok((scanned, 0));
+    }
+    let mut bytes_above = 0;
+    let mut walk = FrameWalk::new(file, segment::HEADER_BYTES, file_bytes);
+    while limit.is_none_or(|limit| scanned.segment.last < limit) {
+        let offset_bytes = walk.offset_bytes;
+        let (frame, body) = match walk.next().map_err(ScanError::Io)? {
+            Step::End => break,
+            Step::Frame(frame, body) => (frame, body),
+            Step::Bad(FrameError::Newer(v)) => {
+                return Err(ScanError::Newer(name.to_owned(), FrameError::Newer(v).to_string()));
+            }
+            Step::Bad(error) => {
+                scanned.bad = Some((offset_bytes, error.to_string()));
+                break;
+            }
+        };
+        if frame.assigned.segment_id != header.id || frame.assigned.first != scanned.segment.last + 1 {
+            scanned.bad = Some((offset_bytes, "a frame of another segment or out of order".to_owned()));
+            break;
+        }
+        scanned.mark = scanned.mark.max(frame.assigned.synced_last);
+        let opened = match frame.open(body) {
+            Ok(opened) => opened,
+            Err(error) => {
+                scanned.bad = Some((offset_bytes, error.to_string()));
+                break;
+            }
+        };
+        if frame.last() > sealed {
+            let passed = (sealed + 1).saturating_sub(frame.assigned.first) as usize;
+            bytes_above += opened.lengths().skip(passed).map(u64::from).sum::<u64>();
+        }
+        scanned.segment.note_frame(frame.assigned.first, offset_bytes);
+        scanned.segment.last = frame.last();
+        scanned.segment.end_bytes = offset_bytes + frame.frame_bytes();
+        scanned.segment.newest_arrival_ms = frame.assigned.arrival_ms;
+        if limit.is_none() {
+            scanned.frames.push(ScannedFrame {
+                first: frame.assigned.first,
+                last: frame.last(),
+                offset_bytes,
+                len_bytes: frame.frame_bytes(),
+                arrival_ms: frame.assigned.arrival_ms,
+            });
+        }
+    }
+    if let Some((offset, _)) = &scanned.bad {
+        // Frames behind the bad one still say what had been synced when they were written.
+        let behind = find_marks(file, *offset, file_bytes, header.id).map_err(ScanError::Io)?;
+        scanned.mark = scanned.mark.max(behind.unwrap_or(0));
+    }
+    Ok((scanned, bytes_above))
+}
+
+/// The highest `synced last` in any valid frame header of segment `id` between two offsets; `None` without one.
+fn find_marks(file: &dyn DiskFile, from: u64, upto: u64, id: u64) -> io::Result<Option<u64>> {
+    const BLOCK: usize = 4 * 1024 * 1024;
+    let mut found: Option<u64> = None;
+    let mut at = from;
+    while at + (frame::HEADER_BYTES as u64) <= upto {
+        let len = BLOCK.min((upto - at) as usize);
+        let mut block = vec![0; len];
+        file.read_exact_at(&mut block, at)?;
+        for start in memchr::memmem::find_iter(&block, &frame::MAGIC) {
+            if let Ok(header) = FrameHeader::parse(&block[start..])
+                && header.assigned.segment_id == id
+            {
+                found = found.max(Some(header.assigned.synced_last));
+            }
+        }
+        if at + len as u64 == upto {
+            break;
+        }
+        // Blocks overlap by a header, so that one on the border is seen whole.
+        at += (len - (frame::HEADER_BYTES - 1)) as u64;
+    }
+    Ok(found)
+}
+
+enum Step<'a> {
+    Frame(FrameHeader, &'a [u8]),
+    Bad(FrameError),
+    End,
+}
+
+/// Walks the frames of a file with one buffer.
+struct FrameWalk<'a> {
+    file: &'a dyn DiskFile,
+    offset_bytes: u64,
+    upto: u64,
+    buffer: Vec<u8>,
+    buffer_at: u64,
+}
+
+impl<'a> FrameWalk<'a> {
+    const BLOCK: u64 = 4 * 1024 * 1024;
+
+    fn new(file: &'a dyn DiskFile, from: u64, upto: u64) -> Self {
+        Self { file, offset_bytes: from, upto, buffer: Vec::new(), buffer_at: from }
+    }
+
+    fn ensure(&mut self, len: u64) -> io::Result<bool> {
+        if self.offset_bytes + len > self.upto {
+            return Ok(false);
+        }
+        let have = self.buffer_at + self.buffer.len() as u64;
+        if self.offset_bytes < self.buffer_at || self.offset_bytes + len > have {
+            let want = len.max(Self::BLOCK).min(self.upto - self.offset_bytes);
+            self.buffer.resize(want as usize, 0);
+            self.file.read_exact_at(&mut self.buffer, self.offset_bytes)?;
+            self.buffer_at = self.offset_bytes;
+        }
+        Ok(true)
+    }
+
+    fn next(&mut self) -> io::Result<Step<'_>> {
+        if self.offset_bytes == self.upto {
+            return Ok(Step::End);
+        }
+        if !self.ensure(frame::HEADER_BYTES as u64)? {
+            return Ok(Step::Bad(FrameError::Short { needed_bytes: frame::HEADER_BYTES as u64 }));
+        }
+        let at = (self.offset_bytes - self.buffer_at) as usize;
+        let header = match FrameHeader::parse(&self.buffer[at..]) {
+            Ok(header) => header,
+            Err(error) => return Ok(Step::Bad(error)),
+        };
+        if !self.ensure(header.frame_bytes())? {
+            return Ok(Step::Bad(FrameError::Short { needed_bytes: header.frame_bytes() }));
+        }
+        let at = (self.offset_bytes - self.buffer_at) as usize + frame::HEADER_BYTES;
+        self.offset_bytes += header.frame_bytes();
+        Ok(Step::Frame(header, &self.buffer[at..at + header.body_bytes() as usize]))
+    }
+}
+
+/// Good frames above the mark, not known to be durable.
+struct Tail<'a> {
+    name: &'a str,
+    frames: &'a [ScannedFrame],
+    mark: u64,
+}
+
+/// Copies the tail into a new segment and makes it durable.
+fn copy_tail(disk: &dyn Disk, dir: &Path, tail: &Tail<'_>, header: &SegmentHeader) -> io::Result<Segment> {
+    let source: Arc<dyn DiskFile> = disk.open(&dir.join(tail.name))?;
+    let path = dir.join(segment::file_name(header.id, header.first));
+    let unfinished = path.with_extension(UNFINISHED);
+    let target = disk.create_new(&unfinished)?;
+    target.write_all_at(&[&header.encode()], 0)?;
+    let mut segment = Segment {
+        id: header.id,
+        first: header.first,
+        last: header.first - 1,
+        end_bytes: segment::HEADER_BYTES,
+        created_ms: header.created_ms,
+        newest_arrival_ms: header.created_ms,
+        index: Vec::new(),
+    };
+    for scanned in tail.frames {
+        let mut bytes = vec![0; scanned.len_bytes as usize];
+        source.read_exact_at(&mut bytes, scanned.offset_bytes)?;
+        reassign(&mut bytes, header.id, tail.mark);
+        target.write_all_at(&[&bytes], segment.end_bytes)?;
+        segment.note_frame(scanned.first, segment.end_bytes);
+        segment.end_bytes += scanned.len_bytes;
+        segment.last = scanned.last;
+        segment.newest_arrival_ms = scanned.arrival_ms;
+    }
+    // ORDER: content before name, because the name voids the frames it was copied from; name before anybody reads it.
+    target.sync_data()?;
+    disk.rename(&unfinished, &path)?;
+    disk.sync_dir(dir)?;
+    Ok(segment)
+}
+
+/// Gives a good frame's header a new segment id and mark.
+fn reassign(frame_bytes: &mut [u8], segment_id: u64, synced_last: u64) {
+    if let Ok(header) = FrameHeader::parse(frame_bytes) {
+        let assigned = Assigned { segment_id, synced_last, ..header.assigned };
+        frame_bytes[..frame::HEADER_BYTES].copy_from_slice(&FrameHeader { assigned, ..header }.encode());
+    }
+}

@@ -1,0 +1,56 @@
+//! What a log may forget: whole segments whose records are all closed, once they are old enough or room is short.
+
+use super::StreamLog;
+use super::segment::{self, Segment};
+use crate::failpoint;
+
+/// Part of the disk budget in use above which closed data goes before its time (rule D13), in percent.
+const TIGHT_PERCENT: u128 = 80;
+
+/// Decides which segments go: closed ones that are too old, or any closed one when room is short.
+fn forgettable(segment: &Segment, closed: u64, now_ms: i64, retention_ms: u64, tight: bool) -> bool {
+    let age_ms = now_ms.saturating_sub(segment.newest_arrival_ms);
+    segment.last <= closed && (tight || i64::try_from(retention_ms).is_ok_and(|keep| age_ms >= keep))
+}
+
+impl StreamLog {
+    /// Removes segments that hold nothing above `closed` and need not be kept. The segment being written stays unless
+    /// it is full, or the log is idle and all of it is closed. Blocks; failures are logged and tried again later.
+    pub fn release(&self, closed: u64) {
+        let options = &self.context.options;
+        let budget = &self.context.budget;
+        let tight = u128::from(budget.used_bytes()) * 100 >= u128::from(budget.limit_bytes()) * TIGHT_PERCENT;
+        let now_ms = self.context.clock.wall_ms();
+        // A commit in progress keeps its segment; whoever holds the writer for long is writing.
+        let Some(mut writer) = self.writer.try_lock() else { return };
+        let active = writer.active_id();
+        let drained = !writer.has_open_file() && self.synced_last() <= closed;
+        let (gone, freed_bytes) = {
+            let mut segments = self.segments.lock();
+            let goes = |s: &Segment| {
+                let busy = Some(s.id) == active && s.end_bytes < options.segment_bytes && !drained;
+                !busy && forgettable(s, closed, now_ms, options.retention_ms, tight)
+            };
+            // Only from the front: what remains is one contiguous range.
+            let count = segments.iter().take_while(|s| goes(s)).count();
+            let gone: Vec<Segment> = segments.drain(..count).collect();
+            let freed: u64 = gone.iter().map(|s| s.end_bytes).sum();
+            (gone, freed)
+        };
+        if gone.is_empty() {
+            return;
+        }
+        if gone.iter().any(|s| Some(s.id) == active) {
+            writer.leave_active();
+        }
+        drop(writer);
+        for segment in &gone {
+            let path = self.dir.join(segment::file_name(segment.id, segment.first));
+            if let Err(error) = self.context.disk.remove_file(&path) {
+                tracing::warn!(file = %path.display(), %error, "a closed segment could not be removed");
+            }
+        }
+        self.context.budget.give_back(freed_bytes);
+        failpoint::crash_at(failpoint::AFTER_TRIM);
+    }
+}
