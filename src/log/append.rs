@@ -2,10 +2,11 @@
 
 use super::frame::{Assigned, EncodedBody, FrameBody};
 use super::segment::{self, Segment, SegmentHeader};
-use super::{Progress, StreamLog};
+use super::StreamLog;
 use crate::disk::{DiskFile, Purpose};
 use crate::failpoint;
 use crate::fault::{Class, Fault, Retry};
+use crate::telemetry::metrics;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -180,6 +181,7 @@ impl StreamLog {
                     // Rule D8: the segment ends at its synced end and is never synced again.
                     writer.leave_active();
                     drop(writer);
+                    metrics::log_sync_failed();
                     self.context.budget.give_back(bytes);
                     tracing::error!(log = %self.dir.display(), %error, "append failed; the segment is abandoned");
                     let error = append_error(&error);
@@ -255,7 +257,8 @@ impl StreamLog {
         }
         let started = self.context.clock.monotonic();
         current.file.sync_data()?;
-        crate::telemetry::observe_log_sync(self.context.clock.monotonic().saturating_sub(started));
+        metrics::log_synced(self.context.clock.monotonic().saturating_sub(started));
+        metrics::log_written(offset_bytes - current.end_bytes);
 
         current.end_bytes = offset_bytes;
         writer.synced_last = next - 1;

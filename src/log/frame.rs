@@ -143,7 +143,7 @@ pub struct FrameHeader {
     pub extensions_len: u32,
     /// Length of the payload.
     pub payload_len: u64,
-    body_crc: u32,
+    pub(super) body_crc: u32,
 }
 
 /// Why bytes are not a frame.

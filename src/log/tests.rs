@@ -1,0 +1,189 @@
+//! Append, read, stop in every way, and what is there afterwards.
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::disk::RealDisk;
+use std::time::Duration;
+
+struct Fixture {
+    dir: tempfile::TempDir,
+    context: LogContext,
+    pool: Arc<CommitPool>,
+    incarnation: Incarnation,
+}
+
+impl Fixture {
+    fn new(segment_bytes: u64) -> Self {
+        let options = LogOptions { segment_bytes, ..LogOptions::default() };
+        let context = LogContext {
+            disk: Arc::new(RealDisk),
+            budget: Arc::new(DiskBudget::unlimited()),
+            clock: Arc::new(SystemClock::new()),
+            options,
+        };
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            context,
+            pool: CommitPool::start(2).unwrap(),
+            incarnation: Incarnation::random(),
+        }
+    }
+
+    fn try_open(&self, closed: u64, sealed: u64) -> Result<Arc<StreamLog>, RecoveryError> {
+        let dir = self.dir.path().join("log");
+        StreamLog::open(self.context.clone(), self.pool.clone(), dir, self.incarnation, closed, sealed)
+    }
+
+    fn open(&self) -> Arc<StreamLog> {
+        self.try_open(0, 0).unwrap()
+    }
+
+    fn segment_files(&self) -> Vec<PathBuf> {
+        let entries = self.context.disk.list(&self.dir.path().join("log")).unwrap();
+        entries.iter().map(|e| self.dir.path().join("log").join(&e.name)).collect()
+    }
+}
+
+fn body(records: &[Vec<u8>]) -> FrameBody {
+    FrameBody {
+        lengths: records.iter().map(|r| r.len() as u32).collect(),
+        payload: records.concat(),
+        extensions: Vec::new(),
+    }
+}
+
+fn records(from: usize, count: usize) -> Vec<Vec<u8>> {
+    (from..from + count).map(|i| format!("record {i} {}", "x".repeat(i % 70)).into_bytes()).collect()
+}
+
+fn read_all(log: &Arc<StreamLog>, from: u64, max_bytes: u64) -> Vec<Vec<u8>> {
+    let mut reader = log.reader(from, u64::MAX);
+    let mut found = Vec::new();
+    while let Some(chunk) = reader.next_chunk(max_bytes).unwrap() {
+        for (slot, bytes) in chunk.iter() {
+            assert_eq!(slot.origin.ordinal, found.len() as u64);
+            found.push(bytes.to_vec());
+        }
+    }
+    assert_eq!(reader.last(), from + found.len() as u64);
+    found
+}
+
+#[tokio::test]
+async fn what_was_appended_is_read_in_order_after_any_number_of_reopens() {
+    let fixture = Fixture::new(4096);
+    let mut expected: Vec<Vec<u8>> = Vec::new();
+    for round in 0..6 {
+        let log = fixture.open();
+        assert_eq!(log.synced_last(), expected.len() as u64);
+        let waiting: u64 = expected.iter().map(|r| r.len() as u64).sum();
+        assert_eq!(log.progress().borrow().bytes, waiting);
+        for i in 0..20 {
+            let new = records(round * 1000 + i * 10, 1 + i % 7);
+            let appended = log.append(body(&new)).await.unwrap();
+            assert_eq!(appended.first, expected.len() as u64 + 1);
+            expected.extend(new);
+            assert_eq!(appended.last, expected.len() as u64);
+        }
+        assert!(log.close_if_idle(Duration::ZERO));
+        assert_eq!(read_all(&log, 0, 100), expected);
+        let middle = expected.len() as u64 / 2;
+        assert_eq!(read_all(&log, middle, 1 << 20), expected[middle as usize..]);
+    }
+    assert!(fixture.segment_files().len() > 6);
+}
+
+#[tokio::test]
+async fn closed_segments_go_and_numbers_are_never_given_twice() {
+    let fixture = Fixture::new(1024);
+    let log = fixture.open();
+    for i in 0..40 {
+        log.append(body(&records(i, 3))).await.unwrap();
+    }
+    log.release(100);
+    assert_eq!(read_all(&log, 100, 1 << 20).len(), 20);
+    assert!(log.reader(10, 20).next_chunk(10).is_err());
+    log.close_if_idle(Duration::ZERO);
+    log.release(120);
+    assert!(fixture.segment_files().is_empty());
+    drop(log);
+    let log = fixture.try_open(120, 120).unwrap();
+    assert_eq!(log.append(body(&records(0, 1))).await.unwrap().first, 121);
+}
+
+#[tokio::test]
+async fn a_torn_tail_is_cut_off_and_damage_below_a_mark_is_a_fault() {
+    let fixture = Fixture::new(1 << 20);
+    let log = fixture.open();
+    for _ in 0..3 {
+        log.append(body(&records(5, 2))).await.unwrap();
+    }
+    drop(log);
+    let path = fixture.segment_files().pop().unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let frame = (whole.len() - 64) / 3;
+    // The last frame torn at any byte: the two before stay.
+    for cut in 1..frame {
+        for file in fixture.segment_files() {
+            std::fs::remove_file(file).unwrap();
+        }
+        std::fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+        let log = fixture.open();
+        assert_eq!(log.synced_last(), 4, "cut {cut}");
+        assert_eq!(read_all(&log, 0, 1 << 20).len(), 4);
+    }
+    // A flipped byte in the first frame, which the later ones mark as synced.
+    for at in [64 + 10, 64 + 70, 64 + frame - 1] {
+        for file in fixture.segment_files() {
+            std::fs::remove_file(file).unwrap();
+        }
+        let mut bad = whole.clone();
+        bad[at] ^= 1;
+        std::fs::write(&path, &bad).unwrap();
+        let error = fixture.try_open(0, 0).unwrap_err();
+        assert!(matches!(error, RecoveryError::Damaged { record: 1, .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_budget_throttles_and_taking_resumes_when_there_is_room() {
+    let mut fixture = Fixture::new(512);
+    fixture.context.budget = Arc::new(DiskBudget::new(2048, 0));
+    let log = fixture.open();
+    let mut taken = 0;
+    let refusal = loop {
+        match log.append(body(&records(30, 2))).await {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refusal, AppendError::NoRoom(_)));
+    assert!(taken > 2);
+    log.release(log.synced_last());
+    log.append(body(&records(0, 1))).await.unwrap();
+}
+
+#[test]
+fn frame_golden() {
+    let encoded = frame::EncodedBody::new(FrameBody {
+        lengths: vec![3, 0, 2],
+        payload: b"abcde".to_vec(),
+        extensions: vec![Extension { kind: frame::extension_kind::TOKEN, value: b"t".to_vec() }],
+    });
+    let assigned = frame::Assigned { segment_id: 7, first: 41, arrival_ms: 1_700_000_000_123, synced_last: 40 };
+    let mut bytes = encoded.header(&assigned).to_vec();
+    encoded.parts().iter().for_each(|p| bytes.extend_from_slice(p));
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/log/frame-v1.hex");
+    if std::env::var("HYDRANT_WRITE_GOLDEN").is_ok() {
+        std::fs::create_dir_all(std::path::Path::new(golden).parent().unwrap()).unwrap();
+        std::fs::write(golden, format!("{hex}\n")).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(golden).unwrap().trim(), hex);
+    let header = frame::FrameHeader::parse(&bytes).unwrap();
+    assert_eq!((header.assigned, header.last()), (assigned, 43));
+    let opened = header.open(&bytes[frame::HEADER_BYTES..]).unwrap();
+    assert_eq!(opened.lengths().collect::<Vec<_>>(), [3, 0, 2]);
+    assert_eq!(opened.payload, b"abcde");
+    assert_eq!(opened.extensions().unwrap().len(), 1);
+}
