@@ -13,12 +13,13 @@
 
 pub mod s3;
 
+pub use crate::record::ParcelBytes;
+
 use crate::fault::{Class, Fault, Retry};
 use crate::stream::SealId;
 use crate::stream::seal::Parcel;
 use async_trait::async_trait;
 use std::fmt::Debug;
-use std::io;
 use std::sync::Arc;
 
 /// What a destination promises about repeats.
@@ -28,19 +29,6 @@ pub enum Guarantee {
     ExactlyOnce,
     /// A repeat can be seen twice by the receiver; its id tells.
     AtLeastOnce,
-}
-
-/// The finished bytes of a parcel, readable again and again, from any thread that may block.
-pub trait ParcelBytes: Send + Sync + Debug {
-    /// Length of the whole.
-    fn length_bytes(&self) -> u64;
-    /// Reads exactly `buffer.len()` bytes from `offset_bytes` on.
-    fn read_exact_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<()>;
-    /// Lengths of the single records in order, for destinations that send records one by one. `None` where the
-    /// parcel is one encoded whole.
-    fn record_lengths(&self) -> Option<Vec<u32>> {
-        None
-    }
 }
 
 /// A parcel on its way: its sealed description and its bytes.

@@ -1,8 +1,8 @@
 //! Group commit: requests queue, one commit writes all that wait and syncs once, and only then answers them.
 
+use super::StreamLog;
 use super::frame::{Assigned, EncodedBody, FrameBody};
 use super::segment::{self, Segment, SegmentHeader};
-use super::StreamLog;
 use crate::disk::{DiskFile, Purpose};
 use crate::failpoint;
 use crate::fault::{Class, Fault, Retry};
@@ -94,20 +94,8 @@ struct Current {
 }
 
 impl Writer {
-    pub(super) fn new(
-        synced_last: u64,
-        last_arrival_ms: i64,
-        next_segment_id: u64,
-        appendable: Option<u64>,
-    ) -> Self {
-        Self {
-            synced_last,
-            last_arrival_ms,
-            next_segment_id,
-            current: None,
-            appendable,
-            last_used: Duration::ZERO,
-        }
+    pub(super) fn new(synced_last: u64, last_arrival_ms: i64, next_segment_id: u64, appendable: Option<u64>) -> Self {
+        Self { synced_last, last_arrival_ms, next_segment_id, current: None, appendable, last_used: Duration::ZERO }
     }
 
     /// The segment being written, or that will be.
@@ -132,10 +120,7 @@ impl StreamLog {
     pub async fn append(self: &Arc<Self>, body: FrameBody) -> Result<Appended, AppendError> {
         let body = EncodedBody::new(body);
         let bytes = body.frame_bytes();
-        self.context
-            .budget
-            .take(bytes, Purpose::Ingest)
-            .map_err(|over| AppendError::NoRoom(over.to_string()))?;
+        self.context.budget.take(bytes, Purpose::Ingest).map_err(|over| AppendError::NoRoom(over.to_string()))?;
         let (answer, answered) = oneshot::channel();
         let schedule = {
             let mut queue = self.queue.lock();
@@ -266,7 +251,7 @@ impl StreamLog {
         self.publish(current.id, &placed, next - 1, offset_bytes, arrival_ms);
         // ORDER: durable, then visible to readers, then answered.
         self.progress.send_modify(|progress| {
-            progress.last = next - 1;
+            progress.records = next - 1;
             progress.bytes += record_bytes;
         });
         failpoint::crash_at(failpoint::AFTER_FSYNC_BEFORE_ACK);

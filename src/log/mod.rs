@@ -31,6 +31,7 @@ pub use read::{Extent, LogReader};
 
 use crate::clock::Clock;
 use crate::disk::{Disk, DiskBudget, create_dir_durable};
+use crate::record::Readable;
 use crate::stream::Incarnation;
 use append::Writer;
 use parking_lot::Mutex;
@@ -70,15 +71,6 @@ pub struct LogContext {
     pub options: LogOptions,
 }
 
-/// How far a log is readable.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Highest synced record number.
-    pub last: u64,
-    /// Bytes of synced records since the log was opened, plus those found waiting then. Differences count.
-    pub bytes: u64,
-}
-
 /// One stream's log.
 #[derive(Debug)]
 pub struct StreamLog {
@@ -91,7 +83,7 @@ pub struct StreamLog {
     writer: Mutex<Writer>,
     /// Segments with served records, ascending.
     segments: Mutex<Vec<Segment>>,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<Readable>,
     pool: Arc<CommitPool>,
 }
 
@@ -123,7 +115,7 @@ impl StreamLog {
             writer: Mutex::new(Writer::new(synced_last, last_arrival_ms, next_segment_id, appendable)),
             queue: Mutex::default(),
             segments: Mutex::new(segments),
-            progress: watch::channel(Progress { last: synced_last, bytes: waiting_bytes }).0,
+            progress: watch::channel(Readable { records: synced_last, bytes: waiting_bytes, ended: false }).0,
             context,
             dir,
             incarnation,
@@ -135,11 +127,11 @@ impl StreamLog {
 
     /// Highest synced record number; all up to it are durable and readable.
     pub fn synced_last(&self) -> u64 {
-        self.progress.borrow().last
+        self.progress.borrow().records
     }
 
     /// Where readable records end, as it moves.
-    pub fn progress(&self) -> watch::Receiver<Progress> {
+    pub fn progress(&self) -> watch::Receiver<Readable> {
         self.progress.subscribe()
     }
 

@@ -43,7 +43,9 @@ pub struct Recovered {
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {
     /// Acknowledged records are missing or unreadable.
-    #[error("the log is damaged: {file} at byte {offset_bytes}, record {record}: {reason}; records up to {mark} were synced")]
+    #[error(
+        "the log is damaged: {file} at byte {offset_bytes}, record {record}: {reason}; records up to {mark} were synced"
+    )]
     Damaged {
         /// Segment file.
         file: String,
@@ -194,15 +196,13 @@ pub fn recover(
     }
     let verdict = judge(&scans, closed.max(sealed))?;
 
-    let mut recovered =
-        Recovered { next_segment_id, synced_last: verdict.mark, waiting_bytes, ..Recovered::default() };
+    let mut recovered = Recovered { next_segment_id, synced_last: verdict.mark, waiting_bytes, ..Recovered::default() };
     recovered.last_arrival_ms = scans.iter().map(|s| s.segment.newest_arrival_ms).max().unwrap_or(i64::MIN);
     recovered.file_bytes = scans.iter().map(|s| s.file_bytes).sum();
     recovered.segments = scans.iter().map(|s| s.segment.clone()).collect();
     if let (Some(from), Some(newest)) = (verdict.copy_from_frame, scans.last()) {
         let tail = Tail { name: &newest.name, frames: &newest.frames[from..], mark: verdict.mark };
-        let header =
-            SegmentHeader { id: next_segment_id, incarnation, first: verdict.mark + 1, created_ms: now_ms };
+        let header = SegmentHeader { id: next_segment_id, incarnation, first: verdict.mark + 1, created_ms: now_ms };
         let copy = copy_tail(disk, dir, &tail, &header).map_err(io_error)?;
         if let Some(old) = recovered.segments.last_mut() {
             old.last = verdict.mark;

@@ -3,6 +3,10 @@
 //! Hot paths own no heap allocation per record: a [`Chunk`] is one buffer and a table of slots. Every slot keeps its
 //! origin (ordinal in the run, and part of the outer record), so that a later stage's refusal finds the original bytes.
 
+mod parcel_bytes;
+
+pub use parcel_bytes::ParcelBytes;
+
 use bytes::Bytes;
 
 /// Where a record, or a part of one, came from.
@@ -113,4 +117,15 @@ impl ErrorKind {
             Self::FormatConversionFailed => "format-conversion-failed",
         }
     }
+}
+
+/// How far a lane can be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Readable {
+    /// Bytes of readable records since an arbitrary point. Differences count.
+    pub bytes: u64,
+    /// Number of readable records since the lane began.
+    pub records: u64,
+    /// Nothing more will come.
+    pub ended: bool,
 }
