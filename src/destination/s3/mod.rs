@@ -1,1 +1,149 @@
 //! Amazon S3 and stores that speak its API.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`key`] | names of objects, as Firehose makes them |
+//! | [`settings`], [`secret`] | the section `s3:` of the configuration |
+//! | [`client`], `credentials` | clients of stores, their connections, keys and time-outs |
+//! | [`answer`] | what an answer means: pure, with its table |
+//! | `body` | a parcel's bytes on their way, in pieces |
+//! | `put`, `multipart` | the requests |
+//!
+//! Promise: each parcel stands in the store at most once, under its sealed name (rules D2, D4). The guard is the
+//! create-only write; where a store ignores conditions, equal bytes overwrite equal bytes.
+
+pub mod answer;
+mod body;
+pub mod client;
+mod credentials;
+pub mod key;
+mod multipart;
+mod put;
+pub mod secret;
+pub mod settings;
+
+pub use put::{PARCEL as PARCEL_METADATA, RECORDS as RECORDS_METADATA};
+pub use secret::Secret;
+pub use settings::{ChecksumCalculation, Credentials, S3Settings, SettingsError};
+
+use super::{Consignment, DeliveryError, Destination, Guarantee};
+use crate::fault::{Class, Retry};
+use async_trait::async_trait;
+use client::Stores;
+use parking_lot::RwLock;
+use put::{Attempt, Delivered};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Delivers parcels to buckets; one serves all streams.
+#[derive(Debug)]
+pub struct S3Destination {
+    settings: RwLock<Arc<S3Settings>>,
+    stores: Stores,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    clean: AtomicU64,
+    found: AtomicU64,
+    assumed: AtomicU64,
+    failed: AtomicU64,
+    uploads_aborted: AtomicU64,
+}
+
+/// Attempts since the start, by how they ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct S3Counts {
+    /// The store answered a clean 200.
+    pub clean: u64,
+    /// An earlier attempt had written the object; HEAD showed our parcel id.
+    pub found: u64,
+    /// The store said the object exists but did not show it.
+    pub assumed: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Multipart uploads of failed attempts that were aborted later.
+    pub uploads_aborted: u64,
+}
+
+impl S3Destination {
+    /// A destination with these settings.
+    pub fn new(settings: S3Settings) -> Self {
+        Self { settings: RwLock::new(Arc::new(settings)), stores: Stores::default(), counts: Counts::default() }
+    }
+
+    /// Puts new settings in place; the next attempt of every parcel uses them (rule D5).
+    pub fn change(&self, settings: S3Settings) {
+        *self.settings.write() = Arc::new(settings);
+        self.stores.clear();
+    }
+
+    /// Attempts since the start.
+    pub fn counts(&self) -> S3Counts {
+        S3Counts {
+            clean: self.counts.clean.load(Relaxed),
+            found: self.counts.found.load(Relaxed),
+            assumed: self.counts.assumed.load(Relaxed),
+            failed: self.counts.failed.load(Relaxed),
+            uploads_aborted: self.counts.uploads_aborted.load(Relaxed),
+        }
+    }
+
+    async fn attempt(&self, consignment: &Consignment) -> Result<Delivered, DeliveryError> {
+        let parcel = &consignment.parcel;
+        let settings = Arc::clone(&self.settings.read());
+        let store = self.stores.get(settings.for_bucket(&parcel.bucket)).await.map_err(|error| DeliveryError {
+            code: "S3.Settings".to_owned(),
+            message: format!("bucket '{}' cannot be reached: {error}", parcel.bucket),
+            class: Class::User,
+            retry: Retry::AfterOperator,
+        })?;
+        if consignment.bytes.length_bytes() != parcel.length_bytes {
+            return Err(DeliveryError {
+                code: "Outbox.Damaged".to_owned(),
+                message: format!(
+                    "s3://{}/{}: {} bytes were sealed, {} are in the data folder",
+                    parcel.bucket,
+                    parcel.key,
+                    parcel.length_bytes,
+                    consignment.bytes.length_bytes()
+                ),
+                class: Class::Upstream,
+                retry: Retry::Never,
+            });
+        }
+        let attempt = Attempt { store: &store, consignment };
+        let ended = if store.settings.goes_in_parts(parcel.length_bytes) {
+            let (aborted, ended) = attempt.upload().await;
+            self.counts.uploads_aborted.fetch_add(aborted, Relaxed);
+            ended
+        } else {
+            attempt.put().await
+        };
+        if ended.as_ref().is_err_and(|error| error.retry == Retry::AfterOperator) {
+            // Keys, certificates, profiles: whatever the operator mends is read anew by the next attempt.
+            self.stores.forget(&store);
+        }
+        ended
+    }
+}
+
+#[async_trait]
+impl Destination for S3Destination {
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::ExactlyOnce
+    }
+
+    async fn deliver(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
+        let ended = self.attempt(consignment).await;
+        let count = match &ended {
+            Ok(Delivered::Clean) => &self.counts.clean,
+            Ok(Delivered::Found) => &self.counts.found,
+            Ok(Delivered::Assumed) => &self.counts.assumed,
+            Err(_) => &self.counts.failed,
+        };
+        count.fetch_add(1, Relaxed);
+        ended.map(|_| ())
+    }
+}

@@ -1,0 +1,221 @@
+//! The body of an upload: a range of a parcel, read in pieces on threads that may block.
+//!
+//! From: [`ParcelBytes`]. To: the HTTP client. At most two pieces are in the heap, whatever the parcel's size. The bytes
+//! are summed on their way; when the sum is not the expected one the last piece is withheld, so that the store never
+//! has a whole body of damaged bytes to keep.
+
+use crate::destination::ParcelBytes;
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use std::future::Future;
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use tokio::task::JoinHandle;
+
+/// Bytes read at once.
+const PIECE_BYTES: u64 = 256 << 10;
+
+/// Why a body broke on this side of the connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LocalFault {
+    /// The bytes cannot be read.
+    #[error("the parcel's bytes cannot be read from the data folder: {0}")]
+    Unreadable(String),
+    /// The bytes are not those that were sealed.
+    #[error("the parcel's bytes have CRC-32C {found:08x}, {expected:08x} was sealed: the data folder is damaged")]
+    Damaged {
+        /// Checksum in the seal.
+        expected: u32,
+        /// Checksum of what was read.
+        found: u32,
+    },
+}
+
+/// Where a body leaves its own fault: what the HTTP client makes of it cannot be told from the store's.
+pub type FaultSlot = Arc<OnceLock<LocalFault>>;
+
+/// A body of known length.
+#[derive(Debug)]
+pub struct ParcelBody {
+    bytes: Arc<dyn ParcelBytes>,
+    /// First byte not yet asked for.
+    next: u64,
+    /// End of the range.
+    upto: u64,
+    /// Bytes not yet handed over.
+    left_bytes: u64,
+    crc32c: u32,
+    expected_crc32c: u32,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    fault: FaultSlot,
+}
+
+impl ParcelBody {
+    /// The bytes of `range`, whose CRC-32C must be `expected_crc32c`.
+    pub fn new(bytes: Arc<dyn ParcelBytes>, range: Range<u64>, expected_crc32c: u32, fault: FaultSlot) -> Self {
+        Self {
+            bytes,
+            next: range.start,
+            upto: range.end,
+            left_bytes: range.end - range.start,
+            crc32c: 0,
+            expected_crc32c,
+            reading: None,
+            fault,
+        }
+    }
+
+    fn read_ahead(&mut self) {
+        let length_bytes = PIECE_BYTES.min(self.upto - self.next);
+        if length_bytes == 0 || self.reading.is_some() {
+            return;
+        }
+        let (bytes, offset_bytes) = (Arc::clone(&self.bytes), self.next);
+        self.next += length_bytes;
+        self.reading = Some(tokio::task::spawn_blocking(move || {
+            let mut piece = vec![0; length_bytes as usize];
+            bytes.read_exact_at(&mut piece, offset_bytes)?;
+            Ok(piece.into())
+        }));
+    }
+
+    fn broken(&self, fault: LocalFault) -> LocalFault {
+        // Only the first fault matters.
+        let _ = self.fault.set(fault.clone());
+        fault
+    }
+}
+
+impl Body for ParcelBody {
+    type Data = Bytes;
+    type Error = LocalFault;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, LocalFault>>> {
+        let this = self.get_mut();
+        if this.left_bytes == 0 {
+            return Poll::Ready(None);
+        }
+        this.read_ahead();
+        let Some(reading) = this.reading.as_mut() else { return Poll::Ready(None) };
+        let read = ready!(Pin::new(reading).poll(cx));
+        this.reading = None;
+        let piece = match read {
+            Ok(Ok(piece)) => piece,
+            Ok(Err(error)) => return Poll::Ready(Some(Err(this.broken(LocalFault::Unreadable(error.to_string()))))),
+            Err(died) => return Poll::Ready(Some(Err(this.broken(LocalFault::Unreadable(died.to_string()))))),
+        };
+        this.crc32c = crc32c::crc32c_append(this.crc32c, &piece);
+        if this.left_bytes == piece.len() as u64 && this.crc32c != this.expected_crc32c {
+            let fault = LocalFault::Damaged { expected: this.expected_crc32c, found: this.crc32c };
+            return Poll::Ready(Some(Err(this.broken(fault))));
+        }
+        this.left_bytes -= piece.len() as u64;
+        this.read_ahead();
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left_bytes == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left_bytes)
+    }
+}
+
+/// The CRC-32C of `range`, read piece by piece on a thread that may block.
+pub async fn crc32c_of(bytes: Arc<dyn ParcelBytes>, range: Range<u64>) -> Result<u32, LocalFault> {
+    let summed = tokio::task::spawn_blocking(move || -> io::Result<u32> {
+        let mut piece = vec![0; PIECE_BYTES.min(range.end - range.start) as usize];
+        let (mut sum, mut at) = (0, range.start);
+        while at < range.end {
+            let length_bytes = PIECE_BYTES.min(range.end - at);
+            let piece = &mut piece[..length_bytes as usize];
+            bytes.read_exact_at(piece, at)?;
+            sum = crc32c::crc32c_append(sum, piece);
+            at += length_bytes;
+        }
+        Ok(sum)
+    });
+    match summed.await {
+        Ok(Ok(sum)) => Ok(sum),
+        Ok(Err(error)) => Err(LocalFault::Unreadable(error.to_string())),
+        Err(died) => Err(LocalFault::Unreadable(died.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use parking_lot::Mutex;
+
+    /// Bytes that remember what was asked of them.
+    #[derive(Debug)]
+    struct Watched {
+        bytes: Vec<u8>,
+        reads: Mutex<Vec<(u64, usize)>>,
+    }
+
+    impl Watched {
+        fn new(length_bytes: usize) -> Arc<Self> {
+            let bytes = (0..length_bytes).map(|i| (i * 31 % 251) as u8).collect();
+            Arc::new(Self { bytes, reads: Mutex::default() })
+        }
+    }
+
+    impl ParcelBytes for Watched {
+        fn length_bytes(&self) -> u64 {
+            self.bytes.len() as u64
+        }
+        fn read_exact_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<()> {
+            self.reads.lock().push((offset_bytes, buffer.len()));
+            let at = offset_bytes as usize;
+            let found = self.bytes.get(at..at + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+            buffer.copy_from_slice(found);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn hands_over_the_range_in_pieces() {
+        let bytes = Watched::new(3 * PIECE_BYTES as usize + 17);
+        for range in [0..bytes.length_bytes(), 5..6, 7..PIECE_BYTES + 7, 9..9, PIECE_BYTES..3 * PIECE_BYTES + 1] {
+            bytes.reads.lock().clear();
+            let expected = &bytes.bytes[range.start as usize..range.end as usize];
+            let sum = crc32c::crc32c(expected);
+            assert_eq!(crc32c_of(bytes.clone(), range.clone()).await.unwrap(), sum);
+            let fault = FaultSlot::default();
+            let body = ParcelBody::new(bytes.clone(), range.clone(), sum, fault.clone());
+            assert_eq!(body.size_hint().exact(), Some(expected.len() as u64));
+            assert_eq!(body.collect().await.unwrap().to_bytes(), expected, "{range:?}");
+            assert!(fault.get().is_none());
+            assert!(bytes.reads.lock().iter().all(|(_, length)| *length as u64 <= PIECE_BYTES));
+        }
+    }
+
+    #[tokio::test]
+    async fn damaged_bytes_never_go_out_whole() {
+        let bytes = Watched::new(2 * PIECE_BYTES as usize);
+        let fault = FaultSlot::default();
+        let mut body = ParcelBody::new(bytes.clone(), 0..bytes.length_bytes(), 1, fault.clone());
+        let first = body.frame().await.unwrap().unwrap();
+        assert_eq!(first.into_data().unwrap().len() as u64, PIECE_BYTES);
+        let found = crc32c::crc32c(&bytes.bytes);
+        assert_eq!(body.frame().await.unwrap().unwrap_err(), LocalFault::Damaged { expected: 1, found });
+        assert_eq!(fault.get(), Some(&LocalFault::Damaged { expected: 1, found }));
+    }
+
+    #[tokio::test]
+    async fn a_short_file_is_a_local_fault() {
+        let bytes = Watched::new(10);
+        let fault = FaultSlot::default();
+        let body = ParcelBody::new(bytes.clone(), 0..11, 0, fault.clone());
+        assert!(body.collect().await.is_err());
+        assert!(matches!(fault.get(), Some(LocalFault::Unreadable(_))));
+        assert!(crc32c_of(bytes, 0..11).await.is_err());
+    }
+}

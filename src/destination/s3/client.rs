@@ -1,0 +1,306 @@
+//! Clients of stores: one for each way to reach a store, made when first needed, thrown away when it is refused.
+//!
+//! From: [`S3Settings`]. To: `put` and `multipart`, which call the SDK through [`Store::call`]. The SDK's own retries
+//! are off: the caller of `deliver` retries, with the newest settings at each attempt (rule D5). Time-outs: to connect,
+//! for a body of which the store takes nothing, and for the whole of a request, which grows with its body.
+
+use super::answer::Failure;
+use super::credentials::FixedKeys;
+use super::settings::S3Settings;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::config::{
+    AppName, BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+    StalledStreamProtectionConfig,
+};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// How long an unused connection is kept.
+const IDLE_CONNECTION: Duration = Duration::from_secs(15);
+
+/// A client, and the settings it was made of.
+#[derive(Debug)]
+pub struct Store {
+    /// The SDK's client.
+    pub sdk: aws_sdk_s3::Client,
+    /// What it was made of.
+    pub settings: S3Settings,
+}
+
+impl Store {
+    /// Waits for the answer to a request whose body has `body_bytes`.
+    pub async fn call<T, E>(
+        &self,
+        body_bytes: u64,
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let limit = self.settings.answer_timeout(body_bytes);
+        match tokio::time::timeout(limit, request).await {
+            Ok(answer) => answer.map_err(failure_of),
+            Err(_) => Err(Failure::Unanswered(format!("no answer within {} s", limit.as_secs()))),
+        }
+    }
+}
+
+/// The facts of an SDK error.
+fn failure_of<E: ProvideErrorMetadata + Error + 'static>(error: SdkError<E, HttpResponse>) -> Failure {
+    match &error {
+        SdkError::ServiceError(answered) => Failure::Answered {
+            status: answered.raw().status().as_u16(),
+            code: answered.err().code().map(str::to_owned),
+            message: answered.err().message().unwrap_or_default().to_owned(),
+        },
+        SdkError::ConstructionFailure(_) => Failure::NotSent(chain(&error)),
+        SdkError::DispatchFailure(_) => {
+            if let Some(credentials) = find::<CredentialsError>(&error) {
+                return match credentials {
+                    CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
+                        Failure::NoCredentials(chain(credentials))
+                    }
+                    _ => Failure::NotSent(chain(credentials)),
+                };
+            }
+            let text = chain(&error);
+            // The HTTP client's own word for "no connection could be made".
+            if text.contains("(Connect)") { Failure::NotSent(text) } else { Failure::Unanswered(text) }
+        }
+        _ => Failure::Unanswered(chain(&error)),
+    }
+}
+
+/// An error's text with those of its causes.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// A client that cannot be made out of its settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The file of `ca_file`.
+    #[error("s3.ca_file {path}: {reason}")]
+    CaFile {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Clients by the settings they are made of: buckets that are reached alike share connections.
+#[derive(Debug, Default)]
+pub struct Stores {
+    made: Mutex<HashMap<S3Settings, Arc<OnceCell<Arc<Store>>>>>,
+}
+
+impl Stores {
+    /// The client for these settings (those of one bucket).
+    pub async fn get(&self, settings: S3Settings) -> Result<Arc<Store>, ConnectError> {
+        let cell = Arc::clone(self.made.lock().entry(settings.clone()).or_default());
+        cell.get_or_try_init(|| connect(settings)).await.cloned()
+    }
+
+    /// Throws a client away, so that the next one reads keys and certificates anew.
+    pub fn forget(&self, store: &Store) {
+        self.made.lock().remove(&store.settings);
+    }
+
+    /// Throws all clients away. Requests under way end with the client they have.
+    pub fn clear(&self) {
+        self.made.lock().clear();
+    }
+}
+
+async fn connect(settings: S3Settings) -> Result<Arc<Store>, ConnectError> {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(settings.connect_timeout())
+        .disable_read_timeout()
+        .disable_operation_timeout()
+        .disable_operation_attempt_timeout()
+        .build();
+    let stalls = StalledStreamProtectionConfig::enabled()
+        .upload_enabled(true)
+        // Answers are short; their time is bounded with that of the request.
+        .download_enabled(false)
+        .grace_period(settings.stall_timeout())
+        .build();
+    let mut config = match &settings.credentials {
+        Some(keys) => aws_sdk_s3::Config::builder().credentials_provider(FixedKeys::new(keys.clone())),
+        None => {
+            let mut chain = aws_config::defaults(BehaviorVersion::latest())
+                .http_client(http_client(&settings, Reach::Anywhere)?)
+                .timeout_config(timeouts.clone());
+            if let Some(profile) = &settings.profile {
+                chain = chain.profile_name(profile);
+            }
+            aws_sdk_s3::config::Builder::from(&chain.load().await)
+        }
+    };
+    if let Some(url) = &settings.endpoint {
+        config = config.endpoint_url(url);
+    }
+    match &settings.region {
+        Some(region) => config = config.region(Region::new(region.clone())),
+        None if config.clone().build().region().is_none() => config = config.region(Region::from_static("us-east-1")),
+        None => {}
+    }
+    if let Ok(name) = AppName::new("hydrant") {
+        config = config.app_name(name);
+    }
+    let config = config
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(http_client(&settings, reach_of(settings.endpoint.as_deref()))?)
+        .force_path_style(settings.uses_path_style())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts)
+        .stalled_stream_protection(stalls)
+        // Checksums are known before and set as headers; the SDK shall not sum the bytes or send a trailer.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .build();
+    Ok(Arc::new(Store { sdk: aws_sdk_s3::Client::from_conf(config), settings }))
+}
+
+/// Where a client may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Any host: TLS with the system's certificates, the environment's proxy.
+    Anywhere,
+    /// An `http://` endpoint: the system's certificates are not needed.
+    Plain,
+    /// An `http://` endpoint on this machine: never through a proxy.
+    Loopback,
+}
+
+fn reach_of(endpoint: Option<&str>) -> Reach {
+    let Some(uri) = endpoint.and_then(|url| url.parse::<http::Uri>().ok()) else { return Reach::Anywhere };
+    if uri.scheme_str() != Some("http") {
+        return Reach::Anywhere;
+    }
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if loopback { Reach::Loopback } else { Reach::Plain }
+}
+
+fn http_client(settings: &S3Settings, reach: Reach) -> Result<SharedHttpClient, ConnectError> {
+    let mut trusted = match reach {
+        Reach::Anywhere => TrustStore::default(),
+        Reach::Plain | Reach::Loopback => TrustStore::empty(),
+    };
+    if let Some(path) = &settings.ca_file {
+        let refused = |reason: String| ConnectError::CaFile { path: path.display().to_string(), reason };
+        let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+        check_certificates(&pem).map_err(refused)?;
+        trusted = trusted.with_pem_certificate(pem);
+    }
+    let proxy = if reach == Reach::Loopback { ProxyConfig::disabled() } else { ProxyConfig::from_env() };
+    let tls = TlsContext::builder().with_trust_store(trusted).build().map_err(|error| ConnectError::CaFile {
+        path: settings.ca_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+        reason: error.to_string(),
+    })?;
+    let connector = SharedHttpConnector::new(
+        Connector::builder()
+            .connector_settings(HttpConnectorSettings::builder().connect_timeout(settings.connect_timeout()).build())
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .proxy_config(proxy)
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(tls)
+            .build(),
+    );
+    Ok(http_client_fn(move |_, _| connector.clone()))
+}
+
+/// The HTTP client panics on certificates it cannot read; so they are read here before.
+fn check_certificates(pem: &[u8]) -> Result<(), String> {
+    let mut roots = tokio_rustls::rustls::RootCertStore::empty();
+    for certificate in rustls_pemfile::certs(&mut &pem[..]) {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() { Err("holds no certificate in PEM form".to_owned()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destination::s3::settings::Credentials;
+
+    #[test]
+    fn a_proxy_is_used_for_other_machines_only() {
+        for (endpoint, reach) in [
+            (None, Reach::Anywhere),
+            (Some("https://store.example"), Reach::Anywhere),
+            (Some("http://store.example:9000"), Reach::Plain),
+            (Some("http://127.0.0.1:9000"), Reach::Loopback),
+            (Some("http://[::1]:9000/"), Reach::Loopback),
+            (Some("http://localhost:9000"), Reach::Loopback),
+        ] {
+            assert_eq!(reach_of(endpoint), reach, "{endpoint:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bad_certificate_file_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        for text in ["", "nothing", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            std::fs::write(&path, text).unwrap();
+            let settings = S3Settings { ca_file: Some(path.clone()), ..S3Settings::default() };
+            assert!(matches!(http_client(&settings, Reach::Plain), Err(ConnectError::CaFile { .. })), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn buckets_reached_alike_share_a_client_and_nothing_shows_keys() {
+        let stores = Stores::default();
+        let settings = S3Settings {
+            endpoint: Some("http://127.0.0.1:1".into()),
+            credentials: Some(Credentials::fixed("AKIDVISIBLE", "sesame-open")),
+            ..S3Settings::default()
+        };
+        let first = stores.get(settings.for_bucket("a")).await.unwrap();
+        let second = stores.get(settings.for_bucket("b")).await.unwrap();
+        assert!(Arc::ptr_eq(&first, &second));
+        stores.forget(&first);
+        assert!(!Arc::ptr_eq(&first, &stores.get(settings.for_bucket("a")).await.unwrap()));
+        let shown = format!("{stores:?} {first:?} {:?}", first.sdk.config());
+        assert!(!shown.contains("sesame") && !shown.contains("AKIDVISIBLE"), "{shown}");
+    }
+}
