@@ -204,8 +204,11 @@ pub struct Turn {
     pub attempts: u64,
     /// Text of the last failure.
     pub last_error: String,
-    /// The error parcel that goes out instead.
+    /// The error parcel that goes out instead. Its number is a new one of this seal (rule D2).
     pub instead: Parcel,
+    /// Source records of the parcel given up: counted as refused instead of delivered when the seal closes.
+    #[serde(default)]
+    pub refused: Tally,
 }
 
 /// A seal whose parcels are all delivered.
