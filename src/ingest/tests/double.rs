@@ -1,0 +1,113 @@
+//! A log in memory behind the seam.
+
+use crate::ingest::{AppendError, Appended, FrameBody, Intake, LookupError, Sink};
+use crate::stream::Incarnation;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Streams by name.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    sinks: Mutex<BTreeMap<String, Arc<MemorySink>>>,
+}
+
+/// A stream's records.
+#[derive(Debug)]
+pub(crate) struct MemorySink {
+    incarnation: Incarnation,
+    frames: Mutex<Vec<FrameBody>>,
+    refusal: Mutex<Option<AppendError>>,
+    not_active: Mutex<bool>,
+    /// An append needs one; a test that holds them holds appends back.
+    gate: Semaphore,
+}
+
+impl Streams {
+    /// Adds an empty stream.
+    pub(crate) fn add(&self, name: &str) -> Arc<MemorySink> {
+        let sink = Arc::new(MemorySink {
+            incarnation: Incarnation::random(),
+            frames: Mutex::default(),
+            refusal: Mutex::default(),
+            not_active: Mutex::default(),
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+        });
+        self.sinks.lock().insert(name.to_owned(), Arc::clone(&sink));
+        sink
+    }
+}
+
+impl MemorySink {
+    /// Every frame's records.
+    pub(crate) fn frames(&self) -> Vec<Vec<Vec<u8>>> {
+        self.frames.lock().iter().map(records).collect()
+    }
+
+    /// Every record.
+    pub(crate) fn records(&self) -> Vec<Vec<u8>> {
+        self.frames().concat()
+    }
+
+    /// Lets appends fail.
+    pub(crate) fn refuse(&self, error: Option<AppendError>) {
+        *self.refusal.lock() = error;
+    }
+
+    /// Lets look-ups fail as for a stream that is being deleted.
+    pub(crate) fn deactivate(&self) {
+        *self.not_active.lock() = true;
+    }
+
+    /// Holds appends back until [`MemorySink::open`].
+    pub(crate) async fn shut(&self) {
+        self.gate.acquire_many(Semaphore::MAX_PERMITS as u32).await.unwrap().forget();
+    }
+
+    /// Lets appends through.
+    pub(crate) fn open(&self) {
+        self.gate.add_permits(1_000_000);
+    }
+}
+
+/// The records of a frame.
+pub(crate) fn records(frame: &FrameBody) -> Vec<Vec<u8>> {
+    let mut rest = frame.payload.as_slice();
+    let mut records = Vec::new();
+    for length in &frame.lengths {
+        let (record, tail) = rest.split_at(*length as usize);
+        records.push(record.to_vec());
+        rest = tail;
+    }
+    assert!(rest.is_empty(), "lengths do not add up to the payload");
+    records
+}
+
+#[async_trait]
+impl Sink for MemorySink {
+    fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    async fn append(&self, body: FrameBody) -> Result<Appended, AppendError> {
+        let _pass = self.gate.acquire().await.unwrap();
+        if let Some(error) = self.refusal.lock().clone() {
+            return Err(error);
+        }
+        let mut frames = self.frames.lock();
+        let first = frames.iter().map(|frame| frame.lengths.len() as u64).sum::<u64>() + 1;
+        let last = first + body.lengths.len() as u64 - 1;
+        frames.push(body);
+        Ok(Appended { first, last })
+    }
+}
+
+#[async_trait]
+impl Intake for Streams {
+    async fn lookup(&self, name: &str) -> Result<Arc<dyn Sink>, LookupError> {
+        let sink = self.sinks.lock().get(name).cloned().ok_or(LookupError::Unknown)?;
+        if *sink.not_active.lock() { Err(LookupError::NotActive) } else { Ok(sink) }
+    }
+}
