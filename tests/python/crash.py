@@ -1,0 +1,344 @@
+"""kill -9 at random moments and at every named crash point, under load with small buffers.
+
+Every put attempt has ids of its own, so the judge can tell an acknowledged record from one that never was:
+acknowledged ones stand in exactly one object or error record, the others in at most one, and nothing else stands there.
+A share of the restarts goes into a build that encodes and refuses differently.
+
+The moments come from --seed; how far the load has got by then does not, so a seed repeats the pressure, not the run.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import random
+import re
+import threading
+import time
+
+import pyarrow.parquet
+
+import oracle
+from harness import FULL, ROLE, ROOT, Http, Suite, target, until
+
+suite = Suite("crash")
+THREADS = 4
+TABLE = "CREATE EXTERNAL TABLE crash.load (id string, pad string) STORED AS PARQUET\n"
+# Points that no S3 delivery reaches: S3 is never given up. Tests in Rust reach them with a destination of their own.
+NOT_WITH_S3 = {"after_turn"}
+
+
+def pad(identity):
+    """Text that belongs to an id, of 0 to 1,500 characters."""
+    digest = hashlib.sha256(identity.encode()).hexdigest()
+    return (digest * 24)[: int(digest[:4], 16) % 1500]
+
+
+def record(identity):
+    """The bytes of an id's record. An id with `x` in it is broken JSON: the Parquet stream must refuse it."""
+    if identity.endswith("x"):
+        return b'{"id":"%s","pad":"%s\n' % (identity.encode(), pad(identity).encode())
+    return b'{"id":"%s","pad":"%s"}\n' % (identity.encode(), pad(identity).encode())
+
+
+class Attempts:
+    """What was sent: batch name → [number of records, acknowledged]. One writer a batch."""
+
+    def __init__(self):
+        self.batches, self.lock = {}, threading.Lock()
+
+    def new(self, stream, thread, turn, size):
+        name = f"{stream}.{thread}.{turn}"
+        with self.lock:
+            self.batches[name] = [size, False]
+        breaks = stream == "parquet"
+        return name, [f"{name}.{i}{'x' if breaks and (turn + i) % 17 == 0 else ''}" for i in range(size)]
+
+    def acknowledged(self, name):
+        self.batches[name][1] = True
+
+    def count(self, stream, acknowledged_only):
+        return sum(
+            size for name, (size, done) in list(self.batches.items()) if name.startswith(stream + ".") and (done or not acknowledged_only)
+        )
+
+
+class Load:
+    """Producers that put until told to stop, whatever happens to the service. Never a retry: each attempt is new."""
+
+    def __init__(self, streams, seed):
+        self.streams, self.attempts, self.seed = streams, Attempts(), seed
+        self.api, self.open, self.stopping = None, threading.Event(), threading.Event()
+        self.turns = [0] * THREADS
+        self.aliens = []
+        self.threads = [threading.Thread(target=self.guarded, args=(number,), daemon=True) for number in range(THREADS)]
+        for thread in self.threads:
+            thread.start()
+
+    def connect(self, api):
+        self.api = api
+        self.open.set()
+
+    def disconnect(self):
+        self.open.clear()
+
+    def finish(self):
+        self.stopping.set()
+        self.open.set()
+        for thread in self.threads:
+            thread.join(120)
+            assert not thread.is_alive(), "a producer hangs"
+        assert not self.aliens, self.aliens
+
+    def guarded(self, number):
+        try:
+            self.produce(number)
+        except Exception as error:
+            self.aliens.append(f"producer {number}: {error!r}")
+
+    def produce(self, number):
+        rng, http, connected = random.Random(self.seed * 31 + number), None, None
+        while True:
+            self.open.wait()
+            if self.stopping.is_set():
+                return
+            if http is None or connected != self.api:
+                connected = self.api
+                http = Http(connected, timeout_s=60)
+            stream, self.turns[number] = rng.choice(self.streams), self.turns[number] + 1
+            name, ids = self.attempts.new(stream, number, self.turns[number], rng.choice((1, 1, 7, 60, 300)))
+            records = [record(identity) for identity in ids]
+            try:
+                self.put(http, stream, records, name, rng)
+            except (OSError, EOFError, ValueError, *http_errors()):
+                http.close()
+                http = None
+                if not self.open.is_set():
+                    continue
+                time.sleep(0.005)  # the service is being killed; not to spin on a closed port
+
+    def put(self, http, stream, records, name, rng):
+        way = rng.random()
+        if len(records) == 1 and way < 0.8:
+            status, answer = http.call("PutRecord", {"DeliveryStreamName": stream, "Record": {"Data": coded(records[0])}})
+            good = status == 200 and "RecordId" in answer
+        elif way < 0.8:
+            status, answer = http.call("PutRecordBatch", {"DeliveryStreamName": stream, "Records": [{"Data": coded(r)} for r in records]})
+            good = status == 200 and answer["FailedPutCount"] == 0 and len(answer["RequestResponses"]) == len(records)
+        else:
+            status, _, raw = http.request("POST", f"/streams/{stream}/records", b"".join(records))
+            answer = json.loads(raw)
+            good = status == 200 and answer["accepted"] == len(records)
+        if good:
+            self.attempts.acknowledged(name)
+        elif status not in (500, 503):
+            self.aliens.append(f"{name}: {status} {str(answer)[:300]}")
+
+
+def http_errors():
+    import http.client
+
+    return (http.client.HTTPException,)
+
+
+def coded(raw):
+    return base64.b64encode(raw).decode()
+
+
+def identities(each):
+    """Ids in an object, each record compared with what its id was sent with."""
+    if each.extension == ".parquet":
+        table = pyarrow.parquet.read_table(io.BytesIO(each.body))
+        for identity, text in zip(table["id"].to_pylist(), table["pad"].to_pylist()):
+            assert text == pad(identity), f"{each.key}: {identity} has an alien value"
+            assert not identity.endswith("x"), f"{each.key}: {identity} is broken JSON and became a row"
+            yield identity
+        return
+    content = each.content()
+    assert content.endswith(b"\n"), f"{each.key} ends within a record"
+    for line in content.split(b"\n")[:-1]:
+        found = re.match(rb'\{"id":"([\w.]+)"', line)
+        assert found, f"{each.key}: alien record {line[:100]}"
+        identity = found[1].decode()
+        assert line + b"\n" == record(identity), f"{each.key}: {identity} is not as it was sent"
+        yield identity
+
+
+def judge(service, load, kills, what):
+    """Every object against every attempt. Returns nothing; raises with the first findings."""
+    streams = load.streams
+    ledgers = service.drained(*streams)
+    s3, attempts = service.s3_client(), load.attempts.batches
+    seen, doubled, alien, found_in = {}, [], [], {name: {"data": 0, "error": 0} for name in streams}
+    for each in oracle.objects(s3, service.bucket):
+        stream, kind = each.key.split("/")[:2]
+        assert stream in streams and kind in ("data", "error"), f"an object of nobody: {each.key}"
+        if kind == "data":
+            oracle.assert_key(each.key, f"{stream}/data/", stream)
+            ids = list(identities(each))
+        else:
+            errors = oracle.error_records(each.content())
+            ids = [re.match(rb'\{"id":"([\w.]+)"', error["raw"])[1].decode() for error in errors]
+            for identity, error in zip(ids, errors):
+                assert error["raw"] == record(identity), f"{each.key}: {identity} is not as it was sent"
+        assert ids, f"an empty object: {each.key}"
+        found_in[stream][kind] += len(ids)
+        for identity in ids:
+            name, _, index = identity.rstrip("x").rpartition(".")
+            if name not in attempts or int(index) >= attempts[name][0] or not identity.startswith(stream + "."):
+                alien.append((identity, each.key))
+            elif identity in seen:
+                doubled.append((identity, seen[identity], each.key))
+            seen[identity] = each.key
+    lost = []
+    present = {}
+    for identity in seen:
+        name = identity.rstrip("x").rpartition(".")[0]
+        present[name] = present.get(name, 0) + 1
+    for name, (size, done) in attempts.items():
+        if done and present.get(name, 0) < size:
+            lost.append((name, size, present.get(name, 0)))
+    acknowledged = sum(size for size, done in attempts.values() if done)
+    missing = sum(size - there for _, size, there in lost)
+    never = len(seen) - acknowledged + missing
+    print(f"  {what}: acked {acknowledged}, kills {kills}, lost {missing}, doubled {len(doubled)} (never acked yet kept {never}, objects {len(set(seen.values()))})", flush=True)
+    assert not alien, f"alien: {alien[:5]}"
+    assert not doubled, f"doubled: {doubled[:5]}"
+    assert not lost, f"lost (batch, sent, found): {lost[:5]}"
+    assert acknowledged > 0, "nothing was acknowledged: the test shows nothing"
+    for stream in streams:
+        ledger, found = ledgers[stream], found_in[stream]
+        assert ledger["delivered"] == found["data"] and ledger["refused"] == found["error"], (stream, ledger, found)
+        low, high = load.attempts.count(stream, True), load.attempts.count(stream, False)
+        assert low <= ledger["received"] <= high, (stream, low, ledger, high)
+        assert ledger["dropped"] == ledger["discarded"] == 0, (stream, ledger)
+    uploads = s3.list_multipart_uploads(Bucket=service.bucket).get("Uploads", [])
+    assert not uploads, f"uploads left behind: {uploads}"
+    return acknowledged, found_in
+
+
+def set_up(folder, streams=("join", "gzip", "parquet"), environment=None):
+    schemas = folder / "schemas"
+    schemas.mkdir()
+    (schemas / "crash.load.sql").write_text(TABLE)
+    service = folder.hydrant(arguments=["--schemas-dir", str(schemas)])
+    service.start()
+    made = {
+        "join": lambda: service.create("join", interval_s=0),
+        "gzip": lambda: service.create("gzip", interval_s=1, compression="GZIP"),
+        "parquet": lambda: service.create(
+            "parquet",
+            interval_s=1,
+            DataFormatConversionConfiguration={
+                "Enabled": True,
+                "SchemaConfiguration": {"DatabaseName": "crash", "TableName": "load", "RoleARN": ROLE},
+                "InputFormatConfiguration": {"Deserializer": {"OpenXJsonSerDe": {}}},
+                "OutputFormatConfiguration": {"Serializer": {"ParquetSerDe": {}}},
+            },
+        ),
+    }
+    for name in streams:
+        made[name]()
+    return service
+
+
+def kill_round(folder, kills, seed):
+    rng = random.Random(seed)
+    service = set_up(folder)
+    load = Load(["join", "gzip", "parquet"], seed)
+    load.connect(service.api)
+    time_of_life = lambda: rng.uniform(0.0, 1.2)
+    early = differently = 0
+    time.sleep(time_of_life())  # a random moment, not a synchronisation
+    for number in range(kills):
+        service.kill()
+        load.disconnect()
+        other = rng.random() < 0.3
+        differently += other
+        environment = {"HYDRANT_ENCODE_DIFFERENTLY": "1"} if other else {}
+        if rng.random() < 0.2 and number + 1 < kills:
+            # Killed while it recovers.
+            early += 1
+            service.spawn(environment)
+            time.sleep(rng.uniform(0.0, 0.4))
+            continue
+        service.start(environment)
+        load.connect(service.api)
+        time.sleep(time_of_life())
+    load.finish()
+    judge(service, load, kills, f"seed {seed}, {early} kills during recovery, {differently} restarts into the other build")
+    assert service.stop() == 0
+
+
+def add_rounds():
+    rounds, kills = (5, 100) if FULL else (1, 20)
+    for number in range(rounds):
+        suite.test(f"{kills} kills at random moments, round {number + 1} of {rounds}")(
+            lambda folder, number=number: kill_round(folder, kills, suite.args.seed + number)
+        )
+
+
+def named_points():
+    """The names in src/failpoint.rs."""
+    text = (ROOT / "src" / "failpoint.rs").read_text()
+    names = re.findall(r'^pub const \w+: &str = "(\w+)";', text, re.M)
+    assert len(names) >= 13, names
+    return [name for name in names if name not in NOT_WITH_S3]
+
+
+def at_point(folder, point):
+    """Dies at the point (or goes on, for those that fail instead), starts again, and nothing is lost or doubled."""
+    rng = random.Random(f"{suite.args.seed} {point}")
+    service = set_up(folder)
+    assert service.stop() == 0
+    count = rng.choice((1, 2, 3))
+    service.start({"HYDRANT_FAILPOINT": f"{point}:{count}"})
+    load = Load(["join", "gzip", "parquet"], suite.args.seed)
+    fails_only = point == "fsync_failed"
+
+    def reached():
+        if fails_only:
+            return any(v > 0 for k, v in service.metrics().items() if k.startswith("hydrant_log_sync_failures"))
+        return not service.alive()
+
+    # Bursts with pauses in which everything is delivered, so that points behind the delivery come as well.
+    def burst():
+        load.connect(service.api)
+        time.sleep(rng.uniform(0.2, 0.8))
+        load.disconnect()
+        end = time.monotonic() + 10
+        while not reached() and time.monotonic() < end:
+            try:
+                if all(service.ledger(name)["in_flight"] == 0 for name in load.streams):
+                    break
+            except (OSError, *http_errors()):
+                pass
+            time.sleep(0.05)
+        return reached()
+
+    until(f"the point {point} (the {count}. time): {service.tail(600)}", burst, deadline_s=120)
+    if fails_only:
+        load.connect(service.api)
+        before = load.attempts.count("join", True)
+        until("puts are acknowledged again after the failed sync", lambda: load.attempts.count("join", True) > before)
+        service.kill()
+    else:
+        assert f"failpoint {point} reached" in service.tail(4000), service.tail()
+        service.kill()
+    load.disconnect()
+    other = rng.random() < 0.5
+    service.start({"HYDRANT_ENCODE_DIFFERENTLY": "1"} if other else {})
+    load.connect(service.api)
+    before = load.attempts.count("gzip", True)
+    until("puts are acknowledged after the restart", lambda: load.attempts.count("gzip", True) > before)
+    load.finish()
+    judge(service, load, 1, f"{point}:{count}{', then the other build' if other else ''}")
+    assert service.stop() == 0
+
+
+add_rounds()
+for each in named_points():
+    suite.test(f"crash point {each}")(lambda folder, point=each: at_point(folder, point))
+
+if __name__ == "__main__":
+    suite.main()
