@@ -1,0 +1,121 @@
+use super::*;
+use crate::disk::RealDisk;
+use crate::stream::Id128;
+use std::io::Write;
+
+const STREAM: Incarnation = Id128([1; 16]);
+const SEAL: SealId = Id128([2; 16]);
+
+struct Fixture {
+    dir: tempfile::TempDir,
+    budget: Arc<DiskBudget>,
+    outbox: Outbox,
+}
+
+impl Fixture {
+    fn new(limit_bytes: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let budget = Arc::new(DiskBudget::new(limit_bytes, limit_bytes / 2));
+        let outbox = Outbox::new(Arc::new(RealDisk), dir.path().join("streams"), Arc::clone(&budget));
+        Self { dir, budget, outbox }
+    }
+
+    fn files(&self) -> Vec<String> {
+        let folder = self.dir.path().join("streams").join(STREAM.to_string()).join("outbox");
+        match RealDisk.list(&folder) {
+            Ok(entries) => entries.into_iter().map(|entry| entry.name).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+}
+
+fn content(length: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(length as u64);
+    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
+}
+
+#[test]
+fn length_alone_decides_between_seal_and_file() {
+    let t = Fixture::new(1 << 30);
+    let lengths = [0, 1, INLINE_MAX_BYTES, INLINE_MAX_BYTES + 1, 1 << 20, (3 << 20) + 5];
+    for piece in [1 << 12, 70_001, 2 << 20] {
+        let drafts = lengths.iter().enumerate().map(|(i, length)| {
+            let mut draft = t.outbox.begin(STREAM, SEAL, i as u32);
+            content(*length).chunks(piece).for_each(|bytes| draft.write_all(bytes).unwrap());
+            assert_eq!(draft.length_bytes(), *length as u64);
+            draft
+        });
+        let finished = t.outbox.finish(drafts.collect()).unwrap();
+        for (i, (finished, length)) in finished.iter().zip(lengths).enumerate() {
+            let bytes = content(length);
+            assert_eq!((finished.length_bytes, finished.crc32c), (length as u64, crc32c::crc32c(&bytes)));
+            match &finished.content {
+                Stored::Inline(inline) => assert!(length <= INLINE_MAX_BYTES && *inline == bytes),
+                Stored::File(name) => {
+                    assert!(length > INLINE_MAX_BYTES);
+                    assert_eq!(*name, format!("{SEAL}-{i}"));
+                    let open = t.outbox.open(STREAM, name).unwrap();
+                    for _attempt in 0..2 {
+                        let mut read = vec![0; open.length_bytes() as usize];
+                        for (part, offset) in read.chunks_mut(1 << 19).zip((0..).step_by(1 << 19)) {
+                            open.read_exact_at(part, offset).unwrap();
+                        }
+                        assert!(read == bytes);
+                    }
+                    assert!(open.read_exact_at(&mut [0; 2], length as u64 - 1).is_err());
+                }
+            }
+        }
+        let in_files: u64 = lengths.iter().filter(|l| **l > INLINE_MAX_BYTES).map(|l| *l as u64).sum();
+        assert_eq!(t.budget.used_bytes(), in_files);
+        for name in t.files() {
+            t.outbox.free(STREAM, &name).unwrap();
+            t.outbox.free(STREAM, &name).unwrap();
+        }
+        assert_eq!((t.budget.used_bytes(), t.files().len()), (0, 0));
+    }
+}
+
+#[test]
+fn an_unfinished_draft_leaves_nothing_behind() {
+    let t = Fixture::new(1 << 30);
+    let mut draft = t.outbox.begin(STREAM, SEAL, 0);
+    draft.write_all(&content(3 << 20)).unwrap();
+    assert_eq!(t.files().len(), 1);
+    drop(draft);
+    assert_eq!((t.budget.used_bytes(), t.files().len()), (0, 0));
+}
+
+#[test]
+fn a_draft_over_the_budget_fails_for_good_and_gives_all_back() {
+    let t = Fixture::new(2 << 20);
+    let mut draft = t.outbox.begin(STREAM, SEAL, 0);
+    // The reserve is there for sealing.
+    draft.write_all(&content(2 << 20)).unwrap();
+    let error = draft.write_all(&content(1 << 20)).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    assert!(draft.write_all(b"x").is_err());
+    assert!(t.outbox.finish(vec![draft]).is_err());
+    assert_eq!((t.budget.used_bytes(), t.files().len()), (0, 0));
+}
+
+#[test]
+fn a_sweep_keeps_and_counts_what_seals_name() {
+    let t = Fixture::new(1 << 30);
+    assert_eq!(t.outbox.sweep(STREAM, &HashSet::new()).unwrap(), 0);
+    let drafts = (0..3).map(|i| {
+        let mut draft = t.outbox.begin(STREAM, SEAL, i);
+        draft.write_all(&content(100_000)).unwrap();
+        draft
+    });
+    t.outbox.finish(drafts.collect()).unwrap();
+
+    let budget = Arc::new(DiskBudget::unlimited());
+    let restarted = Outbox::new(Arc::new(RealDisk), t.dir.path().join("streams"), Arc::clone(&budget));
+    let keep = HashSet::from([format!("{SEAL}-1")]);
+    assert_eq!(restarted.sweep(STREAM, &keep).unwrap(), 2);
+    assert_eq!(t.files(), [format!("{SEAL}-1")]);
+    assert_eq!(budget.used_bytes(), 100_000);
+    restarted.forget(STREAM);
+    assert_eq!(budget.used_bytes(), 0);
+}
