@@ -17,6 +17,6 @@ pub use error::ApiError;
 pub use nearest::nearest;
 pub use patterns::Pattern;
 pub use record_id::record_id;
-pub use shape::{Findings, Leniency, Member, Shape, Text, check, parse, without_nulls};
+pub use shape::{Compatibility, Findings, Member, Shape, Text, check, parse, without_nulls};
 pub use target::{BUILT_ELSEWHERE, OPERATIONS, TARGET_PREFIX, operation};
 pub use violations::Violations;

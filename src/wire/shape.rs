@@ -34,7 +34,8 @@ pub enum Shape {
     Choice {
         /// In the order in which the service prints them.
         values: &'static [&'static str],
-        /// Accepted too, but not the service's own (see `control::extensions`).
+        /// Accepted too, but not the service's own (see `control::extensions`). One that ends in `*` stands for all
+        /// names that begin so.
         extensions: &'static [&'static str],
     },
     /// A whole number of 32 bits.
@@ -81,13 +82,14 @@ pub struct Member {
     pub shape: &'static Shape,
 }
 
-/// Which lower limits hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leniency {
-    /// The service's own.
-    Strict,
-    /// Those that only protect the service are dropped.
+/// Which limits hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compatibility {
+    /// Those that the service has for its own sake are dropped.
+    #[default]
     Relaxed,
+    /// All of the service's.
+    Strict,
 }
 
 /// What is wrong with a request.
@@ -135,15 +137,15 @@ pub fn without_nulls(value: Value) -> Value {
 }
 
 /// Checks `request` against `shape`.
-pub fn check(shape: &Shape, request: &Value, leniency: Leniency) -> Findings {
-    let mut walk = Walk { findings: Findings::default(), leniency };
+pub fn check(shape: &Shape, request: &Value, compatibility: Compatibility) -> Findings {
+    let mut walk = Walk { findings: Findings::default(), compatibility };
     walk.value(shape, request, &mut String::new());
     walk.findings
 }
 
 struct Walk {
     findings: Findings,
-    leniency: Leniency,
+    compatibility: Compatibility,
 }
 
 impl Walk {
@@ -177,12 +179,16 @@ impl Walk {
             }
             (Shape::Text(limits), Value::String(text)) => self.text(limits, text, path),
             (Shape::Choice { values, extensions }, Value::String(text)) => {
-                if !values.contains(&text.as_str()) && !extensions.contains(&text.as_str()) {
+                let extends = |extension: &&str| match extension.strip_suffix('*') {
+                    Some(start) => text.len() > start.len() && text.starts_with(start),
+                    None => text == extension,
+                };
+                if !values.contains(&text.as_str()) && !extensions.iter().any(extends) {
                     self.findings.violations.add(path, format!("satisfy enum value set: [{}]", values.join(", ")));
                 }
             }
             (Shape::Integer { min, relaxed_min, max }, Value::Number(number)) => {
-                let min = if self.leniency == Leniency::Strict { min } else { relaxed_min };
+                let min = if self.compatibility == Compatibility::Strict { min } else { relaxed_min };
                 match number.as_i64().filter(|n| i32::try_from(*n).is_ok()) {
                     Some(n) if n < *min => self.below(min, path),
                     Some(n) if n > *max => self.above(max, path),

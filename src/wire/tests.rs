@@ -23,7 +23,7 @@ const NAME: Text = Text { min: 1, max: 3, pattern: Pattern::NO_SPACE };
 const GOOD_ROLE: &str = "arn:aws:iam::000000000000:role/r";
 
 fn message(request: serde_json::Value) -> String {
-    match check(&HINTS, &request, Leniency::Relaxed).finish() {
+    match check(&HINTS, &request, Compatibility::Relaxed).finish() {
         Ok(()) => "ok".to_owned(),
         Err(error) => format!("{}: {}", error.kind, error.message),
     }
@@ -114,8 +114,8 @@ fn every_kind_of_finding_has_its_text() {
 #[test]
 fn the_services_own_minimum_holds_only_when_strict() {
     let request = json!({"RoleARN": GOOD_ROLE, "SizeInMBs": 63});
-    assert!(check(&HINTS, &request, Leniency::Relaxed).finish().is_ok());
-    let error = check(&HINTS, &request, Leniency::Strict).finish().unwrap_err();
+    assert!(check(&HINTS, &request, Compatibility::Relaxed).finish().is_ok());
+    let error = check(&HINTS, &request, Compatibility::Strict).finish().unwrap_err();
     assert!(error.message.ends_with("Member must have value greater than or equal to 64"), "{error}");
 }
 

@@ -1,0 +1,81 @@
+//! CreateDeliveryStream, and making sure of a stream that the configuration file lists.
+
+use super::{Control, Plan, describe, plan};
+use crate::catalog::{Status, StreamRecord};
+use crate::stream::Id128;
+use crate::wire::ApiError;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What [`Control::ensure`] found or did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ensured {
+    /// It was missing and is there now.
+    Created,
+    /// It was there, with these settings.
+    Present,
+}
+
+/// The operation. The stream is ACTIVE once this returns.
+pub fn create(control: &Control, request: Value) -> Result<Value, ApiError> {
+    let plan = plan(&control.rules, Id128::random(), request)?;
+    let record = store(control, plan)?;
+    Ok(json!({"DeliveryStreamARN": record.definition.arn}))
+}
+
+fn store(control: &Control, plan: Plan) -> Result<Arc<StreamRecord>, ApiError> {
+    let name = plan.definition.name.clone();
+    let record = StreamRecord {
+        definition: Arc::new(plan.definition),
+        status: Status::Active,
+        created_ms: control.clock.wall_ms(),
+        updated_ms: None,
+        request: plan.request,
+        tags: plan.tags,
+    };
+    let stored = control
+        .catalog
+        .create(record, control.rules.stream_quota())
+        .map_err(|error| control.catalog_error(name.as_str(), error))?;
+    tracing::info!(stream = %name, incarnation = %stored.definition.incarnation, "stream created");
+    Ok(stored)
+}
+
+/// Creates the stream if it is missing; an existing one must have the same settings.
+pub fn ensure(control: &Control, request: Value) -> Result<Ensured, ApiError> {
+    let plan = plan(&control.rules, Id128::random(), request)?;
+    let name = plan.definition.name.clone();
+    let Some(existing) = control.catalog.find(name.as_str()) else {
+        store(control, plan)?;
+        return Ok(Ensured::Created);
+    };
+    if existing.status != Status::Active {
+        return Err(ApiError::resource_in_use(format!(
+            "The stream {name} is being deleted; it can be made again once it is gone."
+        )));
+    }
+    let settings = |request: &Value, tags: &_| json!({"request": describe::settings(request), "Tags": tags});
+    let (stored, wanted) = (settings(&existing.request, &existing.tags), settings(&plan.request, &plan.tags));
+    match difference(&stored, &wanted, "") {
+        None => Ok(Ensured::Present),
+        Some(difference) => Err(ApiError::resource_in_use(format!(
+            "The stream {name} exists with other settings: {difference}. Definitions cannot be changed yet: make both \
+             the same, or delete the stream first."
+        ))),
+    }
+}
+
+/// The first place at which two settings differ, in words.
+fn difference(stored: &Value, wanted: &Value, path: &str) -> Option<String> {
+    if stored == wanted {
+        return None;
+    }
+    if let (Value::Object(old), Value::Object(new)) = (stored, wanted) {
+        return old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))).find_map(|key| {
+            let at = if path.is_empty() || path == "request" { key.clone() } else { format!("{path}.{key}") };
+            difference(old.get(key).unwrap_or(&Value::Null), new.get(key).unwrap_or(&Value::Null), &at)
+        });
+    }
+    let show = |value: &Value| if value.is_null() { "not set".to_owned() } else { value.to_string() };
+    Some(format!("{path} is {} there and {} here", show(stored), show(wanted)))
+}

@@ -1,0 +1,213 @@
+//! From a CreateDeliveryStream request to the stream it asks for. Pure: nothing is looked up, nothing is stored.
+
+use super::Rules;
+use super::extensions;
+use super::members::{filled, flag, given, given_at, items, number, text};
+use super::model::CREATE;
+use super::rules::{self, DESTINATIONS, EXTENDED, LambdaArn, PLAIN, conversion, parameters};
+use crate::stream::definition::*;
+use crate::stream::{Incarnation, StreamName};
+use crate::wire::{ApiError, check, without_nulls};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+const MIB: u64 = 1 << 20;
+/// Time a batch may take unless the parameter TimeoutInSeconds says otherwise.
+const DEFAULT_TIMEOUT_S: u64 = 60;
+/// Memory a transform may have unless the parameter MemoryInMBs says otherwise.
+const DEFAULT_MEMORY_MIB: u64 = 256;
+/// What the name of a transform's variable is preceded by among the parameters.
+const VARIABLE: &str = "Variable.";
+
+/// A stream to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What the data plane acts on.
+    pub definition: Definition,
+    /// The request's members without name and tags, as given.
+    pub request: Value,
+    /// Tags, extension members among them.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Checks `request` and resolves everything it leaves out.
+pub fn plan(rules: &Rules, incarnation: Incarnation, request: Value) -> Result<Plan, ApiError> {
+    check(&CREATE, &request, rules.compatibility).finish()?;
+    let mut request = without_nulls(request);
+    let tags = tags(&request)?;
+    let effective = with_tags(rules, &request, &tags)?;
+    rules::check(rules, &effective)?;
+    let definition = definition(rules, incarnation, &effective)?;
+    if let Some(members) = request.as_object_mut() {
+        // `shift_remove`, so that the others keep their order.
+        members.shift_remove("DeliveryStreamName");
+        members.shift_remove("Tags");
+    }
+    Ok(Plan { definition, request, tags })
+}
+
+fn tags(request: &Value) -> Result<BTreeMap<String, String>, ApiError> {
+    let mut tags = BTreeMap::new();
+    for tag in items(request, "Tags") {
+        let key = text(tag, "Key").unwrap_or_default();
+        if tags.insert(key.to_owned(), text(tag, "Value").unwrap_or_default().to_owned()).is_some() {
+            return Err(ApiError::invalid_argument(format!("The tag key '{key}' is given more than once.")));
+        }
+    }
+    Ok(tags)
+}
+
+/// The request with the extension tags applied, checked again if that changed anything.
+fn with_tags(rules: &Rules, request: &Value, tags: &BTreeMap<String, String>) -> Result<Value, ApiError> {
+    let mut effective = request.clone();
+    let destination = effective.as_object_mut().and_then(|members| {
+        let name = DESTINATIONS.iter().find(|name| members.contains_key(**name))?;
+        members.get_mut(*name)
+    });
+    if let Some(destination) = destination
+        && extensions::apply_tags(tags, destination)?
+    {
+        check(&CREATE, &effective, rules.compatibility).finish()?;
+    }
+    Ok(effective)
+}
+
+/// Resolves a request that passed every rule.
+fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Result<Definition, ApiError> {
+    // The model and the rules have seen to both; should they ever not, the request is refused, not the process ended.
+    let broken = |what: &str| ApiError::internal_failure(format!("A checked request has no valid {what}."));
+    let name: StreamName = text(request, "DeliveryStreamName")
+        .and_then(|name| name.parse().ok())
+        .ok_or_else(|| broken("DeliveryStreamName"))?;
+    let destination =
+        [EXTENDED, PLAIN].iter().find_map(|member| given(request, member)).ok_or_else(|| broken("destination"))?;
+    let convert = conversion::enabled(destination).map(|conversion| convert(rules, conversion));
+    Ok(Definition {
+        incarnation,
+        revision: 1,
+        arn: rules.stream_arn(name.as_str()),
+        name,
+        hints: hints(destination, convert.is_some()),
+        s3: s3_target(destination),
+        transform: transform(destination),
+        convert,
+    })
+}
+
+/// BufferingHints with the service's defaults: 5 MiB or, with conversion, 128 MiB; 300 s.
+fn hints(destination: &Value, converts: bool) -> Hints {
+    let hint = |name| given(destination, "BufferingHints").and_then(|hints| number(hints, name));
+    Hints {
+        size_bytes: hint("SizeInMBs").unwrap_or(default_size_mib(converts)) * MIB,
+        interval_ms: hint("IntervalInSeconds").unwrap_or(DEFAULT_INTERVAL_S) * 1000,
+    }
+}
+
+/// IntervalInSeconds where none is given.
+pub const DEFAULT_INTERVAL_S: u64 = 300;
+
+/// SizeInMBs where none is given.
+pub fn default_size_mib(converts: bool) -> u64 {
+    if converts { 128 } else { 5 }
+}
+
+fn s3_target(destination: &Value) -> S3Target {
+    let string = |name| text(destination, name).unwrap_or_default().to_owned();
+    let arn = text(destination, "BucketARN").unwrap_or_default();
+    S3Target {
+        bucket: arn.rsplit(':').next().unwrap_or_default().to_owned(),
+        prefix: string("Prefix"),
+        error_prefix: filled(destination, "ErrorOutputPrefix").map(str::to_owned),
+        file_extension: string("FileExtension"),
+        compression: match text(destination, "CompressionFormat") {
+            Some("GZIP") => Compression::Gzip,
+            Some("ZIP") => Compression::Zip,
+            Some("Snappy") => Compression::Snappy,
+            Some("HADOOP_SNAPPY") => Compression::HadoopSnappy,
+            Some("ZSTD") => Compression::Zstd,
+            _ => Compression::Uncompressed,
+        },
+        kms_key: given_at(destination, &["EncryptionConfiguration", "KMSEncryptionConfig", "AWSKMSKeyARN"])
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+    }
+}
+
+fn transform(destination: &Value) -> Option<TransformSpec> {
+    let processing = given(destination, "ProcessingConfiguration").filter(|p| flag(p, "Enabled") == Some(true))?;
+    let lambda = items(processing, "Processors").iter().find(|p| text(p, "Type") == Some("Lambda"))?;
+    let parameters = parameters(lambda);
+    let value = |name: &str| parameters.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
+    let whole = |name: &str, default: u64| value(name).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let lambda_arn = value("LambdaArn")?;
+    let parts = LambdaArn::parse(lambda_arn)?;
+    let mib: f64 = value("BufferSizeInMBs").and_then(|text| text.parse().ok()).unwrap_or(1.0);
+    Some(TransformSpec {
+        lambda_arn: lambda_arn.to_owned(),
+        function: parts.function.to_owned(),
+        version: parts.version.map(str::to_owned),
+        retries: u32::try_from(whole("NumberOfRetries", 3)).unwrap_or(u32::MAX),
+        batch_bytes: (mib * MIB as f64) as u64,
+        timeout_ms: whole("TimeoutInSeconds", DEFAULT_TIMEOUT_S) * 1000,
+        memory_bytes: whole("MemoryInMBs", DEFAULT_MEMORY_MIB) * MIB,
+        variables: parameters
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix(VARIABLE)?.to_owned(), (*value).to_owned())))
+            .collect(),
+    })
+}
+
+fn convert(rules: &Rules, conversion: &Value) -> ConvertSpec {
+    let at = |path: &[&str]| given_at(conversion, path);
+    let schema = |name: &str, default: &str| {
+        let given = at(&["SchemaConfiguration", name]).and_then(Value::as_str).filter(|text| !text.is_empty());
+        given.unwrap_or(default).to_owned()
+    };
+    let parquet = at(&["OutputFormatConfiguration", "Serializer", "ParquetSerDe"]).unwrap_or(&Value::Null);
+    ConvertSpec {
+        schema: SchemaRef {
+            catalog_id: schema("CatalogId", &rules.account_id),
+            database: schema("DatabaseName", ""),
+            table: schema("TableName", ""),
+            region: schema("Region", &rules.region),
+            version_id: schema("VersionId", "LATEST"),
+            role_arn: schema("RoleARN", ""),
+        },
+        deserializer: match at(&["InputFormatConfiguration", "Deserializer", "HiveJsonSerDe"]) {
+            Some(hive) => Deserializer::Hive {
+                timestamp_formats: items(hive, "TimestampFormats")
+                    .iter()
+                    .filter_map(|format| format.as_str().map(str::to_owned))
+                    .collect(),
+            },
+            None => open_x(at(&["InputFormatConfiguration", "Deserializer", "OpenXJsonSerDe"])),
+        },
+        parquet: ParquetOptions {
+            block_size_bytes: number(parquet, "BlockSizeBytes").unwrap_or(256 * MIB),
+            page_size_bytes: number(parquet, "PageSizeBytes").unwrap_or(MIB),
+            compression: match text(parquet, "Compression") {
+                Some("UNCOMPRESSED") => ParquetCompression::Uncompressed,
+                Some("GZIP") => ParquetCompression::Gzip,
+                Some("ZSTD") => ParquetCompression::Zstd,
+                Some("LZ4_RAW") => ParquetCompression::Lz4Raw,
+                _ => ParquetCompression::Snappy,
+            },
+            dictionary: flag(parquet, "EnableDictionaryCompression").unwrap_or(false),
+            writer_v2: text(parquet, "WriterVersion") == Some("V2"),
+        },
+    }
+}
+
+fn open_x(options: Option<&Value>) -> Deserializer {
+    let options = options.unwrap_or(&Value::Null);
+    let mappings = given(options, "ColumnToJsonKeyMappings").and_then(Value::as_object);
+    Deserializer::OpenX {
+        case_insensitive: flag(options, "CaseInsensitive").unwrap_or(true),
+        key_mappings: mappings
+            .into_iter()
+            .flatten()
+            .filter_map(|(column, key)| Some((column.clone(), key.as_str()?.to_owned())))
+            .collect(),
+        dots_to_underscores: flag(options, "ConvertDotsInJsonKeysToUnderscores").unwrap_or(false),
+    }
+}

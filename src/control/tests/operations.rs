@@ -1,0 +1,137 @@
+//! The operations over a catalog: pages, restarts, what exists and what does not.
+
+use super::*;
+use crate::catalog::Status;
+
+const ACCOUNT: &str = "000000000000";
+
+fn named(name: &str) -> Value {
+    let mut request = extended(json!({}));
+    request["DeliveryStreamName"] = json!(name);
+    request
+}
+
+fn error(result: Result<Value, ApiError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn a_stream_is_created_described_listed_and_deleted() {
+    let (_dir, catalog, control) = control(relaxed());
+    let created = call(&control, "CreateDeliveryStream", named("s")).unwrap();
+    assert_eq!(created, json!({"DeliveryStreamARN": "arn:aws:firehose:us-east-1:000000000000:deliverystream/s"}));
+    assert_eq!(
+        error(call(&control, "CreateDeliveryStream", named("s"))),
+        format!("ResourceInUseException: Firehose s under accountId {ACCOUNT} already exists")
+    );
+    let status = || {
+        let answer = call(&control, "DescribeDeliveryStream", json!({"DeliveryStreamName": "s"})).unwrap();
+        answer["DeliveryStreamDescription"]["DeliveryStreamStatus"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(status(), "ACTIVE");
+    for force in [None, Some(false), Some(true), None] {
+        let request = json!({"DeliveryStreamName": "s", "AllowForceDelete": force});
+        assert_eq!(call(&control, "DeleteDeliveryStream", request).unwrap(), json!({}));
+        assert_eq!(status(), "DELETING");
+    }
+    assert_eq!(catalog.find("s").unwrap().status, Status::Deleting { force: true });
+    // The name is taken until the data plane is done.
+    assert!(error(call(&control, "CreateDeliveryStream", named("s"))).contains("already exists"));
+    catalog.remove("s", catalog.find("s").unwrap().definition.incarnation).unwrap();
+    for operation in ["DescribeDeliveryStream", "DeleteDeliveryStream"] {
+        assert_eq!(
+            error(call(&control, operation, json!({"DeliveryStreamName": "s"}))),
+            format!("ResourceNotFoundException: Firehose s under account {ACCOUNT} not found.")
+        );
+    }
+    call(&control, "CreateDeliveryStream", named("s")).unwrap();
+}
+
+#[test]
+fn lists_are_pages_of_names_in_order() {
+    let (_dir, _catalog, control) = control(relaxed());
+    for name in ["b", "a", "B", "c10", "c9", "-", "d", "e", "f", "g", "h", "i"] {
+        call(&control, "CreateDeliveryStream", named(name)).unwrap();
+    }
+    let list = |request: Value| {
+        let answer = call(&control, "ListDeliveryStreams", request).unwrap();
+        let names: Vec<_> =
+            answer["DeliveryStreamNames"].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
+        (names.join(" "), answer["HasMoreDeliveryStreams"].as_bool().unwrap())
+    };
+    assert_eq!(list(json!({})), ("- B a b c10 c9 d e f g".to_owned(), true));
+    assert_eq!(list(json!({"ExclusiveStartDeliveryStreamName": "g"})), ("h i".to_owned(), false));
+    assert_eq!(list(json!({"ExclusiveStartDeliveryStreamName": "c5", "Limit": 2})), ("c9 d".to_owned(), true));
+    assert_eq!(list(json!({"ExclusiveStartDeliveryStreamName": "zz"})), (String::new(), false));
+    assert_eq!(list(json!({"Limit": 12})).1, false);
+    assert_eq!(list(json!({"DeliveryStreamType": "DirectPut", "Limit": 1})), ("-".to_owned(), true));
+    assert_eq!(list(json!({"DeliveryStreamType": "MSKAsSource"})), (String::new(), false));
+    assert!(error(call(&control, "ListDeliveryStreams", json!({"Limit": 0}))).contains("greater than or equal to 1"));
+}
+
+#[test]
+fn other_operations_are_unknown() {
+    let (_dir, _catalog, control) = control(relaxed());
+    for operation in crate::wire::OPERATIONS {
+        let built = ["CreateDeliveryStream", "DeleteDeliveryStream", "DescribeDeliveryStream", "ListDeliveryStreams"];
+        let text = error(call(&control, operation, json!({"Bad": 1})));
+        let unknown = text.starts_with("UnknownOperationException") && text.contains("not built yet");
+        assert_eq!(unknown, !built.contains(&operation), "{text}");
+    }
+    assert_eq!(
+        error(call(&control, "Fly", json!({}))),
+        "UnknownOperationException: 'Fly' is not an operation of Amazon Data Firehose."
+    );
+}
+
+#[test]
+fn bodies_that_are_no_objects_are_refused() {
+    let (_dir, _catalog, control) = control(relaxed());
+    for (body, expected) in [
+        (&b"{"[..], "SerializationException: The body is not JSON"),
+        (b"[]", "SerializationException: Start of list found where not expected"),
+        (b"\"x\"", "SerializationException: Unexpected field type"),
+        (b"", "ValidationException: 1 validation error detected: Value at 'deliveryStreamName' failed"),
+        (b"\xff", "SerializationException: The body is not JSON"),
+    ] {
+        let text = block_on(control.handle("DescribeDeliveryStream", body)).unwrap_err().to_string();
+        assert!(text.starts_with(expected), "{text}");
+    }
+}
+
+#[test]
+fn the_quota_holds_when_strict_and_names_the_streams() {
+    let text = ApiError::stream_quota(2, &["a".to_owned(), "b".to_owned()]).to_string();
+    assert_eq!(
+        text,
+        "LimitExceededException: You have already consumed your firehose quota of 2 hoses. Firehose names: [a, b]"
+    );
+    assert_eq!((relaxed().stream_quota(), strict().stream_quota()), (None, Some(5000)));
+}
+
+#[test]
+fn listed_streams_are_made_once_and_must_stay_the_same() {
+    let (_dir, catalog, control) = control(relaxed());
+    let ensure = |request: Value| block_on(control.ensure(request)).map_err(|error| error.to_string());
+    assert_eq!(ensure(named("s")), Ok(Ensured::Created));
+    assert_eq!(ensure(named("s")), Ok(Ensured::Present));
+    // Writing a default out changes nothing.
+    let mut same = named("s");
+    merge(&mut same["ExtendedS3DestinationConfiguration"], json!({"BufferingHints": {"SizeInMBs": 5}}));
+    assert_eq!(ensure(same), Ok(Ensured::Present));
+
+    let mut other = named("s");
+    merge(&mut other["ExtendedS3DestinationConfiguration"], json!({"BufferingHints": {"IntervalInSeconds": 60}}));
+    let text = ensure(other).unwrap_err();
+    assert!(
+        text.contains("exists with other settings")
+            && text.contains("BufferingHints.IntervalInSeconds is 300 there and 60 here"),
+        "{text}"
+    );
+    let text = ensure(with_tags(named("s"), &[("team", "data")])).unwrap_err();
+    assert!(text.contains("Tags.team is not set there and \"data\" here"), "{text}");
+
+    catalog.mark_deleting("s", false).unwrap();
+    assert!(ensure(named("s")).unwrap_err().contains("is being deleted"));
+    assert!(ensure(extended(json!({"Prefx": "a"}))).unwrap_err().contains("Did you mean 'Prefix'?"));
+}
