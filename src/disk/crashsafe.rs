@@ -4,20 +4,22 @@ use super::Disk;
 use std::io;
 use std::path::Path;
 
-/// Creates `dir` and its missing parents, and makes their entries durable.
+/// Creates `dir` and its missing parents, and makes their entries durable; also that of a `dir` that is there already,
+/// since a process that died right after creating it may not have synced it.
 pub fn create_dir_durable(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
-    if disk.list(dir).is_ok() {
-        return Ok(());
-    }
     let parent = dir.parent().filter(|p| !p.as_os_str().is_empty());
-    if let Some(parent) = parent {
-        create_dir_durable(disk, parent)?;
+    let is_there = disk.list(dir).is_ok();
+    if !is_there {
+        if let Some(parent) = parent {
+            create_dir_durable(disk, parent)?;
+        }
+        disk.create_dir(dir)?;
     }
-    disk.create_dir(dir)?;
     // ORDER: the entry is synced before anybody puts a file below it that must be found again.
-    match parent {
-        Some(parent) => disk.sync_dir(parent),
-        None => Ok(()),
+    match parent.map_or(Ok(()), |parent| disk.sync_dir(parent)) {
+        // A folder above the data folder that only others may read was not made here.
+        Err(e) if is_there && e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
     }
 }
 
