@@ -1,0 +1,427 @@
+//! One JSON value into its column, by the column's type and the deserializer's dialect.
+//!
+//! Called by the decoder for each object. Contract: a value is appended at number `row` of its column, which is first
+//! filled up with nulls to there; a null appends nothing. After an error the column may hold a part of the value:
+//! `truncate` takes it off.
+
+use super::super::columns::{Bytes, Column, Data, Struct, last_end};
+use super::super::rejection::{MAX_SPREAD_BYTES, Outcome, Rejection, mismatch};
+use super::super::rules::Dialect;
+use super::super::schema::HiveType;
+use super::keys::START;
+use super::number::Number;
+use super::scan::{Cursor, unescape};
+use super::timestamp;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// What a record's values share.
+pub struct Context<'r> {
+    /// The deserializer.
+    pub dialect: &'r Dialect,
+    /// For texts with escapes.
+    pub scratch: &'r mut Vec<u8>,
+    /// Bytes that the fields of all objects so far take at least.
+    pub spread_bytes: u64,
+}
+
+/// Takes an object, whose brace was seen, as value number `row` of `record`. `depth` counts it.
+pub fn object(
+    record: &mut Struct,
+    row: usize,
+    cursor: &mut Cursor,
+    context: &mut Context,
+    depth: usize,
+) -> Outcome<()> {
+    let Struct { keys, fields, width_bytes } = record;
+    context.spread_bytes += *width_bytes;
+    if context.spread_bytes > MAX_SPREAD_BYTES {
+        return Err(Box::new(Rejection::Large));
+    }
+    cursor.pos += 1;
+    if cursor.token() == b'}' {
+        cursor.pos += 1;
+        return Ok(());
+    }
+    let mut last = START;
+    loop {
+        if cursor.token() != b'"' {
+            return Err(cursor.unexpected("a key in quotes"));
+        }
+        last = keys.take(cursor, last)?;
+        cursor.token();
+        match keys.fields(last) {
+            [] => cursor.skip(depth)?,
+            [first, others @ ..] => {
+                let start = cursor.pos;
+                field(&mut fields[usize::from(*first)], row, cursor, context, depth)?;
+                for other in others {
+                    cursor.pos = start;
+                    field(&mut fields[usize::from(*other)], row, cursor, context, depth)?;
+                }
+            }
+        }
+        match cursor.token() {
+            b',' => cursor.pos += 1,
+            b'}' => {
+                cursor.pos += 1;
+                return Ok(());
+            }
+            _ => return Err(cursor.unexpected("',' or '}'")),
+        }
+    }
+}
+
+/// Takes the value of a field. When its key came before in the same object, the last one counts.
+#[inline(always)]
+fn field(column: &mut Column, row: usize, cursor: &mut Cursor, context: &mut Context, depth: usize) -> Outcome<()> {
+    if column.len() > row {
+        column.truncate(row);
+    }
+    value(column, row, cursor, context, depth).map_err(|rejection| rejection.within(&column.name))
+}
+
+/// Takes the value at the next token.
+fn value(column: &mut Column, row: usize, cursor: &mut Cursor, context: &mut Context, depth: usize) -> Outcome<()> {
+    let first = cursor.peek();
+    if first == b'n' {
+        return cursor.literal("null");
+    }
+    column.fill_to(row);
+    let Column { kind, valid, data, .. } = column;
+    match data {
+        Data::Texts { texts, most } => text(texts, *most, kind, cursor, context, depth)?,
+        Data::List { ends, items } => {
+            if first != b'[' {
+                return Err(wrong(kind, cursor));
+            }
+            let end = list(items, last_end(ends), cursor, context, depth + 1)?;
+            ends.push(end as i32);
+        }
+        Data::Map { ends, keys, values } => {
+            if first != b'{' {
+                return Err(wrong(kind, cursor));
+            }
+            let end = map(keys, values, last_end(ends), cursor, context, depth + 1)?;
+            ends.push(end as i32);
+        }
+        Data::Struct(record) => {
+            if first != b'{' {
+                return Err(wrong(kind, cursor));
+            }
+            object(record, row, cursor, context, depth + 1)?;
+        }
+        scalar => match first {
+            b'-' | b'0'..=b'9' => from_number(scalar, kind, &Number::take(cursor)?, context)?,
+            b'"' => {
+                let (mut content, escaped) = cursor.string()?;
+                let mut scratch = std::mem::take(context.scratch);
+                if escaped {
+                    scratch.clear();
+                    unescape(content, &mut scratch);
+                    content = &scratch;
+                }
+                let outcome = from_text(scalar, kind, content, *context.dialect == Dialect::OpenX, context);
+                *context.scratch = scratch;
+                outcome?;
+            }
+            b't' | b'f' => {
+                let Data::Booleans(bits) = scalar else { return Err(wrong(kind, cursor)) };
+                cursor.literal(if first == b't' { "true" } else { "false" })?;
+                bits.push(first == b't');
+            }
+            _ => return Err(wrong(kind, cursor)),
+        },
+    }
+    valid.push(true);
+    Ok(())
+}
+
+/// The value here does not fit `kind`; or it is no value at all.
+#[cold]
+fn wrong(kind: &HiveType, cursor: &Cursor) -> Box<Rejection> {
+    let mut end = cursor.clone();
+    match end.skip(0) {
+        Ok(()) => mismatch(kind, end.since(cursor.pos), "does not fit"),
+        Err(rejection) => rejection,
+    }
+}
+
+/// Takes any value as text: a string's content; the text of a number, boolean and, for OpenX, of an object or array.
+#[inline(always)]
+fn text(
+    texts: &mut Bytes,
+    most: Option<u32>,
+    kind: &HiveType,
+    cursor: &mut Cursor,
+    context: &mut Context,
+    depth: usize,
+) -> Outcome<()> {
+    let start = cursor.pos;
+    match cursor.peek() {
+        b'"' => {
+            cursor.pos += 1;
+            if cursor.to_special() == b'"' {
+                texts.bytes.extend_from_slice(cursor.since(start + 1));
+                cursor.pos += 1;
+            } else {
+                cursor.pos = start;
+                let (content, _) = cursor.string()?;
+                unescape(content, &mut texts.bytes);
+            }
+        }
+        b'{' | b'[' if *context.dialect != Dialect::OpenX => return Err(wrong(kind, cursor)),
+        _ => {
+            cursor.skip(depth)?;
+            texts.bytes.extend_from_slice(cursor.since(start));
+        }
+    }
+    if let Some(most) = most {
+        cut(texts, most as usize);
+    }
+    texts.close();
+    Ok(())
+}
+
+/// Cuts the text that was appended last to `most` characters.
+fn cut(texts: &mut Bytes, most: usize) {
+    let start = last_end(&texts.ends);
+    if texts.bytes.len() - start > most {
+        let first_bytes = texts.bytes[start..].iter().enumerate().filter(|(_, byte)| **byte & 0xc0 != 0x80);
+        if let Some((end, _)) = first_bytes.map(|(at, byte)| (at, *byte)).nth(most) {
+            texts.bytes.truncate(start + end);
+        }
+    }
+}
+
+/// Takes a list's items from number `end` on; returns the new end.
+fn list(
+    items: &mut Column,
+    mut end: usize,
+    cursor: &mut Cursor,
+    context: &mut Context,
+    depth: usize,
+) -> Outcome<usize> {
+    cursor.pos += 1;
+    if cursor.token() == b']' {
+        cursor.pos += 1;
+        return Ok(end);
+    }
+    loop {
+        cursor.token();
+        value(items, end, cursor, context, depth).map_err(|rejection| rejection.within("[]"))?;
+        end += 1;
+        match cursor.token() {
+            b',' => cursor.pos += 1,
+            b']' => {
+                cursor.pos += 1;
+                return Ok(end);
+            }
+            _ => return Err(cursor.unexpected("',' or ']'")),
+        }
+    }
+}
+
+/// Takes a map's entries from number `start` on; returns the new end. Of equal keys the last one counts.
+fn map(
+    keys: &mut Column,
+    values: &mut Column,
+    start: usize,
+    cursor: &mut Cursor,
+    context: &mut Context,
+    depth: usize,
+) -> Outcome<usize> {
+    let before = cursor.pos;
+    let end = entries(keys, values, start, &[], cursor, context, depth)?;
+    let Some(shadowed) = shadowed(keys, start, end) else { return Ok(end) };
+    keys.truncate(start);
+    values.truncate(start);
+    cursor.pos = before;
+    entries(keys, values, start, &shadowed, cursor, context, depth)
+}
+
+/// Takes the entries that `shadowed` does not mark; returns the new end.
+fn entries(
+    keys: &mut Column,
+    values: &mut Column,
+    mut end: usize,
+    shadowed: &[bool],
+    cursor: &mut Cursor,
+    context: &mut Context,
+    depth: usize,
+) -> Outcome<usize> {
+    cursor.pos += 1;
+    if cursor.token() == b'}' {
+        cursor.pos += 1;
+        return Ok(end);
+    }
+    let mut number = 0;
+    loop {
+        if cursor.token() != b'"' {
+            return Err(cursor.unexpected("a key in quotes"));
+        }
+        let start = cursor.pos;
+        cursor.skip_key()?;
+        cursor.token();
+        if shadowed.get(number) == Some(&true) {
+            cursor.skip(depth)?;
+        } else {
+            let mut key = Cursor { bytes: cursor.bytes, pos: start };
+            map_key(keys, &mut key, context).map_err(|rejection| rejection.within("key"))?;
+            value(values, end, cursor, context, depth).map_err(|rejection| rejection.within("value"))?;
+            end += 1;
+        }
+        number += 1;
+        match cursor.token() {
+            b',' => cursor.pos += 1,
+            b'}' => {
+                cursor.pos += 1;
+                return Ok(end);
+            }
+            _ => return Err(cursor.unexpected("',' or '}'")),
+        }
+    }
+}
+
+/// Appends a map's key, a string in JSON whatever its type.
+fn map_key(column: &mut Column, cursor: &mut Cursor, context: &mut Context) -> Outcome<()> {
+    let (content, escaped) = cursor.string()?;
+    let content = if escaped {
+        let mut plain = Vec::new();
+        unescape(content, &mut plain);
+        Cow::Owned(plain)
+    } else {
+        Cow::Borrowed(content)
+    };
+    let Column { kind, valid, data, .. } = column;
+    match data {
+        Data::Texts { texts, most } => {
+            texts.bytes.extend_from_slice(&content);
+            if let Some(most) = most {
+                cut(texts, *most as usize);
+            }
+            texts.close();
+        }
+        scalar => from_text(scalar, kind, &content, true, context)?,
+    }
+    valid.push(true);
+    Ok(())
+}
+
+/// Which of the keys from `start` on come again later; `None` when no key does.
+fn shadowed(keys: &Column, start: usize, end: usize) -> Option<Vec<bool>> {
+    let key = |i: usize| -> Cow<[u8]> {
+        match &keys.data {
+            Data::Texts { texts, .. } | Data::Blobs(texts) => {
+                Cow::Borrowed(&texts.bytes[texts.ends[i] as usize..texts.ends[i + 1] as usize])
+            }
+            Data::Booleans(bits) => vec![bits.bytes[i / 8] >> (i % 8) & 1].into(),
+            Data::Ints { values, .. } | Data::Days(values) => values[i].to_le_bytes().to_vec().into(),
+            Data::Longs(values) | Data::Instants(values) => values[i].to_le_bytes().to_vec().into(),
+            Data::Floats(values) => values[i].to_le_bytes().to_vec().into(),
+            Data::Doubles(values) => values[i].to_le_bytes().to_vec().into(),
+            Data::Decimals { values, .. } => values[i].to_le_bytes().to_vec().into(),
+            Data::List { .. } | Data::Map { .. } | Data::Struct(_) => Cow::Borrowed(&[]),
+        }
+    };
+    const FEW: usize = 8;
+    if end - start <= FEW && (start..end).all(|i| (start..i).all(|j| key(i) != key(j))) {
+        return None;
+    }
+    let mut last = HashMap::new();
+    let mut shadowed = vec![false; end - start];
+    for i in start..end {
+        if let Some(before) = last.insert(key(i), i - start) {
+            shadowed[before] = true;
+        }
+    }
+    shadowed.contains(&true).then_some(shadowed)
+}
+
+/// Appends a JSON number.
+#[inline(always)]
+fn from_number(data: &mut Data, kind: &HiveType, number: &Number, context: &Context) -> Outcome<()> {
+    let out = || mismatch(kind, number.text, "is out of range");
+    match data {
+        Data::Ints { values, least } => {
+            let value = number.as_i64().and_then(|value| i32::try_from(value).ok());
+            let value = value.filter(|value| (*least..=-1 - *least).contains(value));
+            values.push(value.ok_or_else(out)?);
+        }
+        Data::Longs(values) => values.push(number.as_i64().ok_or_else(out)?),
+        Data::Floats(values) => values.push(number.as_f32().ok_or_else(out)?),
+        Data::Doubles(values) => values.push(number.as_f64().ok_or_else(out)?),
+        Data::Decimals { values, bound, scale } => {
+            let value = number.scaled(u32::from(*scale), true).map(|(value, _)| value);
+            let value = value.filter(|value| (-*bound + 1..*bound).contains(value));
+            values.push(value.ok_or_else(out)?);
+        }
+        Data::Instants(values) => {
+            let value = match context.dialect {
+                Dialect::OpenX => timestamp::epoch(number),
+                Dialect::Hive(formats) => formats.iter().find_map(|format| format.parse(number.text)),
+            };
+            values.push(value.ok_or_else(|| mismatch(kind, number.text, "is not a supported timestamp"))?);
+        }
+        _ => return Err(mismatch(kind, number.text, "does not fit")),
+    }
+    Ok(())
+}
+
+/// Appends the content of a string to a column that is not text. `lenient`: numbers and booleans may be strings.
+fn from_text(data: &mut Data, kind: &HiveType, text: &[u8], lenient: bool, context: &Context) -> Outcome<()> {
+    let wrong = |why| Err(mismatch(kind, text, why));
+    match data {
+        Data::Days(values) => match timestamp::date(text) {
+            Some(day) => values.push(day),
+            None => return wrong("is not a date"),
+        },
+        Data::Instants(values) => {
+            let value = match context.dialect {
+                Dialect::OpenX => timestamp::openx(text),
+                Dialect::Hive(formats) => {
+                    formats.iter().find_map(|format| format.parse(text)).or_else(|| timestamp::sql(text))
+                }
+            };
+            match value {
+                Some(value) => values.push(value),
+                None => return wrong("is not a supported timestamp"),
+            }
+        }
+        Data::Blobs(blobs) => {
+            if *context.dialect == Dialect::OpenX {
+                let base64 = base64_simd::forgiving_decode_to_vec(text);
+                match base64 {
+                    Ok(bytes) => blobs.bytes.extend_from_slice(&bytes),
+                    Err(_) => return wrong("is not base64"),
+                }
+            } else {
+                blobs.bytes.extend_from_slice(text);
+            }
+            blobs.close();
+        }
+        _ if !lenient => return wrong("is a string"),
+        Data::Booleans(bits) => match text {
+            _ if text.eq_ignore_ascii_case(b"true") => bits.push(true),
+            _ if text.eq_ignore_ascii_case(b"false") => bits.push(false),
+            _ => return wrong("is neither true nor false"),
+        },
+        Data::Floats(values) if special(text).is_some() => values.extend(special(text).map(|value| value as f32)),
+        Data::Doubles(values) if special(text).is_some() => values.extend(special(text)),
+        _ => match Number::parse(text) {
+            Some(number) => return from_number(data, kind, &number, context),
+            None => return wrong("is not a number"),
+        },
+    }
+    Ok(())
+}
+
+/// The doubles that JSON has no number for, as Java writes them.
+fn special(text: &[u8]) -> Option<f64> {
+    match text {
+        b"NaN" => Some(f64::NAN),
+        b"Infinity" | b"+Infinity" => Some(f64::INFINITY),
+        b"-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    }
+}
