@@ -6,8 +6,9 @@
 use async_trait::async_trait;
 use std::sync::Arc;
 
+use crate::log::StreamLog;
+pub use crate::log::{AppendError, Appended, FrameBody};
 use crate::stream::Incarnation;
-pub use provisional::{AppendError, Appended, FrameBody};
 
 /// Takes the records of one stream.
 #[async_trait]
@@ -43,26 +44,27 @@ pub trait Intake: Send + Sync {
     async fn lookup(&self, name: &str) -> Result<Arc<dyn Sink>, LookupError>;
 }
 
-/// Stands in for the log until it is there.
-mod provisional {
-    #[derive(Debug, Clone, Default, PartialEq, Eq)]
-    pub struct FrameBody {
-        pub lengths: Vec<u32>,
-        pub payload: Vec<u8>,
-        pub extensions: Vec<()>,
+/// The local log as a sink.
+#[derive(Debug, Clone)]
+pub struct LogSink {
+    incarnation: Incarnation,
+    log: Arc<StreamLog>,
+}
+
+impl LogSink {
+    /// The log of this life of a stream.
+    pub fn new(incarnation: Incarnation, log: Arc<StreamLog>) -> Self {
+        Self { incarnation, log }
     }
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub struct Appended {
-        pub first: u64,
-        pub last: u64,
+}
+
+#[async_trait]
+impl Sink for LogSink {
+    fn incarnation(&self) -> Incarnation {
+        self.incarnation
     }
-    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-    pub enum AppendError {
-        #[error("no room: {0}")]
-        NoRoom(String),
-        #[error("refusing")]
-        Refusing,
-        #[error("{0}")]
-        Io(String),
+
+    async fn append(&self, body: FrameBody) -> Result<Appended, AppendError> {
+        self.log.append(body).await
     }
 }

@@ -23,7 +23,7 @@ mod service;
 pub(crate) mod tests;
 
 pub use admission::{Admission, Admitted};
-pub use intake::{AppendError, Appended, FrameBody, Intake, LookupError, Sink};
+pub use intake::{AppendError, Appended, FrameBody, Intake, LogSink, LookupError, Sink};
 pub use lines::ContentEncoding;
 pub use request::{Put, parse_put_record, parse_put_record_batch};
 pub use service::{Ingest, LinesError};

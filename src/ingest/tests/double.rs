@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 
 /// Streams by name.
 #[derive(Debug, Default)]
@@ -21,8 +21,10 @@ pub(crate) struct MemorySink {
     frames: Mutex<Vec<FrameBody>>,
     refusal: Mutex<Option<AppendError>>,
     not_active: Mutex<bool>,
-    /// An append needs one; a test that holds them holds appends back.
-    gate: Semaphore,
+    /// An append passes while it is open.
+    gate: watch::Sender<bool>,
+    /// Appends that came to the gate.
+    reached: watch::Sender<u64>,
 }
 
 impl Streams {
@@ -33,7 +35,8 @@ impl Streams {
             frames: Mutex::default(),
             refusal: Mutex::default(),
             not_active: Mutex::default(),
-            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            gate: watch::Sender::new(true),
+            reached: watch::Sender::new(0),
         });
         self.sinks.lock().insert(name.to_owned(), Arc::clone(&sink));
         sink
@@ -62,13 +65,18 @@ impl MemorySink {
     }
 
     /// Holds appends back until [`MemorySink::open`].
-    pub(crate) async fn shut(&self) {
-        self.gate.acquire_many(Semaphore::MAX_PERMITS as u32).await.unwrap().forget();
+    pub(crate) fn shut(&self) {
+        self.gate.send_replace(false);
     }
 
     /// Lets appends through.
     pub(crate) fn open(&self) {
-        self.gate.add_permits(1_000_000);
+        self.gate.send_replace(true);
+    }
+
+    /// Returns when the first append has come.
+    pub(crate) async fn reached(&self) {
+        self.reached.subscribe().wait_for(|count| *count > 0).await.unwrap();
     }
 }
 
@@ -92,7 +100,8 @@ impl Sink for MemorySink {
     }
 
     async fn append(&self, body: FrameBody) -> Result<Appended, AppendError> {
-        let _pass = self.gate.acquire().await.unwrap();
+        self.reached.send_modify(|count| *count += 1);
+        self.gate.subscribe().wait_for(|open| *open).await.unwrap();
         if let Some(error) = self.refusal.lock().clone() {
             return Err(error);
         }
