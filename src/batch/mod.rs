@@ -1,1 +1,8 @@
-//! (being written)
+//! Where a run of records is cut: BufferingHints as a pure decision.
+//!
+//! From: `source` says how much waits. To: `delivery` stages and seals the run. Buffers are positions and counters;
+//! the records stay in the lane until the run is staged.
+
+mod cut;
+
+pub use cut::{CutFacts, Decision, decide};

@@ -1,1 +1,106 @@
-//! (being written)
+//! The loop of one lane: cut, stages, seal, deliver, close (rules D1, D3, D12, D13).
+//!
+//! From: `source` (records), `catalog` (definitions), `batch` (when to cut). Through: `stage`, `outbox`, `journal`.
+//! To: `destination`. Files: `run` stages one run into a seal, `error_record` writes the error area's lines, `send`
+//! brings a seal's parcels out, `worker` is the loop of a lane, `supervisor` keeps a worker for each stream and sees
+//! deletions through, `status` is what all of it tells.
+//!
+//! Invariants: nothing is sent before its seal is stored. Seals of a lane are stored in order and closed in order;
+//! several may be in flight. Sealed bytes and names never change, whatever revision, module or version runs by then.
+//! Nothing is freed before its close is stored. A run that is not sealed did not happen.
+
+mod error_record;
+mod run;
+mod send;
+mod status;
+mod supervisor;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use supervisor::{Supervisor, SupervisorError};
+
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::destination::Destination;
+use crate::disk::Disk;
+use crate::journal::Journal;
+use crate::outbox::Outbox;
+use crate::source::local::Logs;
+use crate::stage::convert::SchemaFolder;
+use crate::stage::transform::TransformFolder;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Settings of delivery.
+#[derive(Debug, Clone)]
+pub struct DeliveryOptions {
+    /// Seals of a lane that may be open while its destination answers.
+    pub max_open_seals: usize,
+    /// Seals of a lane that may be open while its destination fails (rule D13).
+    pub max_open_seals_failing: usize,
+    /// Runs that are staged at the same time, over all lanes.
+    pub stage_slots: usize,
+    /// Parcels sent at the same time, over all lanes.
+    pub send_slots: usize,
+    /// First pause after a failed attempt; doubles, with full jitter.
+    pub backoff_first: Duration,
+    /// Longest pause after a passing failure.
+    pub backoff_longest: Duration,
+    /// Longest pause where only the operator can help.
+    pub operator_pause: Duration,
+    /// How long a stop waits for attempts that run.
+    pub stop_grace: Duration,
+}
+
+impl Default for DeliveryOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, |n| n.get());
+        Self {
+            max_open_seals: 4,
+            max_open_seals_failing: 2,
+            stage_slots: cores,
+            send_slots: 32,
+            backoff_first: Duration::from_millis(100),
+            backoff_longest: Duration::from_secs(30),
+            operator_pause: Duration::from_secs(60),
+            stop_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What the workers of a node share.
+#[derive(Debug)]
+pub struct DeliveryContext {
+    /// The file system, for deleting streams' folders.
+    pub disk: Arc<dyn Disk>,
+    /// `<streams_dir>/<incarnation>/`.
+    pub streams_dir: PathBuf,
+    /// Definitions.
+    pub catalog: Arc<Catalog>,
+    /// Direct PUT logs.
+    pub logs: Arc<Logs>,
+    /// Seals and cursors.
+    pub journal: Arc<Journal>,
+    /// Sealed bytes.
+    pub outbox: Arc<Outbox>,
+    /// Where parcels go.
+    pub destination: Arc<dyn Destination>,
+    /// WASM modules.
+    pub transforms: Arc<TransformFolder>,
+    /// Tables for conversion.
+    pub schemas: Arc<SchemaFolder>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Region of the ARNs, handed to transforms.
+    pub region: String,
+    /// Settings.
+    pub options: DeliveryOptions,
+    /// Permits of `options.stage_slots`.
+    pub stage_permits: Arc<Semaphore>,
+    /// Permits of `options.send_slots`.
+    pub send_permits: Arc<Semaphore>,
+}

@@ -146,9 +146,13 @@ impl StreamLog {
         answered.await.unwrap_or(Err(AppendError::Refusing))
     }
 
-    /// Takes no more requests; those that wait are still committed.
+    /// Takes no more requests; those that wait are still committed. Once they are, the log reads as ended.
     pub fn refuse_appends(&self) {
-        self.queue.lock().refusing = true;
+        let mut queue = self.queue.lock();
+        queue.refusing = true;
+        if !queue.scheduled && queue.waiting.is_empty() {
+            self.progress.send_modify(|progress| progress.ended = true);
+        }
     }
 
     /// Writes and syncs what waits, then answers. Called by the commit pool; returns whether more waits already.
@@ -178,6 +182,9 @@ impl StreamLog {
         }
         let mut queue = self.queue.lock();
         queue.scheduled = !queue.waiting.is_empty();
+        if queue.refusing && !queue.scheduled {
+            self.progress.send_modify(|progress| progress.ended = true);
+        }
         queue.scheduled
     }
 

@@ -87,13 +87,26 @@ impl LogReader {
         self.last
     }
 
-    /// The next records: about `max_bytes` of them at most (the record that passes the bound is the last), at least
-    /// one. `None` at the end of what may be read. An error is a failed disk or a damaged log.
-    pub fn next_chunk(&mut self, max_bytes: u64) -> io::Result<Option<Chunk>> {
+    /// Exclusive start.
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// The next records: about `max_bytes` (the record that passes the bound is the last) and at most `max_records`
+    /// of them, at least one. `None` at the end of what may be read. An error is a failed disk or a damaged log.
+    pub fn next_chunk(&mut self, max_bytes: u64, max_records: u64) -> io::Result<Option<Chunk>> {
         if self.last >= self.upto_last {
             return Ok(None);
         }
         let wanted = self.last + 1;
+        let upto_last = self.upto_last;
+        self.upto_last = upto_last.min(self.last.saturating_add(max_records.max(1)));
+        let chunk = self.read_chunk(wanted, max_bytes);
+        self.upto_last = upto_last;
+        chunk.map(Some)
+    }
+
+    fn read_chunk(&mut self, wanted: u64, max_bytes: u64) -> io::Result<Chunk> {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => self.open_at(wanted)?,
@@ -124,7 +137,7 @@ impl LogReader {
         let exhausted = self.synced_end(&open)? <= open.offset_bytes;
         // At the end of a segment the next call finds the one that follows.
         self.open = (!exhausted).then_some(open);
-        Ok(Some(chunk))
+        Ok(chunk)
     }
 
     fn synced_end(&self, open: &OpenSegment) -> io::Result<u64> {

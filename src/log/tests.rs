@@ -59,7 +59,7 @@ fn records(from: usize, count: usize) -> Vec<Vec<u8>> {
 fn read_all(log: &Arc<StreamLog>, from: u64, max_bytes: u64) -> Vec<Vec<u8>> {
     let mut reader = log.reader(from, u64::MAX);
     let mut found = Vec::new();
-    while let Some(chunk) = reader.next_chunk(max_bytes).unwrap() {
+    while let Some(chunk) = reader.next_chunk(max_bytes, 3).unwrap() {
         for (slot, bytes) in chunk.iter() {
             assert_eq!(slot.origin.ordinal, found.len() as u64);
             found.push(bytes.to_vec());
@@ -102,7 +102,7 @@ async fn closed_segments_go_and_numbers_are_never_given_twice() {
     }
     log.release(100);
     assert_eq!(read_all(&log, 100, 1 << 20).len(), 20);
-    assert!(log.reader(10, 20).next_chunk(10).is_err());
+    assert!(log.reader(10, 20).next_chunk(10, 9).is_err());
     log.close_if_idle(Duration::ZERO);
     log.release(120);
     assert!(fixture.segment_files().is_empty());

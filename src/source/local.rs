@@ -10,7 +10,7 @@ use crate::stream::position::Run;
 use crate::stream::seal::LaneId;
 use crate::stream::{Incarnation, Position};
 use parking_lot::{Mutex, RwLock};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
@@ -32,8 +32,9 @@ pub struct Logs {
     streams_dir: PathBuf,
     cursors: Arc<dyn Cursors>,
     open: RwLock<HashMap<Incarnation, Arc<StreamLog>>>,
-    /// Held over a recovery, so that no log is recovered twice at once. Never taken on the put path.
-    opening: Mutex<()>,
+    /// Held over a recovery, so that no log is recovered twice at once. Never taken on the put path. Holds the
+    /// streams that were deleted: a put that found the stream a moment before must not make its log again.
+    opening: Mutex<HashSet<Incarnation>>,
 }
 
 impl Logs {
@@ -54,7 +55,11 @@ impl Logs {
 
     /// The log of a stream, recovered and opened if need be. Blocks; a second caller waits for the first.
     pub fn open_blocking(&self, incarnation: Incarnation) -> Result<Arc<StreamLog>, RecoveryError> {
-        let _opening = self.opening.lock();
+        let forgotten = self.opening.lock();
+        if forgotten.contains(&incarnation) {
+            let error = io::Error::new(io::ErrorKind::NotFound, "the stream is deleted");
+            return Err(RecoveryError::Io { dir: self.streams_dir.join(incarnation.to_string()), error });
+        }
         if let Some(log) = self.opened(incarnation) {
             return Ok(log);
         }
@@ -82,6 +87,7 @@ impl Logs {
 
     /// Forgets a deleted stream's log. Its files are the caller's to remove.
     pub fn forget(&self, incarnation: Incarnation) -> Option<Arc<StreamLog>> {
+        self.opening.lock().insert(incarnation);
         self.open.write().remove(&incarnation)
     }
 
@@ -129,7 +135,7 @@ impl Lane for LocalLane {
 
     fn joined(&self, run: &Run) -> io::Result<Arc<dyn ParcelBytes>> {
         let mut reader = self.log.reader(number(&run.from)?, number(&run.to)?);
-        while reader.next_chunk(u64::MAX)?.is_some() {}
+        while reader.next_chunk(u64::MAX, u64::MAX)?.is_some() {}
         let extents = reader.extents().ok_or_else(|| io::Error::other("the run lies in too many places"))?;
         Ok(Arc::new(LogRange::new(self.log.clone(), extents)))
     }
@@ -154,8 +160,8 @@ struct LocalReader {
 const WORTH_WHILE_BYTES: u64 = 4096;
 
 impl RunReader for LocalReader {
-    fn next_chunk(&mut self, max_bytes: u64) -> io::Result<Option<Chunk>> {
-        self.reader.next_chunk(max_bytes)
+    fn next_chunk(&mut self, max_bytes: u64, max_records: u64) -> io::Result<Option<Chunk>> {
+        self.reader.next_chunk(max_bytes, max_records)
     }
 
     fn last(&self) -> Position {
@@ -169,6 +175,11 @@ impl RunReader for LocalReader {
         let range = LogRange::new(self.log.clone(), self.reader.extents()?);
         (range.length_bytes / (range.extents.len() as u64).max(1) >= WORTH_WHILE_BYTES)
             .then(|| Arc::new(range) as Arc<dyn ParcelBytes>)
+    }
+
+    fn again(&self) -> io::Result<Box<dyn RunReader>> {
+        let reader = self.log.reader(self.reader.base(), self.reader.last());
+        Ok(Box::new(LocalReader { reader, log: self.log.clone() }))
     }
 }
 

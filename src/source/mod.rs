@@ -34,11 +34,13 @@ pub trait Lane: Send + Sync + Debug {
 
 /// Reads one run, chunk by chunk.
 pub trait RunReader: Send {
-    /// About `max_bytes` of the next records at most (the record that passes the bound is the last), at least one.
-    /// `None` at the end.
-    fn next_chunk(&mut self, max_bytes: u64) -> io::Result<Option<Chunk>>;
+    /// About `max_bytes` and at most `max_records` of the next records (the record that passes the byte bound is the
+    /// last), at least one. `None` at the end.
+    fn next_chunk(&mut self, max_bytes: u64, max_records: u64) -> io::Result<Option<Chunk>>;
     /// Position of the last record handed out; the start before the first.
     fn last(&self) -> Position;
     /// The records handed out so far, back to back, where they lie, if the lane can serve that cheaply.
     fn joined(&self) -> Option<Arc<dyn ParcelBytes>>;
+    /// A reader of just the records handed out so far.
+    fn again(&self) -> io::Result<Box<dyn RunReader>>;
 }

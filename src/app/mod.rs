@@ -1,0 +1,327 @@
+//! Wiring: what is started in which order, who gets whom, and the order to stop.
+//!
+//! Start: folder lock, format check, journal, catalog, logs, embedded S3 (if asked for), destination, deliveries,
+//! configured streams, listeners. Stop, the other way round: no new request, the last one answered, deliveries in
+//! flight given their grace, commits done, journal closed, lock released.
+
+mod data_folder;
+mod intake;
+
+pub use data_folder::{DataFolderError, embedded_s3_root};
+
+use crate::catalog::{Catalog, CatalogError};
+use crate::clock::SystemClock;
+use crate::control::{Control, Rules};
+use crate::delivery::{DeliveryContext, DeliveryOptions, Supervisor, SupervisorError};
+use crate::destination::Destination;
+use crate::destination::s3::{S3Destination, S3Settings};
+use crate::disk::{DiskBudget, FolderLock, RealDisk};
+use crate::embedded::{EmbeddedS3, EmbeddedS3Options};
+use crate::ingest::{Admission, Ingest};
+use crate::journal::{Journal, JournalError, JournalOptions};
+use crate::log::{CommitPool, LogContext, LogOptions};
+use crate::outbox::Outbox;
+use crate::server::{Admin, Api, BodyLimits, ListenError, Listener, ListenerOptions};
+use crate::source::local::{Cursors, Logs};
+use crate::stage::convert::SchemaFolder;
+use crate::stage::transform::{TransformFolder, TransformLimits};
+use crate::stream::seal::LaneId;
+use crate::task::{Stop, StopSource, TaskSet};
+use data_folder::DataFolder;
+use intake::LocalIntake;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Files of a log not written to for this long are closed.
+const IDLE_LOG: Duration = Duration::from_secs(10);
+/// How often that is looked at.
+const IDLE_SWEEP: Duration = Duration::from_secs(5);
+/// Threads that sync logs. They wait for the disk more than they work.
+const COMMIT_THREADS: usize = 8;
+
+/// Everything a service needs to know, resolved.
+#[derive(Debug, Clone)]
+pub struct AppOptions {
+    /// Folder of log, journal, catalog and outbox; one process's at a time.
+    pub data_dir: PathBuf,
+    /// The API listener.
+    pub api: ListenerOptions,
+    /// The admin listener.
+    pub admin: ListenerOptions,
+    /// The S3 server inside, if any.
+    pub embedded_s3: Option<EmbeddedS3Options>,
+    /// How buckets are reached. With an embedded server and no endpoint: that server.
+    pub s3: S3Settings,
+    /// WASM modules.
+    pub transforms_dir: PathBuf,
+    /// Tables for conversion.
+    pub schemas_dir: PathBuf,
+    /// Account, region, compatibility.
+    pub rules: Rules,
+    /// Most bytes on disk, and the part of them that only sealing may use.
+    pub disk_budget_bytes: u64,
+    /// See `disk_budget_bytes`.
+    pub disk_reserve_bytes: u64,
+    /// Most bytes of requests in flight.
+    pub inflight_bytes: u32,
+    /// How long a request may wait for its share of them.
+    pub admission_wait: Duration,
+    /// Segments and retention.
+    pub log: LogOptions,
+    /// Seals, attempts, pauses.
+    pub delivery: DeliveryOptions,
+    /// Streams to make sure of at the start, in CreateDeliveryStream's members.
+    pub streams: Vec<serde_json::Value>,
+}
+
+/// Why a service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error(transparent)]
+    DataFolder(#[from] DataFolderError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Transforms.
+    #[error("transforms cannot be run: {0}")]
+    Transforms(String),
+    /// The embedded S3.
+    #[error("the embedded S3 did not start: {0}")]
+    EmbeddedS3(std::io::Error),
+    /// Deliveries.
+    #[error(transparent)]
+    Deliveries(#[from] SupervisorError),
+    /// A stream of the configuration file.
+    #[error("stream {name} of the configuration: {message}")]
+    Stream {
+        /// Its name, or its place in the list.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A listener.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Threads.
+    #[error("cannot start the commit threads: {0}")]
+    Threads(std::io::Error),
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct App {
+    api_url: String,
+    admin_url: String,
+    embedded_s3: Option<EmbeddedS3>,
+    supervisor: Arc<Supervisor>,
+    pool: Arc<CommitPool>,
+    journal: Arc<Journal>,
+    control: Control,
+    stop: StopSource,
+    tasks: TaskSet,
+    _lock: FolderLock,
+}
+
+impl App {
+    /// Starts everything; returns when requests are answered.
+    pub async fn start(options: AppOptions) -> Result<Self, StartError> {
+        let blocking_options = options.clone();
+        let foundation = tokio::task::spawn_blocking(move || Foundation::open(&blocking_options))
+            .await
+            .map_err(|died| StartError::Transforms(died.to_string()))??;
+        let Foundation { lock, budget, journal, catalog, logs, pool, disk, clock, folder, transforms } = foundation;
+
+        let mut s3_settings = options.s3;
+        let embedded_s3 = match options.embedded_s3 {
+            Some(embedded) => {
+                let keys = (embedded.access_key.clone(), embedded.secret_key.clone());
+                let server = crate::embedded::start(embedded).await.map_err(StartError::EmbeddedS3)?;
+                if s3_settings.endpoint.is_none() {
+                    s3_settings.endpoint = Some(format!("http://{}", server.addr()));
+                    s3_settings.region = Some(options.rules.region.clone());
+                    s3_settings.path_style = Some(true);
+                    s3_settings.credentials = Some(crate::destination::s3::Credentials::fixed(&keys.0, &keys.1));
+                }
+                Some(server)
+            }
+            None => None,
+        };
+        let destination: Arc<dyn Destination> = Arc::new(S3Destination::new(s3_settings));
+        let context = Arc::new(DeliveryContext {
+            disk: disk.clone(),
+            streams_dir: folder.streams(),
+            catalog: catalog.clone(),
+            logs: logs.clone(),
+            journal: journal.clone(),
+            outbox: Arc::new(Outbox::new(disk, folder.streams(), budget)),
+            destination,
+            transforms,
+            schemas: Arc::new(SchemaFolder::new(options.schemas_dir)),
+            clock: clock.clone(),
+            region: options.rules.region.clone(),
+            stage_permits: Arc::new(Semaphore::new(options.delivery.stage_slots)),
+            send_permits: Arc::new(Semaphore::new(options.delivery.send_slots)),
+            options: options.delivery,
+        });
+        let account_id = options.rules.account_id.clone();
+        let control = Control::new(catalog.clone(), clock, options.rules);
+        for (i, request) in options.streams.into_iter().enumerate() {
+            ensure_stream(&control, i, request).await?;
+        }
+        let supervisor = Supervisor::start(context).await?;
+
+        let stop = StopSource::new();
+        let mut tasks = TaskSet::default();
+        let intake = Arc::new(LocalIntake::new(catalog, logs.clone()));
+        let admission = Admission::new(options.inflight_bytes, options.admission_wait);
+        let ingest = Ingest::new(intake, admission, account_id);
+        let api = Listener::bind(options.api).await?;
+        let admin = Listener::bind(options.admin).await?;
+        let (api_url, admin_url) = (api.url(), admin.url());
+        let api_routes = Arc::new(Api::new(ingest, Arc::new(control.clone()), BodyLimits::default()));
+        tasks.spawn("API listener", api.serve(api_routes, stop.stop()));
+        tasks.spawn("admin listener", admin.serve(Arc::new(Admin::new(supervisor.clone())), stop.stop()));
+        tasks.spawn("idle logs", close_idle_logs(logs, stop.stop()));
+        Ok(Self {
+            api_url,
+            admin_url,
+            embedded_s3,
+            supervisor,
+            pool,
+            journal,
+            control,
+            stop,
+            tasks,
+            _lock: lock,
+        })
+    }
+
+    /// `http://…` of the API listener.
+    pub fn api_url(&self) -> &str {
+        &self.api_url
+    }
+
+    /// `http://…` of the admin listener.
+    pub fn admin_url(&self) -> &str {
+        &self.admin_url
+    }
+
+    /// Address of the embedded S3, if there is one.
+    pub fn s3_addr(&self) -> Option<SocketAddr> {
+        self.embedded_s3.as_ref().map(EmbeddedS3::addr)
+    }
+
+    /// The API's operations, for commands of the same process.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The streams' status, for commands of the same process.
+    pub fn deliveries(&self) -> &Arc<Supervisor> {
+        &self.supervisor
+    }
+
+    /// Stops in order; returns when nothing runs any more.
+    pub async fn stop(mut self) {
+        self.stop.ask();
+        for died in self.tasks.join_all().await {
+            tracing::error!(%died, "a task of the service died");
+        }
+        self.supervisor.stop().await;
+        let (pool, journal) = (self.pool.clone(), self.journal.clone());
+        let stopped = tokio::task::spawn_blocking(move || {
+            pool.stop();
+            journal.stop();
+        });
+        if let Err(died) = stopped.await {
+            tracing::error!(%died, "stopping log and journal died");
+        }
+        if let Some(server) = self.embedded_s3.take() {
+            server.stop().await;
+        }
+    }
+}
+
+/// What is opened with blocking calls before anything runs.
+struct Foundation {
+    lock: FolderLock,
+    budget: Arc<DiskBudget>,
+    journal: Arc<Journal>,
+    catalog: Arc<Catalog>,
+    logs: Arc<Logs>,
+    pool: Arc<CommitPool>,
+    disk: Arc<RealDisk>,
+    clock: Arc<SystemClock>,
+    folder: DataFolder,
+    transforms: Arc<TransformFolder>,
+}
+
+impl Foundation {
+    fn open(options: &AppOptions) -> Result<Self, StartError> {
+        let disk = Arc::new(RealDisk);
+        let folder = DataFolder::open(disk.as_ref(), options.data_dir.clone())?;
+        let lock = FolderLock::take(folder.root()).map_err(DataFolderError::from)?;
+        folder.check_format(disk.as_ref())?;
+        let clock = Arc::new(SystemClock::new());
+        let budget = Arc::new(DiskBudget::new(options.disk_budget_bytes, options.disk_reserve_bytes));
+        let journal_options = JournalOptions { budget: Some(budget.clone()), ..JournalOptions::default() };
+        let journal = Arc::new(Journal::open(disk.clone(), folder.journal(), journal_options)?);
+        let catalog = Arc::new(Catalog::open(disk.clone(), folder.catalog())?);
+        let pool = CommitPool::start(COMMIT_THREADS).map_err(StartError::Threads)?;
+        let log_context = LogContext {
+            disk: disk.clone(),
+            budget: budget.clone(),
+            clock: clock.clone(),
+            options: options.log,
+        };
+        let cursors = Arc::new(JournalCursors(journal.clone()));
+        let logs = Logs::new(log_context, pool.clone(), folder.streams(), cursors);
+        let transforms = TransformFolder::new(options.transforms_dir.clone(), TransformLimits::default())
+            .map_err(|e| StartError::Transforms(e.to_string()))?;
+        let transforms = Arc::new(transforms);
+        Ok(Self { lock, budget, journal, catalog, logs, pool, disk, clock, folder, transforms })
+    }
+}
+
+/// The journal's cursors, as the logs' recovery asks for them.
+#[derive(Debug)]
+struct JournalCursors(Arc<Journal>);
+
+impl Cursors for JournalCursors {
+    fn closed_and_sealed(&self, lane: &LaneId) -> (u64, u64) {
+        let state = self.0.lane(lane);
+        (state.closed.number().unwrap_or(0), state.sealed.number().unwrap_or(0))
+    }
+}
+
+async fn ensure_stream(control: &Control, index: usize, request: serde_json::Value) -> Result<(), StartError> {
+    let name = request.get("DeliveryStreamName").and_then(|n| n.as_str()).map(str::to_owned);
+    match control.ensure(request).await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let name = name.unwrap_or_else(|| format!("number {}", index + 1));
+            Err(StartError::Stream { name, message: error.message })
+        }
+    }
+}
+
+async fn close_idle_logs(logs: Arc<Logs>, stop: Stop) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(IDLE_SWEEP) => {}
+            () = stop.asked() => return,
+        }
+        let logs = logs.clone();
+        let swept = tokio::task::spawn_blocking(move || logs.close_idle(IDLE_LOG));
+        if let Err(died) = swept.await {
+            tracing::error!(%died, "closing idle logs died");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Lines of the error area: one refused record each, in the layouts of the reference (section 4.2), original bytes as
+//! base64.
+
+use crate::record::{Cause, ErrorKind};
+use crate::stream::definition::Definition;
+use serde::Serialize;
+
+/// What a line needs besides the cause.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorContext<'a> {
+    /// Definition of the run.
+    pub definition: &'a Definition,
+    /// Arrival of the record, ms since the epoch.
+    pub arrival_ms: i64,
+    /// When the run was staged, ms since the epoch.
+    pub staged_ms: i64,
+    /// Position of the record in its lane, as the source writes it.
+    pub sequence_number: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProcessingFailed<'a> {
+    raw_data: String,
+    error_code: &'a str,
+    error_message: &'a str,
+    attempts_made: u32,
+    arrival_timestamp: i64,
+    attempt_ending_timestamp: i64,
+    #[serde(rename = "lambdaARN", skip_serializing_if = "Option::is_none")]
+    lambda_arn: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FormatConversionFailed<'a> {
+    attempts_made: u32,
+    arrival_timestamp: i64,
+    last_error_code: &'a str,
+    last_error_message: &'a str,
+    attempt_ending_timestamp: i64,
+    raw_data: String,
+    sequence_number: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub_sequence_number: Option<u64>,
+    data_catalog_table: Option<DataCatalogTable<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DataCatalogTable<'a> {
+    catalog_id: &'a str,
+    database_name: &'a str,
+    table_name: &'a str,
+    region: &'a str,
+    version_id: &'a str,
+}
+
+/// Appends one line, with its newline, to `out`.
+pub fn write_line(out: &mut Vec<u8>, cause: &Cause, original: &[u8], context: &ErrorContext<'_>) -> serde_json::Result<()> {
+    let raw_data = base64_simd::STANDARD.encode_to_string(original);
+    match cause.kind {
+        ErrorKind::ProcessingFailed => serde_json::to_writer(
+            &mut *out,
+            &ProcessingFailed {
+                raw_data,
+                error_code: &cause.code,
+                error_message: &cause.message,
+                attempts_made: cause.attempts,
+                arrival_timestamp: context.arrival_ms,
+                attempt_ending_timestamp: context.staged_ms,
+                lambda_arn: context.definition.transform.as_ref().map(|t| t.lambda_arn.as_str()),
+            },
+        )?,
+        ErrorKind::FormatConversionFailed => serde_json::to_writer(
+            &mut *out,
+            &FormatConversionFailed {
+                attempts_made: cause.attempts,
+                arrival_timestamp: context.arrival_ms,
+                last_error_code: &cause.code,
+                last_error_message: &cause.message,
+                attempt_ending_timestamp: context.staged_ms,
+                raw_data,
+                sequence_number: context.sequence_number,
+                sub_sequence_number: Some(0),
+                data_catalog_table: context.definition.convert.as_ref().map(|convert| DataCatalogTable {
+                    catalog_id: &convert.schema.catalog_id,
+                    database_name: &convert.schema.database,
+                    table_name: &convert.schema.table,
+                    region: &convert.schema.region,
+                    version_id: &convert.schema.version_id,
+                }),
+            },
+        )?,
+    }
+    out.push(b'\n');
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Brings the parcels of one seal out: attempts until each is delivered, with full jitter between them.
+//!
+//! S3 parcels are never given up (rule D4): passing failures are retried with growing pauses, those that need the
+//! operator slowly, with the newest settings each time. A `Never` is a fault: the lane stops and says why.
+
+use super::status::LaneStatus;
+use super::{DeliveryContext, DeliveryOptions};
+use crate::destination::Consignment;
+use crate::fault::Retry;
+use crate::failpoint;
+use crate::record::ParcelBytes;
+use crate::source::Lane;
+use crate::stream::seal::{Parcel, Place, Seal};
+use crate::task::Stop;
+use crate::telemetry::metrics::{self, AttemptFailure};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How sending a seal ended.
+#[derive(Debug)]
+pub enum Sent {
+    /// Every parcel is at its destination.
+    Delivered,
+    /// Asked to stop before that.
+    Stopped,
+    /// Something that trying again cannot mend.
+    Faulted(String),
+}
+
+/// Everything a sender needs.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    /// Shared parts.
+    pub context: Arc<DeliveryContext>,
+    /// Whose records these are; for parcels that are a range of the log.
+    pub lane: Arc<dyn Lane>,
+    /// Asks to give up without a result.
+    pub stop: Stop,
+    /// While true, no attempt is started.
+    pub paused: watch::Receiver<bool>,
+    /// Where progress is told.
+    pub status: Arc<LaneStatus>,
+}
+
+impl Sender {
+    /// Sends all parcels of `seal`, data first.
+    pub async fn send(&self, seal: &Arc<Seal>) -> Sent {
+        for parcel in &seal.parcels {
+            let bytes = match self.open(seal, parcel).await {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    return Sent::Faulted(format!("the sealed bytes of {} cannot be read: {error}", parcel.key));
+                }
+            };
+            let consignment = Consignment { seal: seal.id, parcel: parcel.clone(), bytes };
+            match self.send_parcel(&consignment).await {
+                Sent::Delivered => {}
+                other => return other,
+            }
+        }
+        Sent::Delivered
+    }
+
+    async fn send_parcel(&self, consignment: &Consignment) -> Sent {
+        let mut failures = 0u32;
+        loop {
+            if !self.may_start().await {
+                return Sent::Stopped;
+            }
+            let Ok(permit) = self.context.send_permits.acquire().await else { return Sent::Stopped };
+            failpoint::crash_at(failpoint::DURING_DELIVER);
+            let started = self.context.clock.monotonic();
+            let attempt = self.context.destination.deliver(consignment).await;
+            drop(permit);
+            match attempt {
+                Ok(()) => {
+                    failpoint::crash_at(failpoint::WRITTEN_REPLY_LOST);
+                    let took = self.context.clock.monotonic().saturating_sub(started);
+                    metrics::delivered(consignment.parcel.length_bytes, took);
+                    self.status.attempt_succeeded();
+                    return Sent::Delivered;
+                }
+                Err(error) => {
+                    metrics::attempt_failed(match error.retry {
+                        Retry::Backoff => AttemptFailure::Retry,
+                        Retry::AfterOperator => AttemptFailure::NeedsOperator,
+                        Retry::Never => AttemptFailure::Fault,
+                    });
+                    if error.retry == Retry::Never {
+                        return Sent::Faulted(error.to_string());
+                    }
+                    let next = pause(&self.context.options, error.retry, failures, fastrand::f64());
+                    failures = failures.saturating_add(1);
+                    self.status.attempt_failed(&error, next);
+                    tokio::select! {
+                        () = tokio::time::sleep(next) => {}
+                        () = self.stop.asked() => return Sent::Stopped,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits while paused. `false`: asked to stop.
+    async fn may_start(&self) -> bool {
+        let mut paused = self.paused.clone();
+        tokio::select! {
+            // An error means that nobody is left who could resume; the stop request follows.
+            result = paused.wait_for(|paused| !paused) => result.is_ok() && !self.stop.is_asked(),
+            () = self.stop.asked() => false,
+        }
+    }
+
+    async fn open(&self, seal: &Arc<Seal>, parcel: &Parcel) -> io::Result<Arc<dyn ParcelBytes>> {
+        match &parcel.place {
+            Place::Inline { .. } => self
+                .context
+                .journal
+                .inline(seal.id, parcel.number)
+                .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "not in the journal")),
+            Place::File { name } => self.context.outbox.open(seal.lane.incarnation, name),
+            Place::Log => {
+                let (lane, run) = (self.lane.clone(), seal.run.clone());
+                tokio::task::spawn_blocking(move || lane.joined(&run)).await.map_err(io::Error::other)?
+            }
+        }
+    }
+}
+
+/// The pause before the next attempt: full jitter over an exponentially growing bound.
+/// `random` is uniform in [0, 1).
+fn pause(options: &DeliveryOptions, retry: Retry, failures: u32, random: f64) -> Duration {
+    let longest = match retry {
+        Retry::AfterOperator => options.operator_pause,
+        Retry::Backoff | Retry::Never => options.backoff_longest,
+    };
+    let bound = options.backoff_first.saturating_mul(1 << failures.min(20)).min(longest);
+    bound.mul_f64(random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_their_bound_with_full_jitter() {
+        let options = DeliveryOptions::default();
+        assert_eq!(pause(&options, Retry::Backoff, 0, 0.5), options.backoff_first / 2);
+        assert_eq!(pause(&options, Retry::Backoff, 3, 1.0), options.backoff_first * 8);
+        assert_eq!(pause(&options, Retry::Backoff, 40, 1.0), options.backoff_longest);
+        assert_eq!(pause(&options, Retry::AfterOperator, 40, 1.0), options.operator_pause);
+        assert_eq!(pause(&options, Retry::Backoff, 40, 0.0), Duration::ZERO);
+    }
+}

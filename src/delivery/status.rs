@@ -1,0 +1,173 @@
+//! What a lane's worker tells: state, last error, and the ledger, which always adds up.
+//!
+//! received = closed fates + open seals + waiting: each part is counted where it is known, and a record moves from one
+//! to the next under the lock, so no moment shows it twice or not at all.
+
+use crate::clock::Clock;
+use crate::destination::DeliveryError;
+use crate::fault::Retry;
+use crate::record::Readable;
+use crate::stream::seal::{Fates, Seal, Tally};
+use crate::telemetry::status::{Count, Ledger, StreamState, StreamStatus};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Shared between a worker, its senders and whoever asks.
+#[derive(Debug)]
+pub struct LaneStatus {
+    name: String,
+    clock: Arc<dyn Clock>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    readable: Option<watch::Receiver<Readable>>,
+    consumed: Tally,
+    closed: Fates,
+    /// (number, records, oldest arrival) of each open seal.
+    open: VecDeque<(u64, Tally, i64)>,
+    waiting_since: Option<Duration>,
+    paused: bool,
+    deleting: bool,
+    fault: Option<String>,
+    trouble: Option<(String, Retry)>,
+}
+
+impl LaneStatus {
+    /// A lane about which nothing is known yet.
+    pub fn new(name: String, clock: Arc<dyn Clock>) -> Self {
+        Self { name, clock, inner: Mutex::default() }
+    }
+
+    /// The lane is open: cursors and open seals as the journal has them.
+    pub fn opened(&self, readable: watch::Receiver<Readable>, closed: Fates, open: &[Arc<Seal>]) {
+        let mut inner = self.inner.lock();
+        inner.closed = closed;
+        inner.open = open.iter().map(|s| (s.number, s.fates.total(), s.oldest_arrival_ms)).collect();
+        if inner.readable.is_none() {
+            // Readable bytes begin with what waits behind the last seal, readable records with the lane.
+            let sealed = closed.total().records + inner.open.iter().map(|o| o.1.records).sum::<u64>();
+            inner.consumed = Tally { records: sealed, bytes: 0 };
+            inner.readable = Some(readable);
+        }
+    }
+
+    /// A run was sealed.
+    pub fn sealed(&self, seal: &Seal) {
+        let mut inner = self.inner.lock();
+        let total = seal.fates.total();
+        inner.consumed += total;
+        inner.open.push_back((seal.number, total, seal.oldest_arrival_ms));
+    }
+
+    /// The oldest open seal was closed.
+    pub fn closed(&self, seal: &Seal) {
+        let mut inner = self.inner.lock();
+        inner.open.retain(|(number, ..)| *number != seal.number);
+        inner.closed += seal.fates;
+    }
+
+    /// Records and bytes read into seals, open or closed, on the scale of [`Readable`].
+    pub fn consumed(&self) -> Tally {
+        self.inner.lock().consumed
+    }
+
+    /// Since when records wait, on the monotonic clock.
+    pub fn set_waiting_since(&self, since: Option<Duration>) {
+        self.inner.lock().waiting_since = since;
+    }
+
+    /// What the operator or the catalog asked for.
+    pub fn set_wishes(&self, paused: bool, deleting: bool) {
+        let mut inner = self.inner.lock();
+        inner.paused = paused;
+        inner.deleting = deleting;
+    }
+
+    /// The lane stopped, or goes on.
+    pub fn set_fault(&self, fault: Option<String>) {
+        self.inner.lock().fault = fault;
+    }
+
+    /// An attempt failed. Logs when trouble begins, not while it lasts.
+    pub fn attempt_failed(&self, error: &DeliveryError, next: Duration) {
+        self.trouble(error.to_string(), error.retry, next);
+    }
+
+    /// Staging or delivery cannot go on now.
+    pub fn trouble(&self, text: String, retry: Retry, next: Duration) {
+        let mut inner = self.inner.lock();
+        let new = inner.trouble.as_ref().is_none_or(|(_, known)| *known != retry);
+        if new {
+            let next_ms = next.as_millis() as u64;
+            tracing::warn!(stream = self.name, error = text, next_ms, "delivery fails and is being retried");
+        } else {
+            tracing::debug!(stream = self.name, error = text, "delivery still fails");
+        }
+        inner.trouble = Some((text, retry));
+    }
+
+    /// An attempt succeeded. Logs when trouble ends.
+    pub fn attempt_succeeded(&self) {
+        if self.inner.lock().trouble.take().is_some() {
+            tracing::info!(stream = self.name, "delivery works again");
+        }
+    }
+
+    /// Whether attempts fail now.
+    pub fn is_failing(&self) -> bool {
+        self.inner.lock().trouble.is_some()
+    }
+
+    /// Everything, for the admin listener.
+    pub fn snapshot(&self) -> StreamStatus {
+        let inner = self.inner.lock();
+        let readable = inner.readable.as_ref().map(|r| *r.borrow()).unwrap_or_default();
+        let waiting = Tally {
+            records: readable.records.saturating_sub(inner.consumed.records),
+            bytes: readable.bytes.saturating_sub(inner.consumed.bytes),
+        };
+        let mut in_flight = waiting;
+        inner.open.iter().for_each(|(_, tally, _)| in_flight += *tally);
+        let mut received = inner.closed.total();
+        received += in_flight;
+        let oldest_sealed = inner.open.iter().map(|(.., oldest_ms)| *oldest_ms).min();
+        let age_ms = oldest_sealed
+            .map(|oldest_ms| self.clock.wall_ms().saturating_sub(oldest_ms).max(0) as u64)
+            .or_else(|| inner.waiting_since.map(|s| self.clock.monotonic().saturating_sub(s).as_millis() as u64));
+        let state = match &inner.trouble {
+            _ if inner.deleting => StreamState::Deleting,
+            _ if inner.fault.is_some() => StreamState::Faulted,
+            _ if inner.paused => StreamState::Paused,
+            Some((_, Retry::AfterOperator)) => StreamState::NeedsOperator,
+            Some(_) => StreamState::Retrying,
+            None => StreamState::Running,
+        };
+        StreamStatus {
+            name: self.name.clone(),
+            state,
+            last_error: inner.fault.clone().or_else(|| inner.trouble.as_ref().map(|(text, _)| text.clone())),
+            oldest_undelivered_age_ms: age_ms,
+            waiting_bytes: waiting.bytes,
+            waiting_records: waiting.records,
+            open_seals: inner.open.len() as u64,
+            paused: inner.paused,
+            ledger: Ledger {
+                received: count(received),
+                delivered: count(inner.closed.delivered),
+                refused: count(inner.closed.refused),
+                dropped: count(inner.closed.dropped),
+                discarded: count(inner.closed.discarded),
+                in_flight: count(in_flight),
+            },
+        }
+    }
+}
+
+fn count(tally: Tally) -> Count {
+    Count { records: tally.records, bytes: tally.bytes }
+}

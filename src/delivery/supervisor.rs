@@ -1,0 +1,319 @@
+//! Keeps one worker for each stream of the catalog, and sees deletions through (rule D12).
+//!
+//! The catalog is watched; the control plane never calls here. A worker that faults stays down, with its reason in the
+//! status, until the operator resumes it, the stream is deleted, or the service starts anew.
+
+use super::DeliveryContext;
+use super::status::LaneStatus;
+use super::worker::{Deleting, Ended, Wishes, Worker};
+use crate::catalog::{Status, StreamRecord};
+use crate::source::local::LocalLane;
+use crate::stream::Incarnation;
+use crate::stream::seal::{LaneId, Place};
+use crate::task::{Stop, StopSource, TaskSet};
+use crate::telemetry::status::{OperationError, Operations, StreamStatus};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Prefix of a deleted stream's folder on its way out.
+const DELETED_PREFIX: &str = ".deleted-";
+
+/// Why deliveries could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// The streams' folder cannot be read.
+    #[error("cannot read the streams' folder: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Owner of all workers.
+#[derive(Debug)]
+pub struct Supervisor {
+    context: Arc<DeliveryContext>,
+    streams: Arc<Mutex<BTreeMap<String, Handle>>>,
+    stop: StopSource,
+    task: Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+/// A stream that has a worker.
+#[derive(Debug, Clone)]
+struct Handle {
+    incarnation: Incarnation,
+    status: Arc<LaneStatus>,
+    wishes: watch::Sender<Wishes>,
+}
+
+impl Supervisor {
+    /// Removes what deletions left, then starts workers for all streams and for those to come.
+    pub async fn start(context: Arc<DeliveryContext>) -> Result<Arc<Self>, SupervisorError> {
+        remove_leftovers(&context).await?;
+        let supervisor = Arc::new(Self {
+            context,
+            streams: Arc::default(),
+            stop: StopSource::new(),
+            task: Mutex::new(None),
+        });
+        let task = tokio::spawn(watch_catalog(
+            supervisor.context.clone(),
+            supervisor.streams.clone(),
+            supervisor.stop.stop(),
+        ));
+        *supervisor.task.lock() = Some(task);
+        Ok(supervisor)
+    }
+
+    /// Stops all workers and joins them. What is open goes on at the next start.
+    pub async fn stop(&self) {
+        self.stop.ask();
+        let task = self.task.lock().take();
+        if let Some(task) = task
+            && let Err(died) = task.await
+        {
+            tracing::error!(%died, "the supervisor of deliveries died");
+        }
+    }
+
+    fn wish(&self, name: &str, change: impl FnOnce(&mut Wishes)) -> Result<(), OperationError> {
+        match self.streams.lock().get(name) {
+            Some(handle) => {
+                handle.wishes.send_modify(change);
+                Ok(())
+            }
+            None => Err(OperationError::Unknown(name.to_owned())),
+        }
+    }
+}
+
+impl Operations for Supervisor {
+    fn streams(&self) -> Vec<StreamStatus> {
+        let handles: Vec<_> = self.streams.lock().values().map(|h| h.status.clone()).collect();
+        handles.iter().map(|status| status.snapshot()).collect()
+    }
+
+    fn stream(&self, name: &str) -> Option<StreamStatus> {
+        let status = self.streams.lock().get(name).map(|h| h.status.clone())?;
+        Some(status.snapshot())
+    }
+
+    fn flush(&self, name: &str) -> Result<(), OperationError> {
+        self.wish(name, |wishes| wishes.flushes += 1)
+    }
+
+    fn pause(&self, name: &str) -> Result<(), OperationError> {
+        self.wish(name, |wishes| wishes.paused = true)
+    }
+
+    fn resume(&self, name: &str) -> Result<(), OperationError> {
+        // Counted as a change even when it was not paused: it also restarts a faulted stream.
+        self.wish(name, |wishes| {
+            wishes.paused = false;
+            wishes.resumes += 1;
+        })
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if self.stop.stop().is_asked() { Err("the service is stopping".to_owned()) } else { Ok(()) }
+    }
+}
+
+/// Unlinks folders of streams that were deleted before a stop.
+async fn remove_leftovers(context: &Arc<DeliveryContext>) -> io::Result<()> {
+    let context = context.clone();
+    let removed = tokio::task::spawn_blocking(move || {
+        let entries = match context.disk.list(&context.streams_dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries.iter().filter(|e| e.name.starts_with(DELETED_PREFIX)) {
+            context.disk.remove_dir_all(&context.streams_dir.join(&entry.name))?;
+        }
+        Ok(())
+    });
+    removed.await.map_err(io::Error::other)?
+}
+
+/// Starts a worker for every stream that has none and passes deletions on, until asked to stop.
+async fn watch_catalog(context: Arc<DeliveryContext>, streams: Arc<Mutex<BTreeMap<String, Handle>>>, stop: Stop) {
+    let mut changes = context.catalog.changes();
+    let mut keepers = TaskSet::default();
+    loop {
+        changes.borrow_and_update();
+        for record in context.catalog.all() {
+            let name = record.definition.name.to_string();
+            let known = streams.lock().get(&name).cloned();
+            let handle = match known {
+                Some(handle) if handle.incarnation == record.definition.incarnation => handle,
+                _ => {
+                    let handle = Handle {
+                        incarnation: record.definition.incarnation,
+                        status: Arc::new(LaneStatus::new(name.clone(), context.clock.clone())),
+                        wishes: watch::channel(Wishes::default()).0,
+                    };
+                    streams.lock().insert(name.clone(), handle.clone());
+                    let keeper = Keeper {
+                        context: context.clone(),
+                        streams: streams.clone(),
+                        record: record.clone(),
+                        handle: handle.clone(),
+                        stop: stop.clone(),
+                    };
+                    keepers.spawn(format!("stream {name}"), keeper.keep());
+                    handle
+                }
+            };
+            if let Status::Deleting { force } = record.status {
+                let deleting = Some(if force { Deleting::Forced } else { Deleting::Drained });
+                handle.wishes.send_if_modified(|wishes| {
+                    let changed = wishes.deleting != deleting;
+                    wishes.deleting = deleting;
+                    changed
+                });
+            }
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { break },
+            () = stop.asked() => break,
+            Some(ended) = keepers.join_next() => if let Err(died) = ended {
+                tracing::error!(%died, "a stream's keeper died; the stream stands until the next start");
+            },
+        }
+    }
+    for died in keepers.join_all().await {
+        tracing::error!(%died, "a stream's keeper died");
+    }
+}
+
+/// Keeps one stream's worker running, and cleans up after a deletion.
+struct Keeper {
+    context: Arc<DeliveryContext>,
+    streams: Arc<Mutex<BTreeMap<String, Handle>>>,
+    record: Arc<StreamRecord>,
+    handle: Handle,
+    stop: Stop,
+}
+
+impl Keeper {
+    async fn keep(self) {
+        let mut wishes = self.handle.wishes.subscribe();
+        loop {
+            let ended = match self.open_lane().await {
+                Ok(lane) => {
+                    let mut worker = Worker {
+                        context: self.context.clone(),
+                        name: self.record.definition.name.clone(),
+                        lane,
+                        status: self.handle.status.clone(),
+                        wishes: wishes.clone(),
+                        stop: self.stop.clone(),
+                    };
+                    worker.run().await
+                }
+                Err(fault) => Ended::Faulted(fault),
+            };
+            match ended {
+                Ended::Stopped => return,
+                Ended::Deleted => return self.delete().await,
+                Ended::Faulted(fault) => {
+                    let name = &self.record.definition.name;
+                    tracing::error!(stream = %name, fault, "the stream stopped; mend the cause, then POST /streams/{name}/resume");
+                    self.handle.status.set_fault(Some(fault));
+                    let resumes = wishes.borrow_and_update().resumes;
+                    tokio::select! {
+                        () = self.stop.asked() => return,
+                        deleting = resumed(&mut wishes, resumes) => match deleting {
+                            Err(_) => return,
+                            Ok(Some(Deleting::Forced)) => return self.delete().await,
+                            Ok(_) => {}
+                        },
+                    }
+                    self.handle.status.set_fault(None);
+                }
+            }
+        }
+    }
+
+    /// Opens the log and sweeps the outbox of what no open seal names.
+    async fn open_lane(&self) -> Result<Arc<LocalLane>, String> {
+        let incarnation = self.record.definition.incarnation;
+        let log = self.context.logs.get(incarnation).await.map_err(|e| e.to_string())?;
+        let state = self.context.journal.lane(&LaneId::direct_put(incarnation));
+        let keep: HashSet<String> = state
+            .open
+            .iter()
+            .flat_map(|seal| &seal.parcels)
+            .filter_map(|parcel| match &parcel.place {
+                Place::File { name } => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        let context = self.context.clone();
+        let swept = tokio::task::spawn_blocking(move || context.outbox.sweep(incarnation, &keep));
+        swept.await.map_err(|e| e.to_string())?.map_err(|e| format!("the outbox cannot be swept: {e}"))?;
+        Ok(Arc::new(LocalLane::new(log, incarnation)))
+    }
+
+    /// Folder renamed away, journal and catalog rows gone, then unlinked: a crash in between leaves either a stream
+    /// that is still DELETING or a folder with a name that the next start removes.
+    async fn delete(&self) {
+        let incarnation = self.record.definition.incarnation;
+        let name = self.record.definition.name.clone();
+        if let Some(log) = self.context.logs.forget(incarnation) {
+            log.refuse_appends();
+        }
+        let dir = self.context.streams_dir.join(incarnation.to_string());
+        let gone = self.context.streams_dir.join(format!("{DELETED_PREFIX}{incarnation}"));
+        let renamed = {
+            let (context, gone) = (self.context.clone(), gone.clone());
+            tokio::task::spawn_blocking(move || rename_away(&context, &dir, &gone)).await
+        };
+        let renamed = renamed.map_err(io::Error::other).and_then(|r| r);
+        let forgotten = match renamed {
+            Ok(()) => self.context.journal.forget(incarnation).await.map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(fault) = forgotten {
+            tracing::error!(stream = %name, fault, "the stream could not be deleted; the next start tries again");
+            self.handle.status.set_fault(Some(format!("the deletion failed: {fault}")));
+            return;
+        }
+        let context = self.context.clone();
+        let row = name.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            context.catalog.remove(row.as_str(), incarnation).map_err(|e| e.to_string())?;
+            match context.disk.remove_dir_all(&gone) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e.to_string()),
+                _ => Ok(()),
+            }
+        })
+        .await;
+        if let Err(error) = removed.map_err(|e| e.to_string()).and_then(|r| r) {
+            tracing::warn!(stream = %name, error, "a deleted stream left files; the next start removes them");
+        }
+        let mut streams = self.streams.lock();
+        if streams.get(name.as_str()).is_some_and(|h| h.incarnation == incarnation) {
+            streams.remove(name.as_str());
+        }
+        tracing::info!(stream = %name, "stream deleted");
+    }
+}
+
+/// Waits until the operator resumes the stream or a forced delete is asked for.
+async fn resumed(
+    wishes: &mut watch::Receiver<Wishes>,
+    resumes: u64,
+) -> Result<Option<Deleting>, watch::error::RecvError> {
+    let asked = wishes.wait_for(|w| w.resumes != resumes || w.deleting == Some(Deleting::Forced)).await?;
+    Ok(asked.deleting)
+}
+
+fn rename_away(context: &DeliveryContext, dir: &Path, gone: &Path) -> io::Result<()> {
+    match context.disk.rename(dir, gone) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    }
+    context.disk.sync_dir(&context.streams_dir)
+}

@@ -1,0 +1,288 @@
+//! Log to destination with real parts but the destination, which is a map with create-only semantics.
+
+mod power_loss;
+
+use super::*;
+use crate::catalog::{Status, StreamRecord};
+use crate::clock::SystemClock;
+use crate::destination::{Consignment, DeliveryError, Guarantee};
+use crate::disk::{DiskBudget, RealDisk};
+use crate::fault::{Class, Retry};
+use crate::journal::JournalOptions;
+use crate::log::{CommitPool, FrameBody, LogContext, LogOptions};
+use crate::source::local::Cursors;
+use crate::stage::transform::TransformLimits;
+use crate::stream::definition::{Compression, Definition, Hints, S3Target};
+use crate::stream::seal::LaneId;
+use crate::stream::{Incarnation, StreamName};
+use crate::telemetry::status::{Operations, StreamState, StreamStatus};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::io::Read;
+
+/// Objects by key; a second object under a key is an error unless it is the same parcel again.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    pub objects: Mutex<BTreeMap<String, (String, Vec<u8>)>>,
+    /// Errors to answer with, first one first; every second one is raised after the object was written.
+    pub faults: Mutex<Vec<DeliveryError>>,
+}
+
+#[async_trait]
+impl Destination for MemoryStore {
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::ExactlyOnce
+    }
+
+    async fn deliver(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
+        let mut bytes = vec![0; consignment.bytes.length_bytes() as usize];
+        consignment.bytes.read_exact_at(&mut bytes, 0).map_err(|e| fault(&e.to_string(), Retry::Backoff))?;
+        assert_eq!(bytes.len() as u64, consignment.parcel.length_bytes);
+        assert_eq!(crc32c::crc32c(&bytes), consignment.parcel.crc32c);
+        let (fault, before) = {
+            let mut faults = self.faults.lock();
+            (faults.pop(), faults.len() % 2 == 0)
+        };
+        if let Some(fault) = &fault
+            && before
+        {
+            return Err(fault.clone());
+        }
+        let object = (consignment.parcel_id(), bytes);
+        let mut objects = self.objects.lock();
+        let known = objects.entry(consignment.parcel.key.clone()).or_insert_with(|| object.clone());
+        assert_eq!(*known, object, "two contents under {}", consignment.parcel.key);
+        fault.map_or(Ok(()), Err)
+    }
+}
+
+pub fn fault(text: &str, retry: Retry) -> DeliveryError {
+    DeliveryError { code: "S3.Test".to_owned(), message: text.to_owned(), class: Class::Upstream, retry }
+}
+
+impl MemoryStore {
+    /// All records of the data objects, split at newlines.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (key, (_, bytes)) in self.objects.lock().iter() {
+            let mut text = String::new();
+            if key.ends_with(".gz") {
+                flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
+            } else {
+                text = String::from_utf8(bytes.clone()).unwrap();
+            }
+            lines.extend(text.lines().map(str::to_owned));
+        }
+        lines
+    }
+}
+
+#[derive(Debug)]
+struct JournalCursors(Arc<Journal>);
+
+impl Cursors for JournalCursors {
+    fn closed_and_sealed(&self, lane: &LaneId) -> (u64, u64) {
+        let state = self.0.lane(lane);
+        (state.closed.number().unwrap(), state.sealed.number().unwrap())
+    }
+}
+
+/// A node over a disk and a store that outlive it.
+pub struct Node {
+    pub context: Arc<DeliveryContext>,
+    pub supervisor: Arc<Supervisor>,
+    pub pool: Arc<CommitPool>,
+}
+
+impl Node {
+    pub async fn start(disk: Arc<dyn Disk>, root: PathBuf, store: Arc<MemoryStore>) -> Result<Self, String> {
+        let budget = Arc::new(DiskBudget::unlimited());
+        let clock = Arc::new(SystemClock::new());
+        let text = |e: &dyn std::fmt::Display| e.to_string();
+        let journal = Arc::new(
+            Journal::open(disk.clone(), root.join("journal"), JournalOptions::default()).map_err(|e| text(&e))?,
+        );
+        let catalog = Arc::new(Catalog::open(disk.clone(), root.join("catalog")).map_err(|e| text(&e))?);
+        let pool = CommitPool::start(2).unwrap();
+        let log_context = LogContext {
+            disk: disk.clone(),
+            budget: budget.clone(),
+            clock: clock.clone(),
+            options: LogOptions { segment_bytes: 2048, ..LogOptions::default() },
+        };
+        let cursors = Arc::new(JournalCursors(journal.clone()));
+        let options = DeliveryOptions {
+            backoff_first: Duration::from_micros(100),
+            backoff_longest: Duration::from_millis(1),
+            operator_pause: Duration::from_millis(1),
+            ..DeliveryOptions::default()
+        };
+        let context = Arc::new(DeliveryContext {
+            streams_dir: root.join("streams"),
+            catalog,
+            logs: Logs::new(log_context, pool.clone(), root.join("streams"), cursors),
+            journal,
+            outbox: Arc::new(Outbox::new(disk.clone(), root.join("streams"), budget)),
+            destination: store,
+            transforms: Arc::new(TransformFolder::new(root.join("transforms"), TransformLimits::default()).unwrap()),
+            schemas: Arc::new(SchemaFolder::new(root.join("schemas"))),
+            clock,
+            region: "us-east-1".to_owned(),
+            stage_permits: Arc::new(Semaphore::new(2)),
+            send_permits: Arc::new(Semaphore::new(4)),
+            options,
+            disk,
+        });
+        let supervisor = Supervisor::start(context.clone()).await.map_err(|e| text(&e))?;
+        Ok(Self { context, supervisor, pool })
+    }
+
+    pub fn create(&self, definition: Definition) -> Result<(), String> {
+        let record = StreamRecord {
+            definition: Arc::new(definition),
+            status: Status::Active,
+            created_ms: 0,
+            updated_ms: None,
+            request: serde_json::Value::Null,
+            tags: BTreeMap::new(),
+        };
+        self.context.catalog.create(record, None).map(drop).map_err(|e| e.to_string())
+    }
+
+    pub async fn put(&self, incarnation: Incarnation, records: &[String]) -> Result<(), String> {
+        let log = self.context.logs.get(incarnation).await.map_err(|e| e.to_string())?;
+        let body = FrameBody {
+            lengths: records.iter().map(|r| r.len() as u32).collect(),
+            payload: records.concat().into_bytes(),
+            extensions: Vec::new(),
+        };
+        log.append(body).await.map(drop).map_err(|e| e.to_string())
+    }
+
+    /// Waits until `done` holds for the stream.
+    pub async fn until(&self, name: &str, done: impl Fn(&StreamStatus) -> bool) -> StreamStatus {
+        loop {
+            if let Some(status) = self.supervisor.stream(name).filter(&done) {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    pub async fn stop(self) {
+        self.supervisor.stop().await;
+        let (pool, journal) = (self.pool, self.context.journal.clone());
+        tokio::task::spawn_blocking(move || {
+            pool.stop();
+            journal.stop();
+        })
+        .await
+        .unwrap();
+    }
+}
+
+pub fn definition(name: &str, compression: Compression, size_bytes: u64, interval_ms: u64) -> Definition {
+    Definition {
+        name: name.parse::<StreamName>().unwrap(),
+        incarnation: Incarnation::random(),
+        revision: 1,
+        arn: format!("arn:aws:firehose:us-east-1:000000000000:deliverystream/{name}"),
+        hints: Hints { size_bytes, interval_ms },
+        s3: S3Target {
+            bucket: "b".to_owned(),
+            prefix: String::new(),
+            error_prefix: None,
+            file_extension: String::new(),
+            compression,
+            kms_key: None,
+        },
+        transform: None,
+        convert: None,
+    }
+}
+
+pub fn records(from: usize, count: usize) -> Vec<String> {
+    (from..from + count).map(|i| format!("record {i} {}\n", "y".repeat(i % 90))).collect()
+}
+
+fn expected(count: usize) -> Vec<String> {
+    let mut lines: Vec<_> = records(0, count).iter().map(|r| r.trim_end_matches('\n').to_owned()).collect();
+    lines.sort();
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_record_is_in_exactly_one_object_over_restarts_and_faults() {
+    for compression in [Compression::Gzip, Compression::Uncompressed] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(MemoryStore::default());
+        let definition = definition("s", compression, 3000, 20);
+        let incarnation = definition.incarnation;
+        let mut sent = 0;
+        for round in 0..4 {
+            let node =
+                Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+            if round == 0 {
+                node.create(definition.clone()).unwrap();
+            }
+            for i in 0..7u32 {
+                let retry = if i % 2 == 0 { Retry::Backoff } else { Retry::AfterOperator };
+                store.faults.lock().push(fault("scripted", retry));
+                let count = 1 + 13 * i as usize;
+                node.put(incarnation, &records(sent, count)).await.unwrap();
+                sent += count;
+            }
+            if round == 3 {
+                let status = node.until("s", |s| s.ledger.delivered.records == sent as u64).await;
+                assert_eq!(status.ledger.received, status.ledger.delivered);
+                assert_eq!((status.waiting_bytes, status.open_seals), (0, 0));
+            }
+            node.stop().await;
+        }
+        let mut lines = store.lines();
+        lines.sort();
+        assert!(lines == expected(sent), "{} lines of {sent}", lines.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delete_delivers_what_is_there_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let definition = definition("gone", Compression::Gzip, 1 << 20, 900_000);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &records(0, 50)).await.unwrap();
+    assert!(store.lines().is_empty());
+    node.context.catalog.mark_deleting("gone", false).unwrap();
+    while node.context.catalog.find("gone").is_some() || node.supervisor.stream("gone").is_some() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(store.lines().len(), 50);
+    assert!(node.put(incarnation, &records(0, 1)).await.is_err());
+    assert!(std::fs::read_dir(dir.path().join("streams")).unwrap().next().is_none());
+    assert!(node.context.journal.lanes().is_empty());
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pause_flush_and_resume_are_obeyed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let definition = definition("p", Compression::Gzip, 1 << 20, 900_000);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.until("p", |_| true).await;
+    node.supervisor.pause("p").unwrap();
+    node.put(incarnation, &records(0, 5)).await.unwrap();
+    node.supervisor.flush("p").unwrap();
+    let status = node.until("p", |s| s.state == StreamState::Paused && s.waiting_records == 5).await;
+    assert_eq!((status.ledger.in_flight.records, status.open_seals), (5, 0));
+    node.supervisor.resume("p").unwrap();
+    node.until("p", |s| s.ledger.delivered.records == 5 && s.state == StreamState::Running).await;
+    assert_eq!(store.lines().len(), 5);
+    node.stop().await;
+}

@@ -1,0 +1,546 @@
+//! The worker of one lane: waits for a cut, stages, seals, sends, closes.
+//!
+//! One task owns the lane's state; a run being staged and seals being sent are tasks of its own, joined before it
+//! ends. While one seal is sent the next run is staged, up to the allowed number of open seals.
+
+use super::DeliveryContext;
+use super::run::{RunPlan, StageRunError, StagedRun, stage_run};
+use super::send::{Sender, Sent};
+use super::status::LaneStatus;
+use crate::batch::{CutFacts, Decision, decide};
+use crate::catalog::Catalog;
+use crate::failpoint;
+use crate::fault::{Class, Retry};
+use crate::record::{Cause, ErrorKind};
+use crate::source::Lane;
+use crate::stream::definition::Definition;
+use crate::stream::seal::{Close, CutReason, Place, Seal};
+use crate::stream::{Position, StreamName};
+use crate::task::{Stop, panic_message};
+use crate::telemetry::metrics;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Times a run is staged whole after a panic before it is halved.
+const WHOLE_TRIES: u32 = 2;
+
+/// What is asked of a worker; the newest value counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Neither cut nor send.
+    pub paused: bool,
+    /// Goes up by one for each flush asked for.
+    pub flushes: u64,
+    /// Goes up by one for each resume asked for.
+    pub resumes: u64,
+    /// The stream is being deleted.
+    pub deleting: Option<Deleting>,
+}
+
+/// How a stream is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleting {
+    /// Deliver what is there first.
+    Drained,
+    /// Throw away what is there.
+    Forced,
+}
+
+/// Why a worker ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Asked to stop; everything open goes on at the next start.
+    Stopped,
+    /// The stream is deleted as far as delivery goes.
+    Deleted,
+    /// A fault that trying again cannot mend.
+    Faulted(String),
+}
+
+/// The worker of one lane.
+pub struct Worker {
+    /// Shared parts.
+    pub context: Arc<DeliveryContext>,
+    /// Whose.
+    pub name: StreamName,
+    /// The lane.
+    pub lane: Arc<dyn Lane>,
+    /// What it tells.
+    pub status: Arc<LaneStatus>,
+    /// What is asked of it.
+    pub wishes: watch::Receiver<Wishes>,
+    /// Asks to stop.
+    pub stop: Stop,
+}
+
+/// A seal on its way.
+struct Open {
+    seal: Arc<Seal>,
+    delivered: bool,
+}
+
+/// The lane's state while the worker runs.
+struct State {
+    sealed: Position,
+    sealed_number: u64,
+    open: VecDeque<Open>,
+    waiting_since: Option<Duration>,
+    flushes_seen: u64,
+    /// Records up to this count were asked to be flushed.
+    flush_upto_records: u64,
+    staging: Option<Staging>,
+    /// After a failure: not before this time.
+    stage_not_before: Duration,
+    stage_failures: u32,
+    panics: Panics,
+}
+
+struct Staging {
+    task: JoinHandle<Result<Option<Arc<Seal>>, StageFailure>>,
+    records_read: Arc<AtomicU64>,
+    began: Duration,
+    reason: CutReason,
+}
+
+/// Why no seal came of a run.
+enum StageFailure {
+    Run(StageRunError),
+    Panicked(String),
+    Journal(String),
+}
+
+/// What is known of a run that makes a stage panic.
+#[derive(Debug, Default)]
+struct Panics {
+    tries: u32,
+    max_records: Option<u64>,
+    last_text: String,
+}
+
+impl Panics {
+    /// Notes a panic after `records_read` records were read.
+    fn note(&mut self, records_read: u64, text: String) {
+        self.tries += 1;
+        self.last_text = text;
+        if self.tries >= WHOLE_TRIES {
+            let whole = self.max_records.unwrap_or(records_read).min(records_read.max(1));
+            self.max_records = Some(if whole <= 1 { 0 } else { whole / 2 });
+        }
+    }
+
+    /// How the next run is staged: most records, and the cause to refuse them with once a single one is left.
+    fn next(&self) -> (u64, Option<Cause>) {
+        match self.max_records {
+            None => (u64::MAX, None),
+            Some(0) => {
+                let cause = Cause {
+                    kind: ErrorKind::ProcessingFailed,
+                    code: "InternalError".to_owned(),
+                    message: format!("A stage failed on this record: {}", self.last_text),
+                    attempts: self.tries,
+                };
+                (1, Some(cause))
+            }
+            Some(max) => (max, None),
+        }
+    }
+
+    /// A run was sealed: what was refused is behind us; larger runs are tried step by step.
+    fn note_sealed(&mut self) {
+        *self = match self.max_records {
+            Some(0) | None => Self::default(),
+            Some(max) if max >= 1 << 20 => Self::default(),
+            Some(max) => Self { tries: WHOLE_TRIES, max_records: Some(max * 2), last_text: self.last_text.clone() },
+        };
+    }
+}
+
+impl Worker {
+    /// Runs until stopped, deleted or faulted. Tasks of its own are joined before it returns.
+    pub async fn run(&mut self) -> Ended {
+        let lane_state = self.context.journal.lane(self.lane.id());
+        self.status.opened(self.lane.readable(), lane_state.ledger, &lane_state.open);
+        let mut senders: JoinSet<(u64, Sent)> = JoinSet::new();
+        let mut state = State {
+            sealed: lane_state.sealed,
+            sealed_number: lane_state.sealed_number,
+            open: VecDeque::new(),
+            waiting_since: None,
+            flushes_seen: self.wishes.borrow().flushes,
+            flush_upto_records: 0,
+            staging: None,
+            stage_not_before: Duration::ZERO,
+            stage_failures: 0,
+            panics: Panics::default(),
+        };
+        for seal in lane_state.open {
+            self.start_sender(seal, &mut state, &mut senders);
+        }
+        let ended = self.work(&mut state, &mut senders).await;
+        self.wind_down(&mut state, &mut senders, &ended).await;
+        ended
+    }
+
+    async fn work(&mut self, state: &mut State, senders: &mut JoinSet<(u64, Sent)>) -> Ended {
+        let mut readable = self.lane.readable();
+        let mut wishes = self.wishes.clone();
+        loop {
+            if let Err(fault) = self.close_delivered(state).await {
+                return Ended::Faulted(fault);
+            }
+            let wish = wishes.borrow_and_update().clone();
+            self.status.set_wishes(wish.paused, wish.deleting.is_some());
+            let now = self.context.clock.monotonic();
+            let (available, ended) = {
+                let readable = readable.borrow_and_update();
+                (readable.records, readable.ended)
+            };
+            if wish.deleting.is_some() && !ended {
+                self.lane.refuse_appends();
+            }
+            let consumed = self.status.consumed().records;
+            if wish.flushes != state.flushes_seen {
+                state.flushes_seen = wish.flushes;
+                state.flush_upto_records = available;
+            }
+            let waiting_records = available.saturating_sub(consumed);
+            if waiting_records == 0 {
+                state.waiting_since = None;
+            } else if state.waiting_since.is_none() {
+                state.waiting_since = Some(now);
+            }
+            self.status.set_waiting_since(state.waiting_since);
+            match wish.deleting {
+                Some(Deleting::Forced) => return Ended::Deleted,
+                Some(Deleting::Drained)
+                    if ended && waiting_records == 0 && state.open.is_empty() && state.staging.is_none() =>
+                {
+                    return Ended::Deleted;
+                }
+                _ => {}
+            }
+
+            let mut timer = None;
+            if self.may_stage(state, &wish) && waiting_records > 0 {
+                match self.decide(state, &wish, now, ended) {
+                    Some(_) if now < state.stage_not_before => timer = Some(state.stage_not_before - now),
+                    Some(Decision::Cut(reason)) => self.start_staging(state, reason, now),
+                    Some(Decision::Wait(wait)) => timer = Some(wait),
+                    Some(Decision::Nothing) => {}
+                    None => return Ended::Faulted("the stream's definition is gone from the catalog".to_owned()),
+                }
+            }
+
+            tokio::select! {
+                () = self.stop.asked() => return Ended::Stopped,
+                changed = readable.changed() => if changed.is_err() {
+                    return Ended::Faulted("the lane is gone".to_owned());
+                },
+                changed = wishes.changed() => if changed.is_err() {
+                    return Ended::Stopped;
+                },
+                staged = staged(&mut state.staging) => {
+                    if let Some(fault) = self.take_staged(staged, state, senders) {
+                        return Ended::Faulted(fault);
+                    }
+                }
+                Some(sent) = senders.join_next() => match sent {
+                    Ok((number, Sent::Delivered)) => {
+                        if let Some(open) = state.open.iter_mut().find(|o| o.seal.number == number) {
+                            open.delivered = true;
+                        }
+                    }
+                    Ok((_, Sent::Stopped)) => return Ended::Stopped,
+                    Ok((_, Sent::Faulted(fault))) => return Ended::Faulted(fault),
+                    Err(died) => return Ended::Faulted(format!("a sender died: {died}")),
+                },
+                () = sleep(timer) => {}
+            }
+        }
+    }
+
+    fn may_stage(&self, state: &State, wish: &Wishes) -> bool {
+        let options = &self.context.options;
+        let most =
+            if self.status.is_failing() { options.max_open_seals_failing } else { options.max_open_seals };
+        state.staging.is_none() && !wish.paused && state.open.len() < most
+    }
+
+    fn decide(&self, state: &State, wish: &Wishes, now: Duration, ended: bool) -> Option<Decision> {
+        let definition = definition(&self.context.catalog, &self.name, self.lane.id().incarnation)?;
+        let consumed = self.status.consumed();
+        let readable = *self.lane.readable().borrow();
+        Some(decide(&CutFacts {
+            waiting_records: readable.records.saturating_sub(consumed.records),
+            waiting_bytes: readable.bytes.saturating_sub(consumed.bytes),
+            waited: state.waiting_since.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
+            hints: definition.hints,
+            flush: state.flush_upto_records > consumed.records,
+            ending: wish.deleting.is_some(),
+            lane_ended: ended,
+        }))
+    }
+
+    fn start_staging(&self, state: &mut State, reason: CutReason, now: Duration) {
+        let Some(definition) = definition(&self.context.catalog, &self.name, self.lane.id().incarnation) else {
+            return;
+        };
+        let (max_records, refuse_all) = state.panics.next();
+        let records_read = Arc::new(AtomicU64::new(0));
+        let plan = RunPlan {
+            from: state.sealed.clone(),
+            number: state.sealed_number + 1,
+            cut: reason,
+            max_bytes: definition.hints.size_bytes,
+            max_records,
+            refuse_all,
+            records_read: records_read.clone(),
+            definition,
+        };
+        let task = tokio::spawn(stage_and_seal(self.context.clone(), self.lane.clone(), plan));
+        state.staging = Some(Staging { task, records_read, began: now, reason });
+    }
+
+    /// Takes over what staging brought. `Some`: a fault.
+    fn take_staged(
+        &self,
+        staged: Result<Option<Arc<Seal>>, StageFailure>,
+        state: &mut State,
+        senders: &mut JoinSet<(u64, Sent)>,
+    ) -> Option<String> {
+        let staging = state.staging.take()?;
+        let now = self.context.clock.monotonic();
+        let failure = match staged {
+            Ok(Some(seal)) => {
+                metrics::cut(cut_metric(staging.reason));
+                let bytes = seal.parcels.iter().map(|p| p.length_bytes).sum();
+                metrics::sealed(bytes, now.saturating_sub(staging.began));
+                state.sealed = seal.run.to.clone();
+                state.sealed_number = seal.number;
+                state.waiting_since = Some(staging.began);
+                state.panics.note_sealed();
+                if std::mem::take(&mut state.stage_failures) > 0 && state.open.is_empty() {
+                    self.status.attempt_succeeded();
+                }
+                self.status.sealed(&seal);
+                self.start_sender(seal, state, senders);
+                return None;
+            }
+            Ok(None) => StageFailure::Run(StageRunError::Bug("records wait, but none could be read".to_owned())),
+            Err(failure) => failure,
+        };
+        let (text, retry) = match failure {
+            StageFailure::Panicked(text) => {
+                metrics::stage_panicked();
+                tracing::error!(stream = %self.name, text, "a stage panicked; the run is tried again");
+                state.panics.note(staging.records_read.load(Ordering::Relaxed), text.clone());
+                (format!("a stage panicked: {text}"), Retry::Backoff)
+            }
+            StageFailure::Run(error) => {
+                let retry = if error.class() == Class::User { Retry::AfterOperator } else { Retry::Backoff };
+                (error.to_string(), retry)
+            }
+            StageFailure::Journal(text) => (text, Retry::Backoff),
+        };
+        let options = &self.context.options;
+        let longest = if retry == Retry::AfterOperator { options.operator_pause } else { options.backoff_longest };
+        let pause = options.backoff_first.saturating_mul(1 << state.stage_failures.min(20)).min(longest);
+        state.stage_failures += 1;
+        state.stage_not_before = now + pause;
+        self.status.trouble(text, retry, pause);
+        None
+    }
+
+    fn start_sender(&self, seal: Arc<Seal>, state: &mut State, senders: &mut JoinSet<(u64, Sent)>) {
+        let (paused_now, paused) = watch::channel(self.wishes.borrow().paused);
+        let mut wishes = self.wishes.clone();
+        let sender = Sender {
+            context: self.context.clone(),
+            lane: self.lane.clone(),
+            stop: self.stop.clone(),
+            paused,
+            status: self.status.clone(),
+        };
+        state.open.push_back(Open { seal: seal.clone(), delivered: false });
+        senders.spawn(async move {
+            let follow = async {
+                while wishes.changed().await.is_ok() {
+                    paused_now.send_replace(wishes.borrow_and_update().paused);
+                }
+                std::future::pending::<()>().await;
+            };
+            let number = seal.number;
+            tokio::select! {
+                sent = sender.send(&seal) => (number, sent),
+                () = follow => (number, Sent::Stopped),
+            }
+        });
+    }
+
+    /// Closes what is delivered, in order, and frees what it held.
+    async fn close_delivered(&self, state: &mut State) -> Result<(), String> {
+        while let Some(front) = state.open.front().filter(|open| open.delivered) {
+            let seal = front.seal.clone();
+            failpoint::crash_at(failpoint::AFTER_DELIVER);
+            let close = Close { seal: seal.id, lane: seal.lane.clone(), number: seal.number };
+            while let Err(error) = self.context.journal.close(close.clone()).await {
+                self.status.trouble(format!("a close could not be stored: {error}"), Retry::Backoff, Duration::ZERO);
+                tokio::select! {
+                    () = tokio::time::sleep(self.context.options.backoff_first) => {}
+                    // The seal stays open: its parcels are found delivered at the next start.
+                    () = self.stop.asked() => return Ok(()),
+                }
+            }
+            failpoint::crash_at(failpoint::AFTER_CLOSE);
+            metrics::closed();
+            self.status.closed(&seal);
+            state.open.pop_front();
+            self.free(&seal).await?;
+        }
+        Ok(())
+    }
+
+    async fn free(&self, seal: &Arc<Seal>) -> Result<(), String> {
+        let (context, lane, seal) = (self.context.clone(), self.lane.clone(), seal.clone());
+        let freed = tokio::task::spawn_blocking(move || {
+            for parcel in &seal.parcels {
+                if let Place::File { name } = &parcel.place
+                    && let Err(error) = context.outbox.free(seal.lane.incarnation, name)
+                {
+                    tracing::warn!(file = name, %error, "a delivered parcel could not be removed");
+                }
+            }
+            lane.release(&seal.run.to);
+        });
+        freed.await.map_err(|died| format!("freeing closed data died: {died}"))
+    }
+
+    /// Ends what is still running. A stop gives attempts that run the grace period; a forced delete none.
+    async fn wind_down(&self, state: &mut State, senders: &mut JoinSet<(u64, Sent)>, ended: &Ended) {
+        if let Some(staging) = state.staging.take() {
+            // A seal that still comes of it is found in the journal at the next start.
+            let _ = staging.task.await;
+        }
+        if *ended == Ended::Stopped {
+            let grace = tokio::time::sleep(self.context.options.stop_grace);
+            tokio::pin!(grace);
+            loop {
+                tokio::select! {
+                    sent = senders.join_next() => match sent {
+                        None => break,
+                        Some(Ok((number, Sent::Delivered))) => {
+                            state.open.iter_mut().filter(|o| o.seal.number == number).for_each(|o| o.delivered = true);
+                        }
+                        Some(_) => {}
+                    },
+                    () = &mut grace => break,
+                }
+            }
+            if let Err(fault) = self.close_delivered(state).await {
+                tracing::warn!(stream = %self.name, fault, "closing at the stop failed");
+            }
+        }
+        senders.shutdown().await;
+    }
+}
+
+/// Stages a run off the async threads and stores its seal.
+async fn stage_and_seal(
+    context: Arc<DeliveryContext>,
+    lane: Arc<dyn Lane>,
+    plan: RunPlan,
+) -> Result<Option<Arc<Seal>>, StageFailure> {
+    let permit = context.stage_permits.clone().acquire_owned().await;
+    let (run_context, run_lane) = (context.clone(), lane);
+    let staged = tokio::task::spawn_blocking(move || {
+        let staged = stage_run(&run_context, run_lane.as_ref(), &plan);
+        drop(permit);
+        staged
+    })
+    .await;
+    let StagedRun { seal, inline } = match staged {
+        Ok(Ok(Some(staged))) => staged,
+        Ok(Ok(None)) => return Ok(None),
+        Ok(Err(error)) => return Err(StageFailure::Run(error)),
+        Err(died) => {
+            let text = match died.try_into_panic() {
+                Ok(panic) => panic_message(panic.as_ref()),
+                Err(died) => died.to_string(),
+            };
+            return Err(StageFailure::Panicked(text));
+        }
+    };
+    failpoint::crash_at(failpoint::BEFORE_SEAL);
+    // ORDER: the outbox is synced (stage_run), then the seal; the first byte leaves after both.
+    if let Err(error) = context.journal.seal(seal.clone(), inline).await {
+        // The seal's files stay: whether it is durable is known only at the next start, which sweeps what no seal names.
+        return Err(StageFailure::Journal(format!("a seal could not be stored: {error}")));
+    }
+    failpoint::crash_at(failpoint::AFTER_SEAL);
+    Ok(Some(Arc::new(seal)))
+}
+
+fn definition(
+    catalog: &Catalog,
+    name: &StreamName,
+    incarnation: crate::stream::Incarnation,
+) -> Option<Arc<Definition>> {
+    let record = catalog.find(name.as_str())?;
+    (record.definition.incarnation == incarnation).then(|| record.definition.clone())
+}
+
+fn cut_metric(reason: CutReason) -> metrics::Cut {
+    match reason {
+        CutReason::Size => metrics::Cut::Size,
+        CutReason::Interval => metrics::Cut::Interval,
+        CutReason::Flush => metrics::Cut::Flush,
+        CutReason::Stop => metrics::Cut::Stop,
+        CutReason::LaneEnd => metrics::Cut::LaneEnd,
+    }
+}
+
+/// Waits for the staging that runs; for ever without one.
+async fn staged(staging: &mut Option<Staging>) -> Result<Option<Arc<Seal>>, StageFailure> {
+    match staging {
+        Some(staging) => match (&mut staging.task).await {
+            Ok(staged) => staged,
+            Err(died) => Err(StageFailure::Panicked(died.to_string())),
+        },
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_panics_is_halved_down_to_the_record_that_causes_it() {
+        let mut panics = Panics::default();
+        panics.note(1000, "boom".to_owned());
+        assert_eq!(panics.next().0, u64::MAX);
+        let mut sizes = Vec::new();
+        while panics.next().1.is_none() {
+            let max = panics.next().0.min(1000);
+            sizes.push(max);
+            panics.note(max, "boom".to_owned());
+        }
+        assert_eq!(sizes, [1000, 500, 250, 125, 62, 31, 15, 7, 3, 1]);
+        let (max, cause) = panics.next();
+        assert_eq!(max, 1);
+        assert!(cause.unwrap().message.contains("boom"));
+        panics.note_sealed();
+        assert_eq!(panics.next(), (u64::MAX, None));
+    }
+}
