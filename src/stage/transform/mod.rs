@@ -1,1 +1,33 @@
-//! WASM transforms.
+//! WASM transforms: the records of a chunk through a guest component, in place of a Lambda function.
+//!
+//! From: `delivery` loads the [`Module`] a stream names at the cut and makes a [`Stage`](crate::stage::Stage) of it.
+//! To: `convert` or `compress` with what passed; the error area with what was refused.
+//!
+//! The contract with guests is `transforms/wit/transform.wit`. From the inside out:
+//! - [`host`]: the engine and its limits; [`abi`]: the contract's types; [`packed`]: its packed layout;
+//! - [`module`]: one validated component and one call of it; [`folder`]: the modules of a folder, reloaded on change;
+//! - [`id`]: record ids; [`verdict`]: what an answer says of each record; [`cause`]: codes and messages;
+//! - [`halving`]: which records make a call fail; [`guest_log`]: guest lines into the log; [`stage`]: all together.
+//!
+//! Invariants: a guest has no imports, so no clock, files or network; every call runs on a fresh instance under limits
+//! of time, memory and output; whatever a guest does, every record passes, is dropped or is refused, exactly once.
+
+mod abi;
+mod cause;
+mod folder;
+mod guest_log;
+mod halving;
+mod host;
+mod id;
+mod module;
+mod packed;
+mod stage;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+pub use folder::TransformFolder;
+pub use host::{HostError, TransformLimits};
+pub use module::{LoadError, Module};
+pub use stage::InvocationInfo;

@@ -1,0 +1,338 @@
+//! One component: validated and compiled once, called on a fresh instance each time.
+//!
+//! From: [`super::folder`] loads it. To: [`super::stage`] calls it.
+
+use super::abi::{self, Failure, InputRecord, Invocation, LogLine, Outcome};
+use super::guest_log::GuestLog;
+use super::host::{Confined, Host};
+use super::packed::{self, Malformed};
+use super::stage::{InvocationInfo, TransformStage};
+use super::verdict::Answer;
+use crate::fault::{Class, Fault, Retry};
+use crate::stage::Stage;
+use crate::stream::definition::TransformSpec;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use wasmtime::{Engine, Store, Trap, WasmBacktrace};
+
+/// What the trial instance made at load may take.
+const TRIAL_LIMIT: Duration = Duration::from_secs(60);
+/// Memory of the trial instance.
+const TRIAL_MEMORY_BYTES: usize = 4 << 30;
+/// Host memory that one output record takes beside its bytes.
+const RECORD_OVERHEAD_BYTES: usize = 256;
+/// In the text of the engine's error for an answer above the limit.
+const OUTPUT_TOO_LARGE: &str = "fuel allocated for hostcalls";
+/// Functions named in the message of a trap.
+const FRAMES_SHOWN: usize = 4;
+
+/// A component that keeps the contract.
+pub struct Module {
+    /// SHA-256 of the component, hex; stands in the seal.
+    pub sha256_hex: String,
+    host: Arc<Host>,
+    instance: InstancePre<Confined>,
+    entry: Entry,
+    pub(super) guest_log: GuestLog,
+}
+
+impl std::fmt::Debug for Module {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Module").field("sha256_hex", &self.sha256_hex).finish_non_exhaustive()
+    }
+}
+
+/// Which of the two worlds it exports.
+#[derive(Clone, Copy)]
+enum Entry {
+    List(ComponentExportIndex),
+    Packed(ComponentExportIndex),
+}
+
+/// A component that cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LoadError {
+    /// Not a name of a function or version.
+    #[error("'{0}' does not name a transform: 1 to 140 of a-z, A-Z, 0-9, '_', '-' and, inside, '.'")]
+    BadName(String),
+    /// No such file.
+    #[error("there is no transform {0}")]
+    NotFound(String),
+    /// The file cannot be read.
+    #[error("transform {file} cannot be read: {reason}")]
+    Unreadable {
+        /// Its path.
+        file: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// Not a component, or one with unknown features.
+    #[error(
+        "not a WebAssembly component (a core module becomes one with `jco new` or `wasm-tools component new`): {0}"
+    )]
+    NotAComponent(String),
+    /// It wants something of the host.
+    #[error("it imports {}; a transform may import no function", .0.join(", "))]
+    Imports(Vec<String>),
+    /// It exports neither world.
+    #[error("it exports neither {} nor {}, but {}", abi::TRANSFORMER, abi::PACKED, .0.join(", "))]
+    NoWorld(Vec<String>),
+    /// The function has other types.
+    #[error("its function has not the types of the contract: {0}")]
+    Types(String),
+    /// It cannot even be instantiated.
+    #[error("it does not start: {0}")]
+    Start(String),
+}
+
+impl Fault for LoadError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Unreadable { .. } => Class::Upstream,
+            _ => Class::User,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        Retry::AfterOperator
+    }
+}
+
+/// A call that gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallError {
+    /// The guest said so.
+    Failed { message: String, lines: Vec<LogLine> },
+    /// It ran into its time limit.
+    TimedOut { limit_ms: u64 },
+    /// It ran into its memory limit and gave up.
+    OutOfMemory { limit_bytes: u64 },
+    /// It trapped.
+    Trapped(String),
+    /// It returned more than is taken.
+    OutputTooLarge { limit_bytes: usize },
+    /// Its answer breaks the layout.
+    Malformed(String),
+    /// No instance could be made; no record is to blame.
+    NotStarted(String),
+}
+
+impl CallError {
+    /// What to tell a person.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Failed { message, .. } => message.clone(),
+            Self::TimedOut { limit_ms } => format!("It took longer than {limit_ms} ms."),
+            Self::OutOfMemory { limit_bytes } => format!("It needs more memory than its limit of {limit_bytes} bytes."),
+            Self::Trapped(text) | Self::Malformed(text) => text.clone(),
+            Self::OutputTooLarge { limit_bytes } => format!("It returned more than the limit of {limit_bytes} bytes."),
+            Self::NotStarted(text) => format!("It does not start: {text}"),
+        }
+    }
+
+    /// Whether the same call may be tried again: what Firehose calls an invocation error.
+    pub fn may_retry(&self) -> bool {
+        !matches!(self, Self::Malformed(_))
+    }
+
+    /// Whether a record may be the cause.
+    pub fn by_records(&self) -> bool {
+        !matches!(self, Self::NotStarted(_))
+    }
+}
+
+/// What a call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct CallLimits {
+    pub time: Duration,
+    pub memory_bytes: u64,
+}
+
+/// An answer, still in the form it came in.
+pub enum Reply {
+    List(Outcome),
+    Packed(Vec<u8>),
+}
+
+impl Reply {
+    /// The answers, and the guest's lines.
+    pub fn read(&self) -> Result<(Vec<Answer<'_>>, Vec<LogLine>), Malformed> {
+        match self {
+            Self::Packed(output) => packed::unpack(output),
+            Self::List(outcome) => {
+                let answers = outcome.records.iter().map(|record| Answer {
+                    record_id: record.record_id.as_bytes(),
+                    status: Some(record.status),
+                    data: record.data.as_deref(),
+                    message: record.message.as_deref(),
+                });
+                Ok((answers.collect(), outcome.logs.clone()))
+            }
+        }
+    }
+}
+
+impl Module {
+    /// Validates and compiles a component: no imports, one of the two worlds, its types, a trial instance.
+    pub(super) fn compile(host: &Arc<Host>, wasm: &[u8]) -> Result<Self, LoadError> {
+        let engine = &host.engine;
+        let component =
+            Component::from_binary(engine, wasm).map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?;
+        let imports = imported_functions(engine, &component);
+        if !imports.is_empty() {
+            return Err(LoadError::Imports(imports));
+        }
+        let entry = find_entry(&component)?;
+        let instance =
+            Linker::new(engine).instantiate_pre(&component).map_err(|error| LoadError::Start(format!("{error:#}")))?;
+        let module = Self {
+            sha256_hex: Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect(),
+            host: Arc::clone(host),
+            instance,
+            entry,
+            guest_log: GuestLog::new(host.limits.log_lines_per_second),
+        };
+        module.try_out()?;
+        Ok(module)
+    }
+
+    /// A stage that runs records through this module as `spec` says.
+    pub fn stage(self: &Arc<Self>, spec: &TransformSpec, info: InvocationInfo) -> Box<dyn Stage> {
+        Box::new(TransformStage::new(Arc::clone(self), spec.clone(), info))
+    }
+
+    fn try_out(&self) -> Result<(), LoadError> {
+        let limits = CallLimits { time: TRIAL_LIMIT, memory_bytes: TRIAL_MEMORY_BYTES as u64 };
+        let mut store = self.store(limits, 0);
+        let _ticking = self.host.ticking();
+        let instance = self
+            .instance
+            .instantiate(&mut store)
+            .map_err(|error| LoadError::Start(self.classify(&error, &store, limits).detail()))?;
+        let typed = match self.entry {
+            Entry::List(index) => instance.get_typed_func::<ListParams<'_>, ListResults>(&mut store, index).map(drop),
+            Entry::Packed(index) => {
+                instance.get_typed_func::<PackedParams<'_>, PackedResults>(&mut store, index).map(drop)
+            }
+        };
+        typed.map_err(|error| LoadError::Types(format!("{error:#}")))
+    }
+
+    /// One call on a fresh instance.
+    pub(super) fn call<'a>(
+        &self,
+        invocation: Invocation<'_>,
+        records: impl ExactSizeIterator<Item = InputRecord<'a>>,
+        limits: CallLimits,
+    ) -> Result<Reply, CallError> {
+        let mut store = self.store(limits, records.len());
+        let _ticking = self.host.ticking();
+        let instance = self.instance.instantiate(&mut store).map_err(|error| {
+            match self.classify(&error, &store, limits) {
+                // Its start code works on no record yet.
+                CallError::Trapped(text) | CallError::Malformed(text) => CallError::NotStarted(text),
+                other => other,
+            }
+        })?;
+        let outcome = match self.entry {
+            Entry::List(index) => {
+                let records: Vec<_> = records.collect();
+                instance
+                    .get_typed_func::<ListParams<'_>, ListResults>(&mut store, index)
+                    .and_then(|function| function.call(&mut store, (invocation, &records)))
+                    .map(|(result,)| result.map(Reply::List))
+            }
+            Entry::Packed(index) => {
+                let batch = packed::pack(records);
+                instance
+                    .get_typed_func::<PackedParams<'_>, PackedResults>(&mut store, index)
+                    .and_then(|function| function.call(&mut store, (invocation, &batch)))
+                    .map(|(result,)| result.map(Reply::Packed))
+            }
+        };
+        match outcome {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(Failure { message, logs })) => Err(CallError::Failed { message, lines: logs }),
+            Err(error) => Err(self.classify(&error, &store, limits)),
+        }
+    }
+
+    fn store(&self, limits: CallLimits, records: usize) -> Store<Confined> {
+        let memory_bytes = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
+        let mut store = Store::new(&self.host.engine, Confined::new(memory_bytes));
+        store.limiter(|confined| confined);
+        store.set_epoch_deadline(Host::ticks(limits.time));
+        store.set_hostcall_fuel(self.host.limits.output_bytes.saturating_add(records * RECORD_OVERHEAD_BYTES));
+        store
+    }
+
+    fn classify(&self, error: &wasmtime::Error, store: &Store<Confined>, limits: CallLimits) -> CallError {
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => {
+                CallError::TimedOut { limit_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX) }
+            }
+            _ if store.data().refused_growth => CallError::OutOfMemory { limit_bytes: limits.memory_bytes },
+            Some(trap) => CallError::Trapped(trap_text(trap, error.downcast_ref())),
+            // The engine's error for it is not public, so it is known by its text; a test holds it.
+            None if error.root_cause().to_string().contains(OUTPUT_TOO_LARGE) => {
+                CallError::OutputTooLarge { limit_bytes: self.host.limits.output_bytes }
+            }
+            None => CallError::Malformed(error.root_cause().to_string()),
+        }
+    }
+}
+
+type ListParams<'a> = (Invocation<'a>, &'a [InputRecord<'a>]);
+type ListResults = (Result<Outcome, Failure>,);
+type PackedParams<'a> = (Invocation<'a>, &'a [u8]);
+type PackedResults = (Result<Vec<u8>, Failure>,);
+
+/// All imports that are more than types, by name.
+fn imported_functions(engine: &Engine, component: &Component) -> Vec<String> {
+    fn collect(engine: &Engine, name: &str, item: &ComponentItem, found: &mut Vec<String>) {
+        match item {
+            ComponentItem::Type(_) => {}
+            ComponentItem::ComponentInstance(instance) => {
+                for (member, item) in instance.exports(engine) {
+                    collect(engine, &format!("{name}#{member}"), &item.ty, found);
+                }
+            }
+            _ => found.push(name.to_owned()),
+        }
+    }
+    let mut found = Vec::new();
+    for (name, import) in component.component_type().imports(engine) {
+        collect(engine, name, &import.ty, &mut found);
+    }
+    found
+}
+
+fn find_entry(component: &Component) -> Result<Entry, LoadError> {
+    let find = |interface| {
+        let instance = component.get_export_index(None, interface)?;
+        component.get_export_index(Some(&instance), abi::FUNCTION)
+    };
+    // Packed first: a component that exports both does so for speed.
+    if let Some(index) = find(abi::PACKED) {
+        return Ok(Entry::Packed(index));
+    }
+    find(abi::TRANSFORMER).map(Entry::List).ok_or_else(|| {
+        let ty = component.component_type();
+        let mut exports: Vec<_> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
+        if exports.is_empty() {
+            exports.push("nothing".to_owned());
+        }
+        LoadError::NoWorld(exports)
+    })
+}
+
+/// The trap and the innermost functions, as far as the component names them.
+fn trap_text(trap: &Trap, backtrace: Option<&WasmBacktrace>) -> String {
+    let names: Vec<_> = backtrace
+        .map(|backtrace| backtrace.frames().iter().filter_map(|frame| frame.func_name()).take(FRAMES_SHOWN).collect())
+        .unwrap_or_default();
+    if names.is_empty() { trap.to_string() } else { format!("{trap} in {}", names.join(" < ")) }
+}

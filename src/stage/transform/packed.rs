@@ -1,0 +1,190 @@
+//! The packed layout of `transforms/wit/transform.wit`, byte for byte: writes the input, reads the output.
+//!
+//! Reading trusts nothing: every length is checked before use, and no allocation is larger than the bytes that are
+//! there can fill. A record longer than its known fields is read on after its end, as the layout promises.
+
+use super::abi::{InputRecord, LogLevel, LogLine, Status};
+use super::verdict::Answer;
+
+/// The data length that means "none".
+const NONE: u32 = u32::MAX;
+/// The shortest record: its length, an id's length, status, a data length.
+const SHORTEST_RECORD_BYTES: usize = 13;
+/// The shortest log line: level, length.
+const SHORTEST_LINE_BYTES: usize = 5;
+
+/// What is wrong with an output.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("the packed output ends inside {0}")]
+    Short(&'static str),
+    #[error("the packed output holds {0} bytes after its end")]
+    Long(usize),
+    #[error("{0} is not UTF-8")]
+    NotUtf8(&'static str),
+    #[error("{0} is {1}, which has no meaning")]
+    BadTag(&'static str, u8),
+}
+
+/// Writes the input of a call.
+pub fn pack<'a>(records: impl ExactSizeIterator<Item = InputRecord<'a>>) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_u32(&mut out, records.len());
+    for record in records {
+        let start = out.len();
+        put_u32(&mut out, 0);
+        put(&mut out, record.record_id.as_bytes());
+        put_u64(&mut out, record.approximate_arrival_timestamp);
+        put(&mut out, record.data);
+        match (&record.kinesis_metadata, &record.kafka_metadata) {
+            (Some(kinesis), _) => {
+                out.push(1);
+                put(&mut out, kinesis.sequence_number.as_bytes());
+                put_u64(&mut out, kinesis.subsequence_number);
+                put(&mut out, kinesis.partition_key.as_bytes());
+                put(&mut out, kinesis.shard_id.as_bytes());
+                put_u64(&mut out, kinesis.approximate_arrival_timestamp);
+            }
+            (None, Some(kafka)) => {
+                out.push(2);
+                put(&mut out, kafka.topic.as_bytes());
+                put(&mut out, kafka.offset.as_bytes());
+                put(&mut out, kafka.partition_id.as_bytes());
+                put_u64(&mut out, kafka.approximate_arrival_timestamp);
+            }
+            (None, None) => out.push(0),
+        }
+        let record_bytes = (out.len() - start - 4) as u32;
+        out[start..start + 4].copy_from_slice(&record_bytes.to_le_bytes());
+    }
+    out
+}
+
+// Records are slices of a chunk's buffer, which is under 4 GiB, so no length is cut off here.
+fn put_u32(out: &mut Vec<u8>, value: usize) {
+    out.extend_from_slice(&(value as u32).to_le_bytes());
+}
+
+fn put_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+fn put(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_u32(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// Reads the output of a call.
+pub fn unpack(output: &[u8]) -> Result<(Vec<Answer<'_>>, Vec<LogLine>), Malformed> {
+    let mut rest = Reader { rest: output };
+    let count = rest.u32("the number of records")? as usize;
+    let mut answers = Vec::with_capacity(count.min(output.len() / SHORTEST_RECORD_BYTES));
+    for _ in 0..count {
+        answers.push(record(Reader { rest: rest.bytes("a record")? })?);
+    }
+    let mut lines = Vec::new();
+    if !rest.rest.is_empty() {
+        let count = rest.u32("the number of log lines")? as usize;
+        lines.reserve(count.min(rest.rest.len() / SHORTEST_LINE_BYTES));
+        for _ in 0..count {
+            lines.push(line(&mut rest)?);
+        }
+    }
+    if rest.rest.is_empty() { Ok((answers, lines)) } else { Err(Malformed::Long(rest.rest.len())) }
+}
+
+fn record(mut fields: Reader<'_>) -> Result<Answer<'_>, Malformed> {
+    let mut answer = Answer {
+        record_id: fields.bytes("a record id")?,
+        status: match fields.u8("a status")? {
+            0 => Some(Status::Ok),
+            1 => Some(Status::Dropped),
+            2 => Some(Status::ProcessingFailed),
+            _ => None,
+        },
+        data: match fields.u32("a data length")? {
+            NONE => None,
+            data_bytes => Some(fields.take(data_bytes as usize, "data")?),
+        },
+        message: None,
+    };
+    if fields.rest.is_empty() {
+        return Ok(answer);
+    }
+    for _ in 0..fields.u32("the number of partition keys")? {
+        fields.text("a partition key")?;
+        fields.text("a partition key's value")?;
+    }
+    if fields.rest.is_empty() {
+        return Ok(answer);
+    }
+    if fields.flag("the otf-metadata flag")? {
+        fields.optional_text("a database name")?;
+        fields.optional_text("a table name")?;
+        match fields.u8("an operation")? {
+            0..=3 => {}
+            other => return Err(Malformed::BadTag("an operation", other)),
+        }
+    }
+    if fields.rest.is_empty() {
+        return Ok(answer);
+    }
+    answer.message = fields.optional_text("a message")?;
+    Ok(answer)
+}
+
+fn line(rest: &mut Reader<'_>) -> Result<LogLine, Malformed> {
+    let level = match rest.u8("a log level")? {
+        0 => LogLevel::Debug,
+        1 => LogLevel::Info,
+        2 => LogLevel::Warn,
+        3 => LogLevel::Error,
+        other => return Err(Malformed::BadTag("a log level", other)),
+    };
+    Ok(LogLine { level, message: rest.text("a log line")?.to_owned() })
+}
+
+/// The bytes not read yet.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, bytes: usize, what: &'static str) -> Result<&'a [u8], Malformed> {
+        let (head, rest) = self.rest.split_at_checked(bytes).ok_or(Malformed::Short(what))?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    fn u8(&mut self, what: &'static str) -> Result<u8, Malformed> {
+        Ok(self.take(1, what)?[0])
+    }
+
+    fn u32(&mut self, what: &'static str) -> Result<u32, Malformed> {
+        let (number, rest) = self.rest.split_first_chunk().ok_or(Malformed::Short(what))?;
+        self.rest = rest;
+        Ok(u32::from_le_bytes(*number))
+    }
+
+    fn bytes(&mut self, what: &'static str) -> Result<&'a [u8], Malformed> {
+        let bytes = self.u32(what)? as usize;
+        self.take(bytes, what)
+    }
+
+    fn text(&mut self, what: &'static str) -> Result<&'a str, Malformed> {
+        let bytes = self.bytes(what)?;
+        simdutf8::basic::from_utf8(bytes).map_err(|_| Malformed::NotUtf8(what))
+    }
+
+    fn flag(&mut self, what: &'static str) -> Result<bool, Malformed> {
+        match self.u8(what)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(Malformed::BadTag(what, other)),
+        }
+    }
+
+    fn optional_text(&mut self, what: &'static str) -> Result<Option<&'a str>, Malformed> {
+        if self.flag(what)? { self.text(what).map(Some) } else { Ok(None) }
+    }
+}

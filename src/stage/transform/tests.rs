@@ -1,0 +1,338 @@
+//! The stage with the guests of `tests/guests`: each code, each limit, in both worlds.
+
+use super::*;
+use crate::record::{Chunk, Origin, Refused};
+use crate::stage::Staged;
+use crate::stream::definition::TransformSpec;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+const WORLDS: [&str; 2] = ["poison-list", "poison-packed"];
+const ARRIVAL_MS: i64 = 1_700_000_000_123;
+
+fn guests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests")
+}
+
+fn folder(dir: PathBuf) -> TransformFolder {
+    let limits = TransformLimits { output_bytes: 1 << 20, ..TransformLimits::default() };
+    TransformFolder::new(dir, limits).unwrap()
+}
+
+fn spec(function: &str) -> TransformSpec {
+    TransformSpec {
+        lambda_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{function}"),
+        function: function.to_owned(),
+        version: None,
+        retries: 3,
+        batch_bytes: 1 << 20,
+        timeout_ms: 60_000,
+        memory_bytes: 32 << 20,
+        variables: BTreeMap::from([("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())]),
+    }
+}
+
+fn info() -> InvocationInfo {
+    InvocationInfo {
+        stream_arn: "arn:aws:firehose:us-east-1:000000000000:deliverystream/s".to_owned(),
+        region: "us-east-1".to_owned(),
+        invocation_id: "run".to_owned(),
+        now_ms: 1_700_000_000_456,
+        seed: 7,
+    }
+}
+
+fn apply(spec: &TransformSpec, records: &[&str]) -> Staged {
+    // Compiling takes longer than all the tests.
+    static FOLDER: LazyLock<TransformFolder> = LazyLock::new(|| folder(guests()));
+    apply_with(&FOLDER.load(spec).unwrap(), spec, records)
+}
+
+fn apply_with(module: &Arc<Module>, spec: &TransformSpec, records: &[&str]) -> Staged {
+    let chunk = Chunk::from_records(records.iter().map(|record| record.as_bytes()), 100, ARRIVAL_MS);
+    let staged = module.stage(spec, info()).apply(chunk);
+    let mut origins: Vec<Origin> = staged.passed.slots.iter().map(|slot| slot.origin).collect();
+    assert!(origins.is_sorted(), "passed records in order");
+    origins.extend(staged.refused.iter().map(|refused| refused.origin));
+    origins.extend(&staged.dropped);
+    origins.sort();
+    let expected: Vec<_> = (0..records.len() as u64).map(|n| Origin { ordinal: 100 + n, part: 0 }).collect();
+    assert_eq!(origins, expected, "each record has one fate");
+    staged
+}
+
+fn passed(staged: &Staged) -> Vec<String> {
+    staged.passed.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect()
+}
+
+fn only(refused: &[Refused]) -> (u64, &str, &str, u32) {
+    let [refused] = refused else { panic!("one record refused: {refused:?}") };
+    let cause = &refused.cause;
+    assert_eq!(cause.kind.as_str(), "processing-failed");
+    (refused.origin.ordinal - 100, &cause.code, &cause.message, cause.attempts)
+}
+
+const FUNCTION_ERROR: &str = "The Lambda function was successfully invoked but it returned an error result.";
+
+#[test]
+fn records_pass_are_dropped_or_refused() {
+    for world in WORLDS {
+        let staged = apply(&spec(world), &["a\n", "drop! b\n", "", "fail! c\n", "lines!", "é\n"]);
+        assert_eq!(passed(&staged), ["a\n", "", "one\ntwo\n", "é\n"], "{world}");
+        assert_eq!(staged.dropped, [Origin { ordinal: 101, part: 0 }], "{world}");
+        let (index, code, message, attempts) = only(&staged.refused);
+        assert_eq!((index, code, attempts), (3, "Lambda.ProcessingFailedStatus", 1), "{world}");
+        assert_eq!(message, "ProcessingFailed status set for record: fail! in a record", "{world}");
+        assert!(staged.passed.slots.iter().all(|slot| slot.arrival_ms == ARRIVAL_MS));
+    }
+}
+
+#[test]
+fn bad_answers_refuse_their_record_at_once() {
+    let missing =
+        "One or more record Ids were not returned. Ensure that the Lambda function returns all received record Ids.";
+    let duplicated = "Multiple records were returned with the same record Id. Ensure that the Lambda function returns \
+                      a unique record Id for each record.";
+    let null_data = "The data field cannot be null when the SourceType is DirectPut or KinesisStreamAsSource and \
+                     processing result is Ok. The value field cannot be null when the SourceType is MSKAsSource and \
+                     processing result is Ok.";
+    for world in WORLDS {
+        for (word, code, message) in [
+            ("missing!", "Lambda.MissingRecordId", missing),
+            ("twice!", "Lambda.DuplicatedRecordId", duplicated),
+            ("null!", "Lambda.InvalidReturnFormat", null_data),
+            ("mute!", "Lambda.ProcessingFailedStatus", "ProcessingFailed status set for record"),
+        ] {
+            let staged = apply(&spec(world), &["a", word, "b"]);
+            assert_eq!(passed(&staged), ["a", "b"], "{world} {word}");
+            assert_eq!(only(&staged.refused), (1, code, message, 1), "{world}");
+        }
+    }
+}
+
+#[test]
+fn unknown_ids_and_any_order_are_taken() {
+    for world in WORLDS {
+        let staged = apply(&spec(world), &["a", "alien! reverse!", "c"]);
+        assert_eq!(passed(&staged), ["a", "alien! reverse!", "c"], "{world}");
+        assert!(staged.refused.is_empty());
+    }
+}
+
+#[test]
+fn a_failing_call_costs_only_the_record_that_causes_it() {
+    for world in WORLDS {
+        for (word, detail) in [
+            ("trap!", "wasm trap: wasm `unreachable` instruction executed"),
+            ("err!", "err! in a record"),
+            ("overflow!", "wasm trap: call stack exhausted"),
+            ("hog!", "It needs more memory than its limit of 33554432 bytes."),
+            ("big!", "It returned more than the limit of 1048576 bytes."),
+        ] {
+            let staged = apply(&spec(world), &["a", "b", word, "c", "d"]);
+            assert_eq!(passed(&staged), ["a", "b", "c", "d"], "{world} {word}");
+            let (index, code, message, attempts) = only(&staged.refused);
+            assert_eq!((index, code, attempts), (2, "Lambda.FunctionError", 4), "{world} {word}");
+            assert!(message.starts_with(&format!("{FUNCTION_ERROR} {detail}")), "{world} {word}: {message}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_the_layout_is_not_asked_for_again() {
+    for (world, word, detail) in [
+        ("poison-list", "utf8!", "invalid utf-8"),
+        ("poison-list", "status!", "discriminant"),
+        ("poison-packed", "utf8!", "a message is not UTF-8"),
+        ("poison-packed", "cut!", "the packed output ends inside"),
+    ] {
+        let staged = apply(&spec(world), &["a", word, "b"]);
+        assert_eq!(passed(&staged), ["a", "b"], "{world} {word}");
+        let (index, code, message, attempts) = only(&staged.refused);
+        assert_eq!((index, code, attempts), (1, "Lambda.InvalidReturnFormat", 1), "{world} {word}");
+        assert!(message.contains(detail), "{world} {word}: {message}");
+    }
+    let staged = apply(&spec("poison-packed"), &["status!"]);
+    let (_, code, message, _) = only(&staged.refused);
+    assert_eq!(code, "Lambda.InvalidReturnFormat");
+    assert_eq!(message, "The result field must be one of Ok, Dropped and ProcessingFailed.");
+}
+
+#[test]
+fn an_endless_loop_is_stopped() {
+    for world in WORLDS {
+        let spec = TransformSpec { timeout_ms: 300, retries: 1, ..spec(world) };
+        let staged = apply(&spec, &["loop!"]);
+        let (_, code, message, attempts) = only(&staged.refused);
+        assert_eq!((code, attempts), ("Lambda.FunctionTimedOut", 2), "{world}");
+        let sentence = "The Lambda function invocation timed out. Increase the Timeout setting in the Lambda function.";
+        assert_eq!(message, format!("{sentence} It took longer than 300 ms."));
+    }
+}
+
+#[test]
+fn many_partition_keys_are_read() {
+    for world in WORLDS {
+        let limits = TransformLimits { output_bytes: 64 << 20, ..TransformLimits::default() };
+        let module = TransformFolder::new(guests(), limits).unwrap().load(&spec(world)).unwrap();
+        assert_eq!(passed(&apply_with(&module, &spec(world), &["keys!", "b"])), ["keys!", "b"], "{world}");
+    }
+}
+
+#[test]
+fn no_state_survives_a_call() {
+    for world in WORLDS {
+        // One record a batch, then one batch: an instance counts what it has seen.
+        let alone = TransformSpec { batch_bytes: 1, ..spec(world) };
+        assert_eq!(passed(&apply(&alone, &["count!", "count!", "count!"])), ["1", "1", "1"], "{world}");
+        assert_eq!(passed(&apply(&spec(world), &["count!", "count!", "count!"])), ["1", "2", "3"], "{world}");
+        // A trap before does no harm either.
+        assert_eq!(passed(&apply(&alone, &["count! trap!", "count!"])), ["1"], "{world}");
+    }
+}
+
+#[test]
+fn a_batch_holds_at_most_its_bytes() {
+    for world in WORLDS {
+        let spec = TransformSpec { batch_bytes: 20, ..spec(world) };
+        let long = "count! longer than a whole batch";
+        let staged = apply(&spec, &["count! 10b", "count! 10b", "count! 10b", long, "count! 10b"]);
+        assert_eq!(passed(&staged), ["1", "2", "1", "1", "1"], "{world}");
+    }
+}
+
+#[test]
+fn guests_are_told_of_their_call() {
+    for world in WORLDS {
+        let staged = apply(&spec(world), &["context!"]);
+        let text = passed(&staged).remove(0);
+        for part in [
+            "delivery-stream-arn: \"arn:aws:firehose:us-east-1:000000000000:deliverystream/s\"",
+            "region: \"us-east-1\"",
+            "source-arn: None",
+            &format!("function-arn: \"{}\"", spec(world).lambda_arn),
+            "now-ms: 1700000000456",
+            "time-limit-ms: 60000",
+            "memory-limit-bytes: 33554432",
+            "variables: [(\"a\", \"1\"), (\"b\", \"2\")]",
+            "1700000000123 None None",
+        ] {
+            assert!(text.contains(part), "{world}: {part} in {text}");
+        }
+        // Another call of the same run has another id and seed.
+        let spec = TransformSpec { batch_bytes: 1, ..spec(world) };
+        let texts = passed(&apply(&spec, &["context!", "context!"]));
+        assert_ne!(texts[0], texts[1]);
+    }
+}
+
+#[test]
+fn lines_of_guests_do_no_harm() {
+    for world in WORLDS {
+        assert_eq!(passed(&apply(&spec(world), &["log! a", "flood!"])), ["log! a", "flood!"], "{world}");
+    }
+}
+
+#[test]
+fn the_same_run_gives_the_same_outcome() {
+    for world in WORLDS {
+        let records = ["a", "trap!", "drop!", "twice!", "context!", "fail!", "err!"];
+        let (one, two) = (apply(&spec(world), &records), apply(&spec(world), &records));
+        assert_eq!((passed(&one), one.refused, one.dropped), (passed(&two), two.refused, two.dropped), "{world}");
+    }
+}
+
+#[test]
+fn a_component_needs_the_right_shape() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = folder(dir.path().to_owned());
+    let load = |name: &str, wasm: &[u8]| {
+        fs::write(dir.path().join(format!("{name}.wasm")), wasm).unwrap();
+        folder.load(&spec(name)).unwrap_err()
+    };
+    assert!(matches!(load("text", b"not wasm at all"), LoadError::NotAComponent(_)));
+    // An empty core module, and an empty component.
+    assert!(matches!(load("core", b"\0asm\x01\0\0\0"), LoadError::NotAComponent(_)));
+    let LoadError::NoWorld(exports) = load("empty", b"\0asm\x0d\0\x01\0") else { panic!("no world") };
+    assert_eq!(exports, ["nothing"]);
+    let imports = fs::read(guests().join("imports.wasm")).unwrap();
+    let LoadError::Imports(names) = load("imports", &imports) else { panic!("imports") };
+    assert_eq!(names, ["test:guest/clock#now", "beep"]);
+    let types = fs::read(guests().join("wrong-types.wasm")).unwrap();
+    assert!(matches!(load("types", &types), LoadError::Types(_)));
+}
+
+#[test]
+fn a_component_above_its_memory_limit_is_refused_whole() {
+    for world in WORLDS {
+        let spec = TransformSpec { memory_bytes: 64 << 10, ..spec(world) };
+        let staged = apply(&spec, &["a", "b", "c"]);
+        assert_eq!(staged.refused.len(), 3, "{world}");
+        assert!(staged.refused.iter().all(|refused| refused.cause.code == "Lambda.FunctionError"));
+        let message = &staged.refused[0].cause.message;
+        assert!(message.contains("more memory than its limit of 65536 bytes"), "{world}: {message}");
+    }
+}
+
+#[test]
+fn files_are_found_by_name_and_version_only() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(guests().join("poison-list.wasm"), dir.path().join("t.wasm")).unwrap();
+    fs::copy(guests().join("poison-packed.wasm"), dir.path().join("t@7.wasm")).unwrap();
+    let folder = folder(dir.path().to_owned());
+    let load = |function: &str, version: Option<&str>| {
+        folder.load(&TransformSpec { version: version.map(str::to_owned), ..spec(function) })
+    };
+    let newest = load("t", None).unwrap();
+    assert_eq!(newest.sha256_hex.len(), 64);
+    assert!(Arc::ptr_eq(&newest, &load("t", Some("$LATEST")).unwrap()), "compiled once");
+    assert_ne!(newest.sha256_hex, load("t", Some("7")).unwrap().sha256_hex);
+    assert!(matches!(load("t", Some("8")), Err(LoadError::NotFound(_))));
+    for bad in ["", "../t", "a/b", ".t", "t\0"] {
+        assert!(matches!(load(bad, None), Err(LoadError::BadName(_))), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_changed_file_is_adopted_and_a_broken_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("t.wasm");
+    let folder = folder(dir.path().to_owned());
+    let spec = spec("t");
+    assert!(matches!(folder.load(&spec), Err(LoadError::NotFound(_))));
+    fs::copy(guests().join("poison-list.wasm"), &file).unwrap();
+    let first = folder.load(&spec).unwrap();
+    assert!(folder.problem(&spec).is_none());
+
+    fs::write(&file, b"half a file").unwrap();
+    assert!(Arc::ptr_eq(&first, &folder.load(&spec).unwrap()));
+    assert!(matches!(folder.problem(&spec), Some(LoadError::NotAComponent(_))));
+    assert!(Arc::ptr_eq(&first, &folder.load(&spec).unwrap()), "still");
+
+    fs::copy(guests().join("poison-packed.wasm"), &file).unwrap();
+    let second = folder.load(&spec).unwrap();
+    assert_ne!(first.sha256_hex, second.sha256_hex);
+    assert!(folder.problem(&spec).is_none());
+    // Who holds the old one goes on with it.
+    assert_eq!(passed(&apply_with(&first, &spec, &["a"])), ["a"]);
+
+    fs::remove_file(&file).unwrap();
+    assert!(Arc::ptr_eq(&second, &folder.load(&spec).unwrap()));
+    assert!(matches!(folder.problem(&spec), Some(LoadError::NotFound(_))));
+}
+
+#[test]
+fn modules_are_shared_between_threads() {
+    let module = folder(guests()).load(&spec("poison-packed")).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let staged = apply_with(&module, &spec("poison-packed"), &["a", "trap!", "count!", "drop!"]);
+                // Halved after the trap: the counting record is the first of its call.
+                assert_eq!(passed(&staged), ["a", "1"]);
+            });
+        }
+    });
+}
