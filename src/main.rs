@@ -1,1 +1,7 @@
-fn main() {}
+//! The `hydrant` binary; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hydrant::cli::main()
+}

@@ -18,7 +18,9 @@ pub enum DataFolderError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// Made by a newer program.
-    #[error("the data folder {dir} has format {found}, newer than this program knows ({FORMAT}); use the newer hydrant")]
+    #[error(
+        "the data folder {dir} has format {found}, newer than this program knows ({FORMAT}); use the newer hydrant"
+    )]
     Newer {
         /// The folder.
         dir: PathBuf,

@@ -30,8 +30,7 @@ impl Intake for LocalIntake {
             return Err(LookupError::NotActive);
         }
         let incarnation = record.definition.incarnation;
-        let log =
-            self.logs.get(incarnation).await.map_err(|error| LookupError::Unavailable(error.to_string()))?;
+        let log = self.logs.get(incarnation).await.map_err(|error| LookupError::Unavailable(error.to_string()))?;
         Ok(Arc::new(LogSink { log, incarnation }))
     }
 }

@@ -189,18 +189,7 @@ impl App {
         tasks.spawn("API listener", api.serve(api_routes, stop.stop()));
         tasks.spawn("admin listener", admin.serve(Arc::new(Admin::new(supervisor.clone())), stop.stop()));
         tasks.spawn("idle logs", close_idle_logs(logs, stop.stop()));
-        Ok(Self {
-            api_url,
-            admin_url,
-            embedded_s3,
-            supervisor,
-            pool,
-            journal,
-            control,
-            stop,
-            tasks,
-            _lock: lock,
-        })
+        Ok(Self { api_url, admin_url, embedded_s3, supervisor, pool, journal, control, stop, tasks, _lock: lock })
     }
 
     /// `http://…` of the API listener.
@@ -275,12 +264,8 @@ impl Foundation {
         let journal = Arc::new(Journal::open(disk.clone(), folder.journal(), journal_options)?);
         let catalog = Arc::new(Catalog::open(disk.clone(), folder.catalog())?);
         let pool = CommitPool::start(COMMIT_THREADS).map_err(StartError::Threads)?;
-        let log_context = LogContext {
-            disk: disk.clone(),
-            budget: budget.clone(),
-            clock: clock.clone(),
-            options: options.log,
-        };
+        let log_context =
+            LogContext { disk: disk.clone(), budget: budget.clone(), clock: clock.clone(), options: options.log };
         let cursors = Arc::new(JournalCursors(journal.clone()));
         let logs = Logs::new(log_context, pool.clone(), folder.streams(), cursors);
         let transforms = TransformFolder::new(options.transforms_dir.clone(), TransformLimits::default())

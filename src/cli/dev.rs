@@ -23,7 +23,9 @@ pub const KEYS: (&str, &str) = ("test", "test");
 /// Prints one line of JSON with the addresses when it is ready. Bucket `hydrant` is there from the start; keys are
 /// test / test, region us-east-1.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Example:\n  hydrant dev &\n  aws --endpoint-url http://127.0.0.1:4573 firehose list-delivery-streams\n")]
+#[command(
+    after_help = "Example:\n  hydrant dev &\n  aws --endpoint-url http://127.0.0.1:4573 firehose list-delivery-streams\n"
+)]
 pub struct DevArgs {
     /// Folder for everything that is kept: records, journal, objects
     #[arg(long, value_name = "DIR", default_value = "hydrant-data")]

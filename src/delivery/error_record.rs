@@ -57,7 +57,12 @@ struct DataCatalogTable<'a> {
 }
 
 /// Appends one line, with its newline, to `out`.
-pub fn write_line(out: &mut Vec<u8>, cause: &Cause, original: &[u8], context: &ErrorContext<'_>) -> serde_json::Result<()> {
+pub fn write_line(
+    out: &mut Vec<u8>,
+    cause: &Cause,
+    original: &[u8],
+    context: &ErrorContext<'_>,
+) -> serde_json::Result<()> {
     let raw_data = base64_simd::STANDARD.encode_to_string(original);
     match cause.kind {
         ErrorKind::ProcessingFailed => serde_json::to_writer(

@@ -91,7 +91,11 @@ impl From<KeyError> for StageRunError {
 }
 
 /// Stages the run. `None` when nothing can be read.
-pub fn stage_run(context: &DeliveryContext, lane: &dyn Lane, plan: &RunPlan) -> Result<Option<StagedRun>, StageRunError> {
+pub fn stage_run(
+    context: &DeliveryContext,
+    lane: &dyn Lane,
+    plan: &RunPlan,
+) -> Result<Option<StagedRun>, StageRunError> {
     let seal_id = SealId::random();
     let staged_ms = context.clock.wall_ms();
     let mut stages = Stages::prepare(context, plan, seal_id, staged_ms)?;
@@ -204,14 +208,15 @@ impl Stages {
         }
         if let Some(spec) = &definition.convert {
             let not_ready = |message| StageRunError::NotReady { code: "DataFormatConversion.EntityNotFound", message };
-            let table =
-                context.schemas.load(&spec.schema.database, &spec.schema.table).map_err(|e| not_ready(e.to_string()))?;
+            let table = context
+                .schemas
+                .load(&spec.schema.database, &spec.schema.table)
+                .map_err(|e| not_ready(e.to_string()))?;
             stages.schema_version = Some(table.version.clone());
-            let encoder =
-                convert::encoder(spec, table, definition.revision).map_err(|e| StageRunError::NotReady {
-                    code: "DataFormatConversion.InvalidSchema",
-                    message: e.to_string(),
-                })?;
+            let encoder = convert::encoder(spec, table, definition.revision).map_err(|e| StageRunError::NotReady {
+                code: "DataFormatConversion.InvalidSchema",
+                message: e.to_string(),
+            })?;
             stages.encoder = Some(encoder);
         } else if stages.transform.is_some() || definition.s3.compression != Compression::Uncompressed {
             let entry_name = seal_id.parcel_uuid(0);
@@ -281,7 +286,10 @@ impl Stages {
 enum BodyKind {
     Drafted(Draft),
     /// Begun as a range of the log; a copy is drafted only if the log cannot serve it cheaply.
-    LogRange { crc32c: u32, length_bytes: u64 },
+    LogRange {
+        crc32c: u32,
+        length_bytes: u64,
+    },
 }
 
 struct Body<'a> {
@@ -355,11 +363,7 @@ fn copy_records(_context: &DeliveryContext, reader: &dyn RunReader, draft: &mut 
 }
 
 /// Makes a draft durable; returns ((length, CRC-32C), place) and appends inline bytes.
-fn store(
-    context: &DeliveryContext,
-    draft: Draft,
-    inline: &mut Vec<u8>,
-) -> Result<((u64, u32), Place), StageRunError> {
+fn store(context: &DeliveryContext, draft: Draft, inline: &mut Vec<u8>) -> Result<((u64, u32), Place), StageRunError> {
     let Some(Finished { length_bytes, crc32c, content }) = context.outbox.finish(vec![draft])?.pop() else {
         return Err(StageRunError::Bug("the outbox lost a draft".to_owned()));
     };
@@ -496,10 +500,8 @@ impl Counts {
                 self.total.records, self.refused.records, self.dropped.records
             )));
         }
-        let delivered = Tally {
-            records: data_records,
-            bytes: self.total.bytes - self.refused.bytes - self.dropped.bytes,
-        };
+        let delivered =
+            Tally { records: data_records, bytes: self.total.bytes - self.refused.bytes - self.dropped.bytes };
         Ok(Fates { delivered, refused: self.refused, dropped: self.dropped, discarded: Tally::default() })
     }
 }

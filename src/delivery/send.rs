@@ -6,8 +6,8 @@
 use super::status::LaneStatus;
 use super::{DeliveryContext, DeliveryOptions};
 use crate::destination::Consignment;
-use crate::fault::Retry;
 use crate::failpoint;
+use crate::fault::Retry;
 use crate::record::ParcelBytes;
 use crate::source::Lane;
 use crate::stream::seal::{Parcel, Place, Seal};

@@ -51,17 +51,10 @@ impl Supervisor {
     /// Removes what deletions left, then starts workers for all streams and for those to come.
     pub async fn start(context: Arc<DeliveryContext>) -> Result<Arc<Self>, SupervisorError> {
         remove_leftovers(&context).await?;
-        let supervisor = Arc::new(Self {
-            context,
-            streams: Arc::default(),
-            stop: StopSource::new(),
-            task: Mutex::new(None),
-        });
-        let task = tokio::spawn(watch_catalog(
-            supervisor.context.clone(),
-            supervisor.streams.clone(),
-            supervisor.stop.stop(),
-        ));
+        let supervisor =
+            Arc::new(Self { context, streams: Arc::default(), stop: StopSource::new(), task: Mutex::new(None) });
+        let task =
+            tokio::spawn(watch_catalog(supervisor.context.clone(), supervisor.streams.clone(), supervisor.stop.stop()));
         *supervisor.task.lock() = Some(task);
         Ok(supervisor)
     }

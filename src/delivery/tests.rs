@@ -221,8 +221,7 @@ async fn every_record_is_in_exactly_one_object_over_restarts_and_faults() {
         let incarnation = definition.incarnation;
         let mut sent = 0;
         for round in 0..4 {
-            let node =
-                Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+            let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
             if round == 0 {
                 node.create(definition.clone()).unwrap();
             }

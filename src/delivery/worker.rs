@@ -265,8 +265,7 @@ impl Worker {
 
     fn may_stage(&self, state: &State, wish: &Wishes) -> bool {
         let options = &self.context.options;
-        let most =
-            if self.status.is_failing() { options.max_open_seals_failing } else { options.max_open_seals };
+        let most = if self.status.is_failing() { options.max_open_seals_failing } else { options.max_open_seals };
         state.staging.is_none() && !wish.paused && state.open.len() < most
     }
 

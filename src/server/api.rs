@@ -19,6 +19,13 @@ pub trait ControlPlane: Send + Sync {
     async fn handle(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>, ApiError>;
 }
 
+#[async_trait]
+impl ControlPlane for crate::control::Control {
+    async fn handle(&self, operation: &str, body: &[u8]) -> Result<Vec<u8>, ApiError> {
+        crate::control::Control::handle(self, operation, body).await
+    }
+}
+
 /// The routes.
 pub struct Api {
     ingest: Ingest,

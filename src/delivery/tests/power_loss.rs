@@ -160,7 +160,8 @@ fn a_short_run_may_end_at_every_write_and_sync() {
 #[test]
 fn a_long_run_survives_cuts_at_random() {
     let full = std::env::var("HYDRANT_TEST_FULL").is_ok();
-    let seed = std::env::var("HYDRANT_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    let seed =
+        std::env::var("HYDRANT_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("HYDRANT_TEST_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let cuts = if full { 500 } else { 25 };

@@ -99,7 +99,8 @@ impl FileWriter {
     /// A new file for rows of `table`.
     pub fn new(table: &TableSchema, options: &FileOptions) -> Result<Self, ParquetError> {
         let spool = Spool::default();
-        let parquet_schema = ArrowSchemaConverter::new().schema_root("schema").convert(&schema(table, View::Logical))?;
+        let parquet_schema =
+            ArrowSchemaConverter::new().schema_root("schema").convert(&schema(table, View::Logical))?;
         let properties = Arc::new(properties(table, options));
         let file = SerializedFileWriter::new(spool.clone(), parquet_schema.root_schema_ptr(), properties)?;
         let schema: SchemaRef = Arc::new(schema(table, View::Physical));
