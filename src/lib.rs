@@ -35,6 +35,11 @@ pub mod stream;
 /// AWS JSON 1.1: targets, errors, shapes.
 pub mod wire;
 
+// What both planes share: control writes it, ingest and delivery read it.
+
+/// Definitions and their revisions.
+pub mod catalog;
+
 // Data plane, in the order data flows.
 
 /// Direct PUT records on disk, acknowledged once synced.
@@ -65,9 +70,6 @@ pub mod journal;
 pub mod delivery;
 
 // Control plane.
-
-/// Definitions and their revisions.
-pub mod catalog;
 
 /// The API's operations on definitions.
 pub mod control;
