@@ -189,6 +189,8 @@ fn operators_business(call: Call, status: u16, code: &str) -> Option<(String, St
         "IllegalLocationConstraintException" => named(region),
         "MethodNotAllowed" => named("the endpoint does not take this request; check s3.endpoint and s3.path_style"),
         "InvalidBucketName" | "InvalidBucketState" => named("correct the bucket's name in the stream's definition"),
+        "EntityTooSmall" => named("set s3.part_bytes to what the store takes, 5 MiB or more at most stores"),
+        "EntityTooLarge" => named("lower s3.multipart_above_bytes: the store does not take that much in one request"),
         "NotImplemented" => named(
             "the store lacks something: s3.create_only: false leaves out If-None-Match, \
              s3.request_checksum_calculation: when_required the checksums; KMS keys need a store that knows them",
@@ -218,6 +220,18 @@ fn operators_business(call: Call, status: u16, code: &str) -> Option<(String, St
 fn denied(call: Call) -> (String, String) {
     let advice = format!("allow {} on the bucket to the keys in use, or change s3.credentials", call.permission());
     ("S3.AccessDenied".to_owned(), advice)
+}
+
+/// Whether an error with this code can be mended by other keys.
+pub fn concerns_keys(code: &str) -> bool {
+    matches!(
+        code,
+        "S3.AccessDenied"
+            | "S3.InvalidAccessKeyId"
+            | "S3.SignatureDoesNotMatch"
+            | "S3.InvalidToken"
+            | "S3.NoCredentials"
+    )
 }
 
 fn answer_text(status: u16, code: &str, message: &str) -> String {

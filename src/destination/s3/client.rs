@@ -6,7 +6,7 @@
 
 use super::answer::Failure;
 use super::credentials::FixedKeys;
-use super::settings::S3Settings;
+use super::settings::{ChecksumCalculation, S3Settings};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::{
     AppName, BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
@@ -39,6 +39,8 @@ pub struct Store {
     pub sdk: aws_sdk_s3::Client,
     /// What it was made of.
     pub settings: S3Settings,
+    /// Whether objects and parts carry their checksum.
+    pub sends_checksums: bool,
 }
 
 impl Store {
@@ -170,15 +172,24 @@ async fn connect(settings: S3Settings) -> Result<Arc<Store>, ConnectError> {
             if let Some(profile) = &settings.profile {
                 chain = chain.profile_name(profile);
             }
+            if let Some(region) = &settings.region {
+                // Known already; the chain shall not ask the machine's metadata service for it.
+                chain = chain.region(Region::new(region.clone()));
+            }
             aws_sdk_s3::config::Builder::from(&chain.load().await)
         }
+    };
+    let found = config.clone().build();
+    let sends_checksums = match settings.request_checksum_calculation {
+        Some(calculation) => calculation == ChecksumCalculation::WhenSupported,
+        None => found.request_checksum_calculation() != Some(&RequestChecksumCalculation::WhenRequired),
     };
     if let Some(url) = &settings.endpoint {
         config = config.endpoint_url(url);
     }
     match &settings.region {
         Some(region) => config = config.region(Region::new(region.clone())),
-        None if config.clone().build().region().is_none() => config = config.region(Region::from_static("us-east-1")),
+        None if found.region().is_none() => config = config.region(Region::from_static("us-east-1")),
         None => {}
     }
     if let Ok(name) = AppName::new("hydrant") {
@@ -195,7 +206,7 @@ async fn connect(settings: S3Settings) -> Result<Arc<Store>, ConnectError> {
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .build();
-    Ok(Arc::new(Store { sdk: aws_sdk_s3::Client::from_conf(config), settings }))
+    Ok(Arc::new(Store { sdk: aws_sdk_s3::Client::from_conf(config), settings, sends_checksums }))
 }
 
 /// Where a client may be sent.

@@ -121,8 +121,8 @@ impl S3Destination {
         } else {
             attempt.put().await
         };
-        if ended.as_ref().is_err_and(|error| error.retry == Retry::AfterOperator) {
-            // Keys, certificates, profiles: whatever the operator mends is read anew by the next attempt.
+        if ended.as_ref().is_err_and(|error| answer::concerns_keys(&error.code)) {
+            // Whatever the operator mends (a file, a profile, a role) is read anew by the next attempt.
             self.stores.forget(&store);
         }
         ended

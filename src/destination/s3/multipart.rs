@@ -128,7 +128,7 @@ impl Attempt<'_> {
             .set_ssekms_key_id(parcel.kms_key.clone())
             .metadata(PARCEL, self.consignment.parcel_id())
             .metadata(RECORDS, parcel.records.to_string())
-            .set_checksum_algorithm(self.store.settings.sends_checksums().then_some(ChecksumAlgorithm::Crc32C));
+            .set_checksum_algorithm(self.store.sends_checksums.then_some(ChecksumAlgorithm::Crc32C));
         let failure = match self.store.call(0, request.send()).await {
             Ok(output) => match output.upload_id {
                 Some(upload_id) => return Ok(upload_id),
@@ -173,7 +173,7 @@ impl Attempt<'_> {
         let crc32c = crc32c_of(self.consignment.bytes.clone(), range.clone())
             .await
             .map_err(|fault| local_error(self.target(), &fault))?;
-        let checksum = self.store.settings.sends_checksums().then(|| checksum_text(crc32c));
+        let checksum = self.store.sends_checksums.then(|| checksum_text(crc32c));
         let fault = FaultSlot::default();
         let request = self
             .store

@@ -79,7 +79,7 @@ impl<'a> Attempt<'a> {
             .metadata(PARCEL, self.consignment.parcel_id())
             .metadata(RECORDS, parcel.records.to_string())
             .set_if_none_match(settings.creates_only().then(|| "*".to_owned()))
-            .set_checksum_crc32_c(settings.sends_checksums().then(|| checksum_text(parcel.crc32c)));
+            .set_checksum_crc32_c(self.store.sends_checksums.then(|| checksum_text(parcel.crc32c)));
         let answered = self.store.call(parcel.length_bytes, request.send()).await;
         if let Some(fault) = fault.get() {
             return Err(local_error(self.target(), fault));

@@ -26,7 +26,8 @@ pub struct S3Settings {
     pub credentials: Option<Credentials>,
     /// Profile of the shared configuration files for the standard chain.
     pub profile: Option<String>,
-    /// Whether objects are sent with their checksum. Old stores refuse or ignore it.
+    /// Whether objects are sent with their checksum. Old stores refuse or ignore it. Without it: what the standard chain
+    /// says, then yes.
     pub request_checksum_calculation: Option<ChecksumCalculation>,
     /// Whether objects are created only where none is (`If-None-Match: *`). Turn it off for a store that refuses the
     /// header; each object is then looked for before it is written.
@@ -185,11 +186,6 @@ impl S3Settings {
         self.path_style.unwrap_or(self.endpoint.is_some())
     }
 
-    /// Whether a checksum header is sent.
-    pub fn sends_checksums(&self) -> bool {
-        self.request_checksum_calculation.unwrap_or_default() == ChecksumCalculation::WhenSupported
-    }
-
     /// Whether `If-None-Match: *` is sent.
     pub fn creates_only(&self) -> bool {
         self.create_only.unwrap_or(true)
@@ -250,13 +246,13 @@ mod tests {
 
         let other = settings.for_bucket("other");
         assert_eq!(other, S3Settings { buckets: BTreeMap::new(), ..settings.clone() });
-        assert!(other.uses_path_style() && other.sends_checksums() && other.creates_only());
+        assert!(other.uses_path_style() && other.creates_only());
 
         let old = settings.for_bucket("old");
         assert_eq!(old.endpoint.as_deref(), Some("http://old.example:9000"));
         assert_eq!(old.region.as_deref(), Some("eu-west-1"));
         assert_eq!(old.credentials, settings.credentials);
-        assert!(!old.sends_checksums());
+        assert_eq!(old.request_checksum_calculation, Some(ChecksumCalculation::WhenRequired));
 
         let aws = settings.for_bucket("aws");
         assert!(!aws.uses_path_style());
