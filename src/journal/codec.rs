@@ -135,7 +135,7 @@ impl Payload {
         }
     }
 
-    fn from_json(kind: u8, json: &[u8]) -> Result<Self, Unreadable> {
+    pub(super) fn from_json(kind: u8, json: &[u8]) -> Result<Self, Unreadable> {
         fn content<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Unreadable> {
             serde_json::from_slice(json).map_err(|e| Unreadable::Nonsense(e.to_string()))
         }

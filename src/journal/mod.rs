@@ -36,6 +36,7 @@ use crate::stream::seal::{Close, Fates, LaneId, Place, Seal, Turn};
 use crate::stream::{Incarnation, Position, SealId};
 use codec::{Forget, Payload};
 use parking_lot::{Condvar, Mutex, RwLock};
+use state::Lane;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,6 +60,33 @@ pub struct LaneState {
     pub open: Vec<Arc<Seal>>,
     /// Turns of the open seals, in the order stored.
     pub turns: Vec<Arc<Turn>>,
+}
+
+impl LaneState {
+    fn of(lane: &Lane) -> Self {
+        Self {
+            closed: lane.closed.clone(),
+            closed_number: lane.closed_number,
+            sealed: lane.sealed().clone(),
+            sealed_number: lane.sealed_number(),
+            ledger: lane.ledger,
+            open: lane.open.iter().map(|open| Arc::clone(&open.seal)).collect(),
+            turns: lane.open.iter().flat_map(|open| &open.turns).map(|(turn, _)| Arc::clone(turn)).collect(),
+        }
+    }
+}
+
+impl Published {
+    fn inline(&self, seal: SealId, parcel: u32) -> Option<Arc<dyn ParcelBytes>> {
+        let open = self.state.open_seal(&seal)?;
+        let (parcel, extent) = open.parcels().find(|(candidate, _)| candidate.number == parcel)?;
+        let Place::Inline { offset_bytes } = parcel.place else { return None };
+        Some(Arc::new(InlineBytes {
+            file: Arc::clone(self.file.as_ref()?),
+            offset_bytes: extent.offset_bytes + offset_bytes,
+            length_bytes: parcel.length_bytes,
+        }))
+    }
 }
 
 /// The journal of a node. Dropping it writes what waits and joins the writer's thread.
@@ -104,16 +132,8 @@ impl Journal {
 
     /// The lane as it is stored durably.
     pub fn lane(&self, lane: &LaneId) -> LaneState {
-        let Some(lane) = self.published.read().state.lane(lane).cloned() else { return LaneState::default() };
-        LaneState {
-            closed: lane.closed.clone(),
-            closed_number: lane.closed_number,
-            sealed: lane.sealed().clone(),
-            sealed_number: lane.sealed_number(),
-            ledger: lane.ledger,
-            open: lane.open.iter().map(|open| Arc::clone(&open.seal)).collect(),
-            turns: lane.open.iter().flat_map(|open| &open.turns).map(|(turn, _)| Arc::clone(turn)).collect(),
-        }
+        let stored = self.published.read().state.lane(lane).cloned();
+        stored.map_or_else(LaneState::default, |lane| LaneState::of(&lane))
     }
 
     /// Stores a seal with the bytes of its inline parcels; durable on `Ok`.
@@ -143,15 +163,7 @@ impl Journal {
     /// The bytes of an inline parcel of an open seal, read from the file when asked for. `None` if the seal is not open
     /// or the parcel is not inline. Stays readable after the seal is closed and the segment superseded.
     pub fn inline(&self, seal: SealId, parcel: u32) -> Option<Arc<dyn ParcelBytes>> {
-        let published = self.published.read();
-        let open = published.state.open_seal(&seal)?;
-        let (parcel, extent) = open.parcels().find(|(candidate, _)| candidate.number == parcel)?;
-        let Place::Inline { offset_bytes } = parcel.place else { return None };
-        Some(Arc::new(InlineBytes {
-            file: Arc::clone(published.file.as_ref()?),
-            offset_bytes: extent.offset_bytes + offset_bytes,
-            length_bytes: parcel.length_bytes,
-        }))
+        self.published.read().inline(seal, parcel)
     }
 
     /// Refuses new entries, writes those that wait and joins the writer's thread. Blocks; idempotent.

@@ -1,6 +1,11 @@
-//! Tests of the journal: callers and threads here; `fixtures` makes entries.
+//! Tests of the journal: callers and threads here; `crash` holds it against `model` on a faulty disk, `damage` breaks its
+//! files byte by byte, `format` holds the persisted form, `fixtures` makes entries.
 
+mod crash;
+mod damage;
 mod fixtures;
+mod format;
+mod model;
 
 use super::*;
 use crate::disk::RealDisk;
