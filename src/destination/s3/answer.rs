@@ -28,7 +28,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// Name of the operation, also that of its permission but for [`Call::permission`].
+    /// Name of the operation.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Put => "PutObject",
@@ -189,8 +189,8 @@ fn operators_business(call: Call, status: u16, code: &str) -> Option<(String, St
         "IllegalLocationConstraintException" => named(region),
         "MethodNotAllowed" => named("the endpoint does not take this request; check s3.endpoint and s3.path_style"),
         "InvalidBucketName" | "InvalidBucketState" => named("correct the bucket's name in the stream's definition"),
-        "EntityTooSmall" => named("set s3.part_bytes to what the store takes, 5 MiB or more at most stores"),
-        "EntityTooLarge" => named("lower s3.multipart_above_bytes: the store does not take that much in one request"),
+        "EntityTooSmall" => named("set s3.part_size to what the store takes, 5 MiB or more at most stores"),
+        "EntityTooLarge" => named("lower s3.multipart_above: the store does not take that much in one request"),
         "NotImplemented" => named(
             "the store lacks something: s3.create_only: false leaves out If-None-Match, \
              s3.request_checksum_calculation: when_required the checksums; KMS keys need a store that knows them",

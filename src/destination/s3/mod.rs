@@ -24,7 +24,7 @@ pub mod settings;
 
 pub use put::{PARCEL as PARCEL_METADATA, RECORDS as RECORDS_METADATA};
 pub use secret::Secret;
-pub use settings::{ChecksumCalculation, Credentials, S3Settings, SettingsError};
+pub use settings::{ChecksumCalculation, Credentials, S3Settings};
 
 use super::{Consignment, DeliveryError, Destination, Guarantee};
 use crate::fault::{Class, Retry};

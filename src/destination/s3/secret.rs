@@ -1,9 +1,8 @@
 //! A secret in the settings: shown by nothing, read at each use.
 //!
-//! Written in the configuration as `{env: NAME}` or `{file: PATH}`, or as plain text by programs. Reading at each use
+//! Written in the configuration as `{env: NAME}` or `{file: PATH}`. Reading at each use
 //! lets a rotated file take effect without a restart (rule D5).
 
-use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -75,39 +74,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
-            type Value = Secret;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("{env: NAME}, {file: PATH} or a text")
-            }
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Secret, E> {
-                Ok(Secret::text(text))
-            }
-            fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Secret, E> {
-                Ok(Secret::text(text))
-            }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Secret, A::Error> {
-                use serde::de::Error;
-                let one = || A::Error::custom("a secret is one of {env: NAME} and {file: PATH}");
-                let secret = match map.next_key::<String>()?.as_deref() {
-                    Some("env") => Secret::env(map.next_value::<String>()?),
-                    Some("file") => Secret::file(map.next_value::<String>()?),
-                    Some(other) => return Err(A::Error::unknown_field(other, &["env", "file"])),
-                    None => return Err(one()),
-                };
-                if map.next_key::<String>()?.is_some() {
-                    return Err(one());
-                }
-                Ok(secret)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,23 +83,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
         std::fs::write(&path, "hush-1\r\n").unwrap();
-        let from_file: Secret = serde_json::from_value(serde_json::json!({ "file": path })).unwrap();
+        let from_file = Secret::file(&path);
         assert_eq!(from_file.read().unwrap(), "hush-1");
         std::fs::write(&path, "hush-2").unwrap();
         assert_eq!(from_file.read().unwrap(), "hush-2");
 
-        let plain: Secret = serde_json::from_str("\"hush-3\"").unwrap();
+        let plain = Secret::text("hush-3");
         assert_eq!(plain.read().unwrap(), "hush-3");
         assert!(!format!("{plain:?} {from_file:?}").contains("hush"));
 
-        let missing: Secret = serde_json::from_str(r#"{"env":"HYDRANT_NO_SUCH_VARIABLE"}"#).unwrap();
-        assert_eq!(missing.read(), Err(SecretError::Env("HYDRANT_NO_SUCH_VARIABLE".to_owned())));
-    }
-
-    #[test]
-    fn other_shapes_are_refused() {
-        for text in [r#"{"environment":"X"}"#, "{}", r#"{"env":"X","file":"y"}"#, "7", "null"] {
-            assert!(serde_json::from_str::<Secret>(text).is_err(), "{text}");
-        }
+        assert_eq!(
+            Secret::env("HYDRANT_NO_SUCH_VARIABLE").read(),
+            Err(SecretError::Env("HYDRANT_NO_SUCH_VARIABLE".to_owned()))
+        );
     }
 }

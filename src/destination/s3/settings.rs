@@ -1,10 +1,9 @@
-//! The section `s3:` of the configuration: how buckets are reached.
+//! How buckets are reached: the section `s3:` of the configuration.
 //!
-//! From: `config`, or `app` for the embedded store. To: [`client`](super::client), at each attempt (rule D5).
+//! From: `config`, which reads and checks it, or `app` for the embedded store. To: [`client`](super::client), at each attempt (rule D5).
 //! What goes where (bucket, key, encryption key) stands in the seal and is not here.
 
 use super::secret::Secret;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,8 +11,7 @@ use std::time::Duration;
 /// How the stores are reached: for all buckets, with exceptions by bucket.
 ///
 /// Every member may be left out. The members of an entry of `buckets` replace those at the top for that bucket.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct S3Settings {
     /// URL of the store, `http://…` or `https://…`. Without it: Amazon S3 in the region (or what the standard chain
     /// names, `AWS_ENDPOINT_URL_S3` among it).
@@ -51,15 +49,13 @@ pub struct S3Settings {
 }
 
 /// Fixed keys.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Credentials {
     /// Access key id. Not a secret by itself, but kept out of logs as well.
     pub access_key_id: Secret,
     /// Secret access key.
     pub secret_access_key: Secret,
     /// Session token of temporary keys.
-    #[serde(default)]
     pub session_token: Option<Secret>,
 }
 
@@ -75,38 +71,13 @@ impl Credentials {
 }
 
 /// Same words as the AWS SDKs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum ChecksumCalculation {
     /// Each object and part carries its CRC-32C in a header.
     #[default]
     WhenSupported,
     /// No checksum header.
     WhenRequired,
-}
-
-/// Settings that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    /// `buckets` inside an entry of `buckets`.
-    #[error("s3.buckets.{0}.buckets: exceptions by bucket stand at the top only")]
-    Nested(String),
-    /// A URL that names no store.
-    #[error("{at}endpoint: '{url}' is not an http:// or https:// URL of a store")]
-    Endpoint {
-        /// Path in the configuration.
-        at: String,
-        /// As given.
-        url: String,
-    },
-    /// A number of nothing.
-    #[error("{at}{member}: must be at least 1")]
-    Zero {
-        /// Path in the configuration.
-        at: String,
-        /// The member.
-        member: &'static str,
-    },
 }
 
 /// Above this, objects go in parts.
@@ -119,41 +90,6 @@ const MAX_PARTS: u64 = 10_000;
 const SLOWEST_BYTES_PER_S: u64 = 64 << 10;
 
 impl S3Settings {
-    /// Looks for what cannot work, so that `hydrant check` says it before a parcel waits for it.
-    pub fn validate(&self) -> Result<(), SettingsError> {
-        self.validate_at("s3.")?;
-        for (bucket, settings) in &self.buckets {
-            if !settings.buckets.is_empty() {
-                return Err(SettingsError::Nested(bucket.clone()));
-            }
-            settings.validate_at(&format!("s3.buckets.{bucket}."))?;
-        }
-        Ok(())
-    }
-
-    fn validate_at(&self, at: &str) -> Result<(), SettingsError> {
-        if let Some(url) = &self.endpoint {
-            let good = url.parse::<http::Uri>().is_ok_and(|uri| {
-                matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-            });
-            if !good {
-                return Err(SettingsError::Endpoint { at: at.to_owned(), url: url.clone() });
-            }
-        }
-        for (member, zero) in [
-            ("part_bytes", self.part_bytes == Some(0)),
-            ("parts_in_flight", self.parts_in_flight == Some(0)),
-            ("connect_timeout_ms", self.connect_timeout_ms == Some(0)),
-            ("answer_timeout_ms", self.answer_timeout_ms == Some(0)),
-            ("stall_timeout_ms", self.stall_timeout_ms == Some(0)),
-        ] {
-            if zero {
-                return Err(SettingsError::Zero { at: at.to_owned(), member });
-            }
-        }
-        Ok(())
-    }
-
     /// What holds for `bucket`: the top, with the bucket's exceptions over it.
     pub fn for_bucket(&self, bucket: &str) -> S3Settings {
         let mut all = S3Settings { buckets: BTreeMap::new(), ..self.clone() };
@@ -227,22 +163,21 @@ impl S3Settings {
 mod tests {
     use super::*;
 
-    fn parse(json: serde_json::Value) -> Result<S3Settings, serde_json::Error> {
-        serde_json::from_value(json)
-    }
-
     #[test]
     fn a_buckets_members_replace_those_at_the_top() {
-        let settings = parse(serde_json::json!({
-            "endpoint": "https://store.example", "region": "eu-west-1",
-            "credentials": {"access_key_id": "AKIDTOP", "secret_access_key": "sesame"},
-            "buckets": {
-                "old": {"endpoint": "http://old.example:9000", "request_checksum_calculation": "when_required"},
-                "aws": {"path_style": false, "profile": "prod"}
-            }
-        }))
-        .unwrap();
-        settings.validate().unwrap();
+        let old = S3Settings {
+            endpoint: Some("http://old.example:9000".to_owned()),
+            request_checksum_calculation: Some(ChecksumCalculation::WhenRequired),
+            ..S3Settings::default()
+        };
+        let aws = S3Settings { path_style: Some(false), profile: Some("prod".to_owned()), ..S3Settings::default() };
+        let settings = S3Settings {
+            endpoint: Some("https://store.example".to_owned()),
+            region: Some("eu-west-1".to_owned()),
+            credentials: Some(Credentials::fixed("AKIDTOP", "sesame")),
+            buckets: BTreeMap::from([("old".to_owned(), old), ("aws".to_owned(), aws)]),
+            ..S3Settings::default()
+        };
 
         let other = settings.for_bucket("other");
         assert_eq!(other, S3Settings { buckets: BTreeMap::new(), ..settings.clone() });
@@ -257,22 +192,8 @@ mod tests {
         let aws = settings.for_bucket("aws");
         assert!(!aws.uses_path_style());
         assert_eq!(aws.credentials, None, "a bucket's own profile stands in the place of the top's fixed keys");
-        assert!(!format!("{settings:?}").contains("sesame") && !format!("{settings:?}").contains("AKIDTOP"));
-    }
-
-    #[test]
-    fn what_cannot_work_is_refused() {
-        assert!(parse(serde_json::json!({"endpont": "x"})).is_err());
-        assert!(parse(serde_json::json!({"credentials": {"access_key_id": "a"}})).is_err());
-        for (json, expected) in [
-            (serde_json::json!({"endpoint": "store.example"}), "s3.endpoint: 'store.example' is not"),
-            (serde_json::json!({"endpoint": "ftp://x"}), "s3.endpoint"),
-            (serde_json::json!({"buckets": {"b": {"parts_in_flight": 0}}}), "s3.buckets.b.parts_in_flight"),
-            (serde_json::json!({"buckets": {"b": {"buckets": {"c": {}}}}}), "s3.buckets.b.buckets"),
-        ] {
-            let error = parse(json).unwrap().validate().unwrap_err().to_string();
-            assert!(error.starts_with(expected), "{error}");
-        }
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains("sesame") && !shown.contains("AKIDTOP"), "{shown}");
     }
 
     #[test]
