@@ -1,1 +1,160 @@
-//! (being written)
+//! The configuration file of `hydrant serve` and `hydrant check`.
+//!
+//! From: a YAML file. To: `app` (a [`Config`]) and `cli` (problems, to print). In between, in this order: `node` (the
+//! file as a tree that knows its lines), `section` (reading members, noting what is wrong), `top`, `s3` and `streams`
+//! (what the members mean).
+//!
+//! Invariants: every problem found is reported, with its line, not only the first; an unknown key is a problem; a secret
+//! is `{env: NAME}` or `{file: PATH}` and is never part of a problem's text. Relative paths start at the file's folder.
+
+mod checks;
+mod node;
+mod problem;
+mod s3;
+mod section;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod top;
+mod units;
+
+pub use problem::Problem;
+
+use crate::control::Rules;
+use crate::destination::s3::S3Settings;
+use crate::telemetry::logging::LogFormat;
+use crate::wire::Compatibility;
+use problem::Problems;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The file's form; the member `version`.
+pub const VERSION: u64 = 1;
+
+/// A whole configuration, defaults filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Folder of log, journal, catalog and outbox.
+    pub data_dir: PathBuf,
+    /// Account id in ARNs and messages.
+    pub account_id: String,
+    /// Region in ARNs, and for SigV4.
+    pub region: String,
+    /// Whether the service's own limits hold.
+    pub compatibility: Compatibility,
+    /// Listener of the API.
+    pub api: ApiListener,
+    /// Listener of health, metrics and operation.
+    pub admin: AdminListener,
+    /// How buckets are reached.
+    pub s3: S3Settings,
+    /// WASM modules.
+    pub transforms_dir: PathBuf,
+    /// Table schemas for conversion.
+    pub schemas_dir: PathBuf,
+    /// Bounds of disk, memory and time. `None`: the program's default.
+    pub limits: Limits,
+    /// How long closed records stay for replay.
+    pub retention: Duration,
+    /// Logs.
+    pub log: LogSettings,
+    /// Streams to make sure of at start, each in CreateDeliveryStream's members; all pass [`crate::control::plan`].
+    pub streams: Vec<serde_json::Value>,
+}
+
+/// Section `api:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiListener {
+    /// Where; port 0 picks a free one.
+    pub addr: SocketAddr,
+    /// Certificate and key, PEM files.
+    pub tls: Option<TlsPaths>,
+    /// Takes requests from other machines without authentication.
+    pub insecure_bind: bool,
+}
+
+/// Certificate and key of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsPaths {
+    /// Certificate chain.
+    pub cert: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// Section `admin:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminListener {
+    /// Where; port 0 picks a free one.
+    pub addr: SocketAddr,
+    /// Takes requests from other machines without authentication.
+    pub insecure_bind: bool,
+}
+
+/// Section `limits:`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of log, outbox and journal together.
+    pub disk_budget_bytes: Option<u64>,
+    /// The part of them that only sealing may use.
+    pub disk_reserve_bytes: Option<u64>,
+    /// Most bytes of put requests in flight.
+    pub inflight_bytes: Option<u64>,
+    /// How long a put may wait for its share of them.
+    pub admission_wait: Option<Duration>,
+    /// Runs staged at the same time; each holds a few MiB.
+    pub stage_slots: Option<usize>,
+    /// Parcels sent at the same time.
+    pub send_slots: Option<usize>,
+}
+
+/// Section `log:`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// A level, or levels by module. `None`: the environment decides.
+    pub level: Option<String>,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+impl Config {
+    /// What the control plane needs to know.
+    pub fn rules(&self) -> Rules {
+        Rules { account_id: self.account_id.clone(), region: self.region.clone(), compatibility: self.compatibility }
+    }
+}
+
+/// Reads and checks a configuration file; all of its problems, if there is any.
+pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return Err(vec![Problem::of_file(path, format!("cannot be read: {error}"))]),
+    };
+    parse(path, &text)
+}
+
+/// Checks the content of a configuration file named `path`.
+pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
+    let mut problems = Problems::new(path);
+    let config = match node::parse(text) {
+        Ok(root) => top::read(&root, path.parent().unwrap_or(Path::new("")), &mut problems),
+        Err(error) => {
+            problems.add(error.line, "", error.message);
+            None
+        }
+    };
+    match (config, problems.into_list()) {
+        (Some(config), list) if list.is_empty() => Ok(config),
+        (_, list) => Err(list),
+    }
+}
+
+/// What `hydrant check` says: the problems of [`load`], or those of the files and variables the configuration names.
+/// Nothing is written, and nothing on the network is asked.
+pub fn check(path: &Path) -> Vec<Problem> {
+    match load(path) {
+        Err(problems) => problems,
+        Ok(config) => checks::surroundings(path, &config),
+    }
+}
