@@ -1,19 +1,24 @@
 //! The command line: one file a command, and what service commands share.
+//!
+//! Standard output is for results, standard error for logs and errors, whose texts say what to do. Exit codes of the
+//! commands that are no service: 0 done, 1 done in part, 2 not done.
 
 pub mod dev;
+pub mod put;
 
 use crate::app::{App, AppOptions};
 use crate::telemetry::logging::{self, LogFormat};
 use clap::{Parser, Subcommand};
+use std::error::Error;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A self-hosted Amazon Data Firehose: the same API, every acknowledged record in exactly one object.
 #[derive(Debug, Parser)]
-#[command(name = "hydrant", version, arg_required_else_help = true)]
+#[command(name = "hydrant", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
     /// What is logged to standard error: error, warn, info, debug, trace, or a filter such as hydrant::delivery=debug
-    /// [default: $HYDRANT_LOG, else info]
+    /// [default: $HYDRANT_LOG, else info; warn for commands that are no service]
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log: Option<String>,
     /// How it is written
@@ -28,12 +33,26 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Dev(dev::DevArgs),
+    Put(put::PutArgs),
+}
+
+/// Why a command was not done: a text for a person.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+impl Command {
+    /// Level of logs where nobody chose one.
+    fn default_level(&self) -> &'static str {
+        match self {
+            Self::Dev(_) => "info",
+            Self::Put(_) => "warn",
+        }
+    }
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = logging::init(cli.log_format, cli.log.as_deref(), "info") {
+    if let Err(error) = logging::init(cli.log_format, cli.log.as_deref(), cli.command.default_level()) {
         eprintln!("hydrant: {error}");
         return ExitCode::FAILURE;
     }
@@ -47,7 +66,15 @@ pub fn main() -> ExitCode {
     runtime.block_on(async {
         match cli.command {
             Command::Dev(args) => args.run().await,
+            Command::Put(args) => done(args.run().await),
         }
+    })
+}
+
+fn done(done: Result<ExitCode, Failure>) -> ExitCode {
+    done.unwrap_or_else(|error| {
+        eprintln!("hydrant: {error}");
+        ExitCode::from(2)
     })
 }
 
@@ -79,5 +106,22 @@ pub async fn run_service(options: AppOptions, ready: impl FnOnce(&App) -> serde_
         () = app.stop() => ExitCode::SUCCESS,
         _ = terminate.recv() => ExitCode::FAILURE,
         _ = interrupt.recv() => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_argument_is_explained() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            }
+        }
     }
 }

@@ -12,3 +12,5 @@ pub mod exposition;
 pub mod logging;
 pub mod metrics;
 pub mod status;
+
+pub use logging::LogFormat;

@@ -76,7 +76,12 @@ impl MemorySink {
 
     /// Returns when the first append has come.
     pub(crate) async fn reached(&self) {
-        self.reached.subscribe().wait_for(|count| *count > 0).await.unwrap();
+        self.appends(1).await;
+    }
+
+    /// Returns when so many appends have come, taken or not.
+    pub(crate) async fn appends(&self, count: u64) {
+        self.reached.subscribe().wait_for(|reached| *reached >= count).await.unwrap();
     }
 }
 
