@@ -9,6 +9,8 @@
 
 mod codec;
 #[cfg(test)]
+mod power_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::disk::{Disk, create_dir_durable, replace_file};

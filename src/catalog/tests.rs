@@ -68,7 +68,7 @@ fn record(name: &str) -> StreamRecord {
     }
 }
 
-fn active(name: &str) -> StreamRecord {
+pub fn active(name: &str) -> StreamRecord {
     StreamRecord { status: Status::Active, ..record(name) }
 }
 

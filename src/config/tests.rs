@@ -361,3 +361,14 @@ streams:
     }
     assert_eq!(members(), keys[..1]);
 }
+
+#[test]
+fn the_example_in_deploy_is_right_and_so_is_each_line_it_comments_out() {
+    let example = include_str!("../../deploy/hydrant.yaml");
+    parse(Path::new(FILE), example).unwrap();
+    // Comments that are settings: indented `# key: value` below a section.
+    let all: String = example.lines().map(|line| line.replacen("  # ", "  ", 1) + "\n").collect();
+    let all = all.replace("  Take requests from other machines without authentication:\n", "");
+    let config = parse(Path::new(FILE), &all).unwrap_or_else(|problems| panic!("{problems:#?}\n{all}"));
+    assert!(config.api.tls.is_some() && config.s3.credentials.is_some() && config.s3.buckets.len() == 1);
+}

@@ -18,5 +18,5 @@ pub use nearest::nearest;
 pub use patterns::Pattern;
 pub use record_id::record_id;
 pub use shape::{Compatibility, Findings, Member, Shape, Text, check, parse, without_nulls};
-pub use target::{BUILT_ELSEWHERE, OPERATIONS, TARGET_PREFIX, operation};
+pub use target::{OPERATIONS, TARGET_PREFIX, operation};
 pub use violations::Violations;

@@ -21,9 +21,6 @@ pub const OPERATIONS: [&str; 12] = [
     "UpdateDestination",
 ];
 
-/// Operations of the data plane, which `control` does not answer.
-pub const BUILT_ELSEWHERE: [&str; 2] = ["PutRecord", "PutRecordBatch"];
-
 /// The operation named by the header's value; `None` when the header is absent.
 pub fn operation(target: Option<&str>) -> Result<&str, ApiError> {
     let Some(target) = target else {

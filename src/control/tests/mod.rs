@@ -5,6 +5,7 @@ mod described;
 mod listed_members;
 mod messages;
 mod operations;
+mod proptests;
 
 use super::*;
 use crate::clock::Clock;
