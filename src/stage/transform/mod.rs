@@ -25,6 +25,8 @@ mod stage;
 mod verdict;
 
 #[cfg(test)]
+mod enrich_tests;
+#[cfg(test)]
 mod tests;
 
 pub use folder::TransformFolder;

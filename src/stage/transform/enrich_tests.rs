@@ -1,0 +1,152 @@
+//! The sample transform `transforms/enrich.wasm`: what it does, and that a rebuild of the committed guests behaves as
+//! they do.
+
+use super::*;
+use crate::record::Chunk;
+use crate::stage::Staged;
+use crate::stream::definition::TransformSpec;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn spec(function: &str, variables: &[(&str, &str)]) -> TransformSpec {
+    TransformSpec {
+        lambda_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{function}"),
+        function: function.to_owned(),
+        version: None,
+        retries: 0,
+        batch_bytes: 1 << 20,
+        timeout_ms: 60_000,
+        memory_bytes: 128 << 20,
+        variables: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+    }
+}
+
+fn apply(dir: &Path, spec: &TransformSpec, records: &[&[u8]]) -> Staged {
+    let folder = TransformFolder::new(dir.to_owned(), TransformLimits::default()).unwrap();
+    let chunk = Chunk::from_records(records.iter().copied(), 0, 1_709_251_199_007);
+    folder.load(spec).unwrap().stage(spec, InvocationInfo::default()).apply(chunk)
+}
+
+/// Verdicts of one record after the other, as text.
+fn verdicts(staged: &Staged) -> BTreeMap<u64, String> {
+    let passed = staged.passed.iter().map(|(slot, bytes)| (slot.origin, String::from_utf8_lossy(bytes).into_owned()));
+    let refused = staged.refused.iter().map(|r| (r.origin, format!("{}: {}", r.cause.code, r.cause.message)));
+    let dropped = staged.dropped.iter().map(|origin| (*origin, "dropped".to_owned()));
+    passed.chain(refused).chain(dropped).map(|(origin, text)| (origin.ordinal, text)).collect()
+}
+
+fn enriched(variables: &[(&str, &str)], record: &str) -> String {
+    let staged = apply(&root().join("transforms"), &spec("enrich", variables), &[record.as_bytes()]);
+    verdicts(&staged).remove(&0).unwrap()
+}
+
+#[test]
+fn events_are_enriched_filtered_and_redacted() {
+    let failed = "Lambda.ProcessingFailedStatus: ProcessingFailed status set for record: ";
+    for (variables, record, expected) in [
+        // Text of numbers, escapes and order stay; the line ends in one newline.
+        (
+            &[][..],
+            r#"{"b":1.50e+1,"a":"\u00e9\/x","password":"p","n":{"level":"debug","password":1}}"#,
+            "{\"b\":1.50e+1,\"a\":\"\\u00e9\\/x\",\"password\":\"***\",\"n\":{\"level\":\"debug\",\"password\":1},\
+             \"ingested_at\":\"2024-02-29T23:59:59.007Z\"}\n",
+        ),
+        (&[], r#"{"level":"debug","a":1}"#, "dropped"),
+        (&[("drop", "n=1, ok=true")], r#"{"n":1}"#, "dropped"),
+        (&[("drop", "n=1,ok=true")], r#"{"ok":true}"#, "dropped"),
+        (&[("arrival", ""), ("redact", "")], "{ }", "{}\n"),
+        (
+            &[("arrival", "t"), ("add", "env=pro\"d,team=w"), ("redact", "x, y")],
+            "{\"t\":1,\n\"y\":[1,\n 2],\"z\":[1,\n2],\"team\":\"old\"}\n",
+            "{\"y\":\"***\",\"z\":[1, 2],\"env\":\"pro\\\"d\",\"team\":\"w\",\"t\":\"2024-02-29T23:59:59.007Z\"}\n",
+        ),
+        // Several objects in a record.
+        (&[("arrival", "")], "{\"a\":1}{\"level\":\"debug\"}\n{\"a\":2}\n", "{\"a\":1}\n{\"a\":2}\n"),
+        (
+            &[],
+            "{\"a\":1}\n{\"a\":\n",
+            &format!("{failed}object 2 of the record: EOF while parsing a value at line 3 column 0"),
+        ),
+        (&[], "not JSON", &format!("{failed}object 1 of the record: expected ident at line 1 column 2")),
+        (
+            &[],
+            "[1]",
+            &format!(
+                "{failed}object 1 of the record: invalid type: sequence, expected a JSON object at line 1 column 0"
+            ),
+        ),
+        (&[], " \n", &format!("{failed}the record holds no JSON object")),
+    ] {
+        assert_eq!(enriched(variables, record), expected, "{record} under {variables:?}");
+    }
+    let text = enriched(&[("typo", "x")], "{}");
+    assert!(text.starts_with("Lambda.FunctionError") && text.contains("unknown variable 'typo'"), "{text}");
+}
+
+/// Records of every kind the guests know, and the damaged data set where there is one.
+fn corpus() -> Vec<Vec<u8>> {
+    let mut records: Vec<Vec<u8>> = [
+        "{}",
+        "{\"a\":1}\n",
+        "{\"level\":\"debug\"}",
+        "[1]",
+        "",
+        "\u{1f600}",
+        "{\"password\":\"x\",\"token\":null}",
+        "trap!",
+        "err!",
+        "drop!",
+        "fail!",
+        "mute!",
+        "null!",
+        "twice!",
+        "missing!",
+        "alien!",
+        "lines!",
+        "reverse!",
+        "utf8!",
+        "status!",
+        "context!",
+        "log!",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into();
+    match std::env::var_os("HYDRANT_TEST_DATA") {
+        Some(dir) => {
+            let file = std::fs::File::open(Path::new(&dir).join("dirty.ndjson.gz")).unwrap();
+            let mut text = Vec::new();
+            flate2::read::GzDecoder::new(file).read_to_end(&mut text).unwrap();
+            records.extend(text.split(|byte| *byte == b'\n').step_by(7).map(<[u8]>::to_vec));
+        }
+        None => println!("note: HYDRANT_TEST_DATA is not set, the corpus is the small one"),
+    }
+    records
+}
+
+#[test]
+fn rebuilt_guests_give_the_verdicts_of_those_committed() {
+    let Some(rebuilt) = std::env::var_os("HYDRANT_REBUILT_TRANSFORMS").map(PathBuf::from) else {
+        println!("skipped: no rebuilt transforms (`transforms/build --check` makes and compares them)");
+        return;
+    };
+    let corpus = corpus();
+    let records: Vec<&[u8]> = corpus.iter().map(Vec::as_slice).collect();
+    for (folder, function) in
+        [("transforms", "enrich"), ("tests/guests", "poison-list"), ("tests/guests", "poison-packed")]
+    {
+        let spec = spec(function, &[]);
+        let committed = verdicts(&apply(&root().join(folder), &spec, &records));
+        let anew = verdicts(&apply(&rebuilt.join(folder), &spec, &records));
+        assert_eq!(committed.len(), corpus.len());
+        for (ordinal, verdict) in &committed {
+            // Names of functions in a trap depend on the compiler.
+            let stable = |text: &str| text.split(" in ").next().unwrap_or_default().to_owned();
+            assert_eq!(stable(verdict), stable(&anew[ordinal]), "{function}, record {ordinal}");
+        }
+    }
+}
