@@ -123,6 +123,11 @@ impl Expected {
         Ok(Self { hasher, md5, checksum, trailers })
     }
 
+    /// The algorithm of the announced checksum, in S3's spelling.
+    pub fn algorithm(&self) -> Option<&'static str> {
+        self.checksum.as_ref().map(|(name, _, _)| *name)
+    }
+
     /// Takes the next bytes of the body.
     pub fn update(&mut self, data: &[u8]) {
         self.hasher.update(data);

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -113,16 +113,6 @@ impl DetailsFile {
             return Err(broken(format!("have format {}, and this version reads up to {FORMAT}", file.format)));
         }
         Ok(Some(file))
-    }
-
-    /// Writes it durably under `path`, which has no name yet that anybody looks at.
-    pub fn write(&self, path: &Path) -> io::Result<()> {
-        let file = File::create(path)?;
-        let mut writer = io::BufWriter::new(&file);
-        serde_json::to_writer(&mut writer, self).map_err(io::Error::from)?;
-        io::Write::flush(&mut writer)?;
-        drop(writer);
-        file.sync_all()
     }
 
     /// The details of a version.

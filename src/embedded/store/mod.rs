@@ -212,9 +212,21 @@ impl Store {
         details: Details,
         condition: &Condition,
     ) -> Result<ObjectInfo, StoreError> {
+        let _buckets = self.buckets.read();
+        self.put_locked(bucket, key, staged, details, condition)
+    }
+
+    /// As `put`, for callers that hold `buckets`.
+    fn put_locked(
+        &self,
+        bucket: &str,
+        key: &str,
+        staged: Staged,
+        details: Details,
+        condition: &Condition,
+    ) -> Result<ObjectInfo, StoreError> {
         let mut modified = self.stamp();
         let mut etag = staged.seal(modified)?;
-        let _buckets = self.buckets.read();
         let _key = self.write_key(bucket, key);
         self.check_bucket(bucket)?;
         let current = self.current(bucket, key)?;
@@ -253,13 +265,31 @@ impl Store {
             versions.push(VersionDetails { etag: current_etag.to_owned(), details });
         }
         let file = DetailsFile { format: FORMAT, key: key.to_owned(), versions };
-        let temporary = self.side.join("tmp").join(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)));
-        file.write(&temporary)?;
-        let Some(shard) = path.parent() else { return Ok(()) };
-        fs::create_dir_all(shard)?;
-        self.places.settle(shard)?;
-        fs::rename(&temporary, &path)?;
-        Ok(sync_dir(shard)?)
+        if let Some(shard) = path.parent() {
+            fs::create_dir_all(shard)?;
+            self.places.settle(shard)?;
+        }
+        Ok(self.place_details(&file, &path)?)
+    }
+
+    /// Puts a file of details at `path`, durably, in place of the one there.
+    fn place_details(&self, file: &DetailsFile, path: &Path) -> io::Result<()> {
+        let mut staged = self.stage()?;
+        staged.write(&[serde_json::to_vec(file).map_err(io::Error::from)?])?;
+        staged.seal(SystemTime::now())?;
+        fs::rename(staged.path(), path)?;
+        staged.placed();
+        path.parent().map_or(Ok(()), sync_dir)
+    }
+
+    /// Whether a condition holds now; it may not any more when it matters.
+    fn check_condition(&self, bucket: &str, key: &str, condition: &Condition) -> Result<(), StoreError> {
+        let _key = self.read_key(bucket, key);
+        let current = self.current(bucket, key)?;
+        condition.check(current.as_ref().map(|(_, etag)| etag.as_str())).or_else(|refusal| {
+            self.settle(current.as_ref())?;
+            Err(refusal)
+        })
     }
 
     fn details_path(&self, bucket: &str, key: &str) -> PathBuf {

@@ -143,6 +143,11 @@ impl Places {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub fn is_settled(&self, dir: &Path) -> bool {
+        self.names.lock().folders.contains(dir)
+    }
+
     /// `dir` and the folders above it, down to the root.
     fn chain(&self, dir: &Path) -> impl Iterator<Item = PathBuf> + '_ {
         let depth = dir.components().count().saturating_sub(self.root.components().count());

@@ -1,5 +1,6 @@
 //! The embedded S3 as the SDK sees it: over loopback HTTP, with the AWS SDK as client.
 
+mod multipart;
 mod objects;
 mod races;
 
