@@ -1,10 +1,8 @@
 //! Joins ingest with the catalog and the local logs: a stream's name finds the log that takes its records.
 
 use crate::catalog::{Catalog, Status};
-use crate::ingest::{AppendError, Appended, FrameBody, Intake, LookupError, Sink};
-use crate::log::StreamLog;
+use crate::ingest::{Intake, LogSink, LookupError, Sink};
 use crate::source::local::Logs;
-use crate::stream::Incarnation;
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -31,23 +29,6 @@ impl Intake for LocalIntake {
         }
         let incarnation = record.definition.incarnation;
         let log = self.logs.get(incarnation).await.map_err(|error| LookupError::Unavailable(error.to_string()))?;
-        Ok(Arc::new(LogSink { log, incarnation }))
-    }
-}
-
-#[derive(Debug)]
-struct LogSink {
-    log: Arc<StreamLog>,
-    incarnation: Incarnation,
-}
-
-#[async_trait]
-impl Sink for LogSink {
-    fn incarnation(&self) -> Incarnation {
-        self.incarnation
-    }
-
-    async fn append(&self, body: FrameBody) -> Result<Appended, AppendError> {
-        self.log.append(body).await
+        Ok(Arc::new(LogSink::new(incarnation, log)))
     }
 }

@@ -3,6 +3,7 @@
 //! Standard output is for results, standard error for logs and errors, whose texts say what to do. Exit codes of the
 //! commands that are no service: 0 done, 1 done in part, 2 not done.
 
+pub mod check;
 pub mod dev;
 pub mod put;
 
@@ -34,6 +35,7 @@ pub struct Cli {
 pub enum Command {
     Dev(dev::DevArgs),
     Put(put::PutArgs),
+    Check(check::CheckArgs),
 }
 
 /// Why a command was not done: a text for a person.
@@ -44,7 +46,7 @@ impl Command {
     fn default_level(&self) -> &'static str {
         match self {
             Self::Dev(_) => "info",
-            Self::Put(_) => "warn",
+            Self::Put(_) | Self::Check(_) => "warn",
         }
     }
 }
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Dev(args) => args.run().await,
             Command::Put(args) => done(args.run().await),
+            Command::Check(args) => done(args.run()),
         }
     })
 }
