@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// Bytes read at once.
@@ -34,8 +35,24 @@ pub enum LocalFault {
     },
 }
 
-/// Where a body leaves its own fault: what the HTTP client makes of it cannot be told from the store's.
-pub type FaultSlot = Arc<OnceLock<LocalFault>>;
+/// What the sender knows of a body that the HTTP client has.
+#[derive(Debug, Default)]
+pub struct Progress {
+    fault: OnceLock<LocalFault>,
+    all_taken: Notify,
+}
+
+impl Progress {
+    /// The fault the body broke with. What the HTTP client makes of it cannot be told from the store's.
+    pub fn fault(&self) -> Option<&LocalFault> {
+        self.fault.get()
+    }
+
+    /// Returns when the last byte was handed to the connection. For one waiter.
+    pub async fn all_taken(&self) {
+        self.all_taken.notified().await;
+    }
+}
 
 /// A body of known length.
 #[derive(Debug)]
@@ -50,12 +67,15 @@ pub struct ParcelBody {
     crc32c: u32,
     expected_crc32c: u32,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
-    fault: FaultSlot,
+    progress: Arc<Progress>,
 }
 
 impl ParcelBody {
     /// The bytes of `range`, whose CRC-32C must be `expected_crc32c`.
-    pub fn new(bytes: Arc<dyn ParcelBytes>, range: Range<u64>, expected_crc32c: u32, fault: FaultSlot) -> Self {
+    pub fn new(bytes: Arc<dyn ParcelBytes>, range: Range<u64>, expected_crc32c: u32, progress: Arc<Progress>) -> Self {
+        if range.is_empty() {
+            progress.all_taken.notify_one();
+        }
         Self {
             bytes,
             next: range.start,
@@ -64,7 +84,7 @@ impl ParcelBody {
             crc32c: 0,
             expected_crc32c,
             reading: None,
-            fault,
+            progress,
         }
     }
 
@@ -84,7 +104,7 @@ impl ParcelBody {
 
     fn broken(&self, fault: LocalFault) -> LocalFault {
         // Only the first fault matters.
-        let _ = self.fault.set(fault.clone());
+        let _ = self.progress.fault.set(fault.clone());
         fault
     }
 }
@@ -113,6 +133,9 @@ impl Body for ParcelBody {
             return Poll::Ready(Some(Err(this.broken(fault))));
         }
         this.left_bytes -= piece.len() as u64;
+        if this.left_bytes == 0 {
+            this.progress.all_taken.notify_one();
+        }
         this.read_ahead();
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
@@ -188,11 +211,12 @@ mod tests {
             let expected = &bytes.bytes[range.start as usize..range.end as usize];
             let sum = crc32c::crc32c(expected);
             assert_eq!(crc32c_of(bytes.clone(), range.clone()).await.unwrap(), sum);
-            let fault = FaultSlot::default();
-            let body = ParcelBody::new(bytes.clone(), range.clone(), sum, fault.clone());
+            let progress = Arc::new(Progress::default());
+            let body = ParcelBody::new(bytes.clone(), range.clone(), sum, progress.clone());
             assert_eq!(body.size_hint().exact(), Some(expected.len() as u64));
             assert_eq!(body.collect().await.unwrap().to_bytes(), expected, "{range:?}");
-            assert!(fault.get().is_none());
+            assert!(progress.fault().is_none());
+            progress.all_taken().await;
             assert!(bytes.reads.lock().iter().all(|(_, length)| *length as u64 <= PIECE_BYTES));
         }
     }
@@ -200,22 +224,22 @@ mod tests {
     #[tokio::test]
     async fn damaged_bytes_never_go_out_whole() {
         let bytes = Watched::new(2 * PIECE_BYTES as usize);
-        let fault = FaultSlot::default();
-        let mut body = ParcelBody::new(bytes.clone(), 0..bytes.length_bytes(), 1, fault.clone());
+        let progress = Arc::new(Progress::default());
+        let mut body = ParcelBody::new(bytes.clone(), 0..bytes.length_bytes(), 1, progress.clone());
         let first = body.frame().await.unwrap().unwrap();
         assert_eq!(first.into_data().unwrap().len() as u64, PIECE_BYTES);
         let found = crc32c::crc32c(&bytes.bytes);
         assert_eq!(body.frame().await.unwrap().unwrap_err(), LocalFault::Damaged { expected: 1, found });
-        assert_eq!(fault.get(), Some(&LocalFault::Damaged { expected: 1, found }));
+        assert_eq!(progress.fault(), Some(&LocalFault::Damaged { expected: 1, found }));
     }
 
     #[tokio::test]
     async fn a_short_file_is_a_local_fault() {
         let bytes = Watched::new(10);
-        let fault = FaultSlot::default();
-        let body = ParcelBody::new(bytes.clone(), 0..11, 0, fault.clone());
+        let progress = Arc::new(Progress::default());
+        let body = ParcelBody::new(bytes.clone(), 0..11, 0, progress.clone());
         assert!(body.collect().await.is_err());
-        assert!(matches!(fault.get(), Some(LocalFault::Unreadable(_))));
+        assert!(matches!(progress.fault(), Some(LocalFault::Unreadable(_))));
         assert!(crc32c_of(bytes, 0..11).await.is_err());
     }
 }

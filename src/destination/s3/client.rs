@@ -2,9 +2,10 @@
 //!
 //! From: [`S3Settings`]. To: `put` and `multipart`, which call the SDK through [`Store::call`]. The SDK's own retries
 //! are off: the caller of `deliver` retries, with the newest settings at each attempt (rule D5). Time-outs: to connect,
-//! for a body of which the store takes nothing, and for the whole of a request, which grows with its body.
+//! for a body of which the store takes nothing, and for the answer once the body is on its way.
 
 use super::answer::Failure;
+use super::body::Progress;
 use super::credentials::FixedKeys;
 use super::settings::{ChecksumCalculation, S3Settings};
 use aws_credential_types::provider::error::CredentialsError;
@@ -32,6 +33,9 @@ use tokio::sync::OnceCell;
 /// How long an unused connection is kept.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 
+/// What the SDK gives back.
+type Answer<T, E> = Result<T, SdkError<E, HttpResponse>>;
+
 /// A client, and the settings it was made of.
 #[derive(Debug)]
 pub struct Store {
@@ -44,21 +48,61 @@ pub struct Store {
 }
 
 impl Store {
-    /// Waits for the answer to a request whose body has `body_bytes`.
-    pub async fn call<T, E>(
+    /// Waits for the answer to a request without a body.
+    pub async fn call<T, E>(&self, request: impl Future<Output = Answer<T, E>>) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        self.call_within(self.settings.answer_timeout(), request).await
+    }
+
+    /// Waits for the answer to a request that the store may work on for long.
+    pub async fn call_patiently<T, E>(&self, request: impl Future<Output = Answer<T, E>>) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        self.call_within(self.settings.answer_timeout() * 5, request).await
+    }
+
+    /// Waits for the answer to a request with a body. The time for the answer starts when the body is on its way; that
+    /// the body moves is seen to by the stall time-out.
+    pub async fn call_with_body<T, E>(
         &self,
-        body_bytes: u64,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        body: &Progress,
+        request: impl Future<Output = Answer<T, E>>,
     ) -> Result<T, Failure>
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let limit = self.settings.answer_timeout(body_bytes);
-        match tokio::time::timeout(limit, request).await {
-            Ok(answer) => answer.map_err(failure_of),
-            Err(_) => Err(Failure::Unanswered(format!("no answer within {} s", limit.as_secs()))),
+        // Half as much again, for what is taken but still lies in the connection's buffers.
+        let limit = self.settings.answer_timeout() * 3 / 2;
+        let too_late = async {
+            body.all_taken().await;
+            tokio::time::sleep(limit).await;
+        };
+        tokio::select! {
+            answer = request => answer.map_err(failure_of),
+            () = too_late => Err(no_answer(limit)),
         }
     }
+
+    async fn call_within<T, E>(
+        &self,
+        limit: Duration,
+        request: impl Future<Output = Answer<T, E>>,
+    ) -> Result<T, Failure>
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        match tokio::time::timeout(limit, request).await {
+            Ok(answer) => answer.map_err(failure_of),
+            Err(_) => Err(no_answer(limit)),
+        }
+    }
+}
+
+fn no_answer(limit: Duration) -> Failure {
+    Failure::Unanswered(format!("no answer within {} ms", limit.as_millis()))
 }
 
 /// The facts of an SDK error.

@@ -5,13 +5,14 @@
 //! attempt that fails aborts its own upload; what it could not abort the next one finds.
 
 use super::answer::{Call, Cause, Failure, Outcome};
-use super::body::{FaultSlot, LocalFault, crc32c_of};
+use super::body::{LocalFault, Progress, crc32c_of};
 use super::put::{Attempt, Delivered, PARCEL, RECORDS, checksum_text, local_error};
 use crate::destination::DeliveryError;
 use crate::fault::Retry;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, ServerSideEncryption};
 use futures::StreamExt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Pages of a listing that are read; a key has no more uploads than that.
 const MAX_PAGES: usize = 100;
@@ -69,7 +70,7 @@ impl Attempt<'_> {
                 .prefix(&parcel.key)
                 .set_key_marker(key_marker)
                 .set_upload_id_marker(id_marker);
-            let page = match self.store.call(0, request.send()).await {
+            let page = match self.store.call(request.send()).await {
                 Ok(page) => page,
                 Err(failure) => {
                     let error = match self.judge(Call::List, &failure) {
@@ -100,7 +101,7 @@ impl Attempt<'_> {
         let parcel = &self.consignment.parcel;
         let request =
             self.store.sdk.abort_multipart_upload().bucket(&parcel.bucket).key(&parcel.key).upload_id(upload_id);
-        let Err(failure) = self.store.call(0, request.send()).await else { return Ok(()) };
+        let Err(failure) = self.store.call(request.send()).await else { return Ok(()) };
         match self.judge(Call::Abort, &failure) {
             Outcome::Gone | Outcome::Exists => Ok(()),
             outcome => {
@@ -129,7 +130,7 @@ impl Attempt<'_> {
             .metadata(PARCEL, self.consignment.parcel_id())
             .metadata(RECORDS, parcel.records.to_string())
             .set_checksum_algorithm(self.store.sends_checksums.then_some(ChecksumAlgorithm::Crc32C));
-        let failure = match self.store.call(0, request.send()).await {
+        let failure = match self.store.call(request.send()).await {
             Ok(output) => match output.upload_id {
                 Some(upload_id) => return Ok(upload_id),
                 None => Failure::Unanswered("the answer names no upload".to_owned()),
@@ -174,7 +175,7 @@ impl Attempt<'_> {
             .await
             .map_err(|fault| local_error(self.target(), &fault))?;
         let checksum = self.store.sends_checksums.then(|| checksum_text(crc32c));
-        let fault = FaultSlot::default();
+        let progress = Arc::new(Progress::default());
         let request = self
             .store
             .sdk
@@ -183,11 +184,11 @@ impl Attempt<'_> {
             .key(&parcel.key)
             .upload_id(upload_id)
             .part_number(number)
-            .body(self.body(range, crc32c, &fault))
+            .body(self.body(range, crc32c, &progress))
             .content_length(i64::try_from(length_bytes).unwrap_or(i64::MAX))
             .set_checksum_crc32_c(checksum.clone());
-        let answered = self.store.call(length_bytes, request.send()).await;
-        if let Some(fault) = fault.get() {
+        let answered = self.store.call_with_body(&progress, request.send()).await;
+        if let Some(fault) = progress.fault() {
             return Err(local_error(self.target(), fault));
         }
         let failure = match answered {
@@ -218,8 +219,8 @@ impl Attempt<'_> {
             .upload_id(upload_id)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
             .set_if_none_match(self.store.settings.creates_only().then(|| "*".to_owned()));
-        // A store may take minutes to put a large object together, at a rate like that of sending it.
-        let failure = match self.store.call(parcel.length_bytes, request.send()).await {
+        // A store may take minutes to put a large object together.
+        let failure = match self.store.call_patiently(request.send()).await {
             Ok(output) if output.e_tag().is_some() => return Ok(Delivered::Clean),
             Ok(_) => Failure::Unanswered("the answer names no ETag".to_owned()),
             Err(failure) => failure,

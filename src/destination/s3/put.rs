@@ -5,12 +5,13 @@
 //! connection where it is TLS.
 
 use super::answer::{self, Call, Cause, Outcome, Seen, Target, Verdict};
-use super::body::{FaultSlot, LocalFault, ParcelBody};
+use super::body::{LocalFault, ParcelBody, Progress};
 use super::client::Store;
 use crate::destination::{Consignment, DeliveryError};
 use crate::fault::{Class, Retry};
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_sdk_s3::types::ServerSideEncryption;
+use std::sync::Arc;
 
 /// Member of the object's metadata that holds the parcel id.
 pub const PARCEL: &str = "hydrant-parcel";
@@ -49,8 +50,8 @@ impl<'a> Attempt<'a> {
     }
 
     /// A body of the consignment's bytes, as the SDK takes it.
-    pub fn body(&self, range: std::ops::Range<u64>, crc32c: u32, fault: &FaultSlot) -> ByteStream {
-        let body = ParcelBody::new(self.consignment.bytes.clone(), range, crc32c, fault.clone());
+    pub fn body(&self, range: std::ops::Range<u64>, crc32c: u32, progress: &Arc<Progress>) -> ByteStream {
+        let body = ParcelBody::new(self.consignment.bytes.clone(), range, crc32c, progress.clone());
         ByteStream::new(SdkBody::from_body_1_x(body))
     }
 
@@ -63,14 +64,14 @@ impl<'a> Attempt<'a> {
         {
             return Ok(done);
         }
-        let fault = FaultSlot::default();
+        let progress = Arc::new(Progress::default());
         let request = self
             .store
             .sdk
             .put_object()
             .bucket(&parcel.bucket)
             .key(&parcel.key)
-            .body(self.body(0..parcel.length_bytes, parcel.crc32c, &fault))
+            .body(self.body(0..parcel.length_bytes, parcel.crc32c, &progress))
             .content_length(i64::try_from(parcel.length_bytes).unwrap_or(i64::MAX))
             .content_type(&parcel.content_type)
             .set_content_encoding(parcel.content_encoding.clone())
@@ -80,8 +81,8 @@ impl<'a> Attempt<'a> {
             .metadata(RECORDS, parcel.records.to_string())
             .set_if_none_match(settings.creates_only().then(|| "*".to_owned()))
             .set_checksum_crc32_c(self.store.sends_checksums.then(|| checksum_text(parcel.crc32c)));
-        let answered = self.store.call(parcel.length_bytes, request.send()).await;
-        if let Some(fault) = fault.get() {
+        let answered = self.store.call_with_body(&progress, request.send()).await;
+        if let Some(fault) = progress.fault() {
             return Err(local_error(self.target(), fault));
         }
         match answered {
@@ -111,7 +112,7 @@ impl<'a> Attempt<'a> {
     pub async fn look(&self, cause: Cause) -> Result<Option<Delivered>, DeliveryError> {
         let parcel = &self.consignment.parcel;
         let request = self.store.sdk.head_object().bucket(&parcel.bucket).key(&parcel.key);
-        let seen = match self.store.call(0, request.send()).await {
+        let seen = match self.store.call(request.send()).await {
             Ok(output) => Seen::Object {
                 parcel: output.metadata().and_then(|metadata| metadata.get(PARCEL)).cloned(),
                 length_bytes: output.content_length().and_then(|length| u64::try_from(length).ok()),

@@ -40,7 +40,7 @@ pub struct S3Settings {
     pub parts_in_flight: Option<usize>,
     /// Time to connect, TLS included.
     pub connect_timeout_ms: Option<u64>,
-    /// Time for one request and its answer, besides the time its body takes at 64 KiB/s.
+    /// Time for the answer to a request, from when its body is on its way.
     pub answer_timeout_ms: Option<u64>,
     /// How long the store may take no byte of a body.
     pub stall_timeout_ms: Option<u64>,
@@ -86,8 +86,6 @@ const MULTIPART_ABOVE_BYTES: u64 = 100 << 20;
 const PART_BYTES: u64 = 16 << 20;
 /// Most parts an upload may have.
 const MAX_PARTS: u64 = 10_000;
-/// Slowest body that is waited for.
-const SLOWEST_BYTES_PER_S: u64 = 64 << 10;
 
 impl S3Settings {
     /// What holds for `bucket`: the top, with the bucket's exceptions over it.
@@ -147,10 +145,9 @@ impl S3Settings {
         Duration::from_millis(self.connect_timeout_ms.unwrap_or(5_000))
     }
 
-    /// Time for a request with a body of this length, answer included.
-    pub fn answer_timeout(&self, body_bytes: u64) -> Duration {
+    /// Time for an answer.
+    pub fn answer_timeout(&self) -> Duration {
         Duration::from_millis(self.answer_timeout_ms.unwrap_or(60_000))
-            + Duration::from_secs(body_bytes / SLOWEST_BYTES_PER_S)
     }
 
     /// How long the store may take nothing.
