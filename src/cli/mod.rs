@@ -4,8 +4,10 @@
 //! commands that are no service: 0 done, 1 done in part, 2 not done.
 
 pub mod check;
+pub mod demo;
 pub mod dev;
 pub mod put;
+pub mod serve;
 
 use crate::app::{App, AppOptions};
 use crate::telemetry::logging::{self, LogFormat};
@@ -33,9 +35,11 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Demo(demo::DemoArgs),
     Dev(dev::DevArgs),
     Put(put::PutArgs),
     Check(check::CheckArgs),
+    Serve(serve::ServeArgs),
 }
 
 /// Why a command was not done: a text for a person.
@@ -45,8 +49,8 @@ impl Command {
     /// Level of logs where nobody chose one.
     fn default_level(&self) -> &'static str {
         match self {
-            Self::Dev(_) => "info",
-            Self::Put(_) | Self::Check(_) => "warn",
+            Self::Dev(_) | Self::Serve(_) => "info",
+            Self::Demo(_) | Self::Put(_) | Self::Check(_) => "warn",
         }
     }
 }
@@ -54,7 +58,16 @@ impl Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = logging::init(cli.log_format, cli.log.as_deref(), cli.command.default_level()) {
+    // A service's configuration says how it logs, so it is read before the first line is logged.
+    let (format, level, config) = match &cli.command {
+        Command::Serve(args) => match args.load() {
+            Ok(config) => (config.log.format, config.log.level.clone(), Some(config)),
+            Err(code) => return code,
+        },
+        _ => (cli.log_format, None, None),
+    };
+    let level = cli.log.or(level);
+    if let Err(error) = logging::init(format, level.as_deref(), cli.command.default_level()) {
         eprintln!("hydrant: {error}");
         return ExitCode::FAILURE;
     }
@@ -67,9 +80,14 @@ pub fn main() -> ExitCode {
     };
     runtime.block_on(async {
         match cli.command {
+            Command::Demo(args) => args.run().await,
             Command::Dev(args) => args.run().await,
             Command::Put(args) => done(args.run().await),
             Command::Check(args) => done(args.run()),
+            Command::Serve(_) => match config {
+                Some(config) => serve::run(config).await,
+                None => ExitCode::FAILURE,
+            },
         }
     })
 }

@@ -4,6 +4,7 @@
 //! operator slowly, with the newest settings each time. A `Never` is a fault: the lane stops and says why.
 
 use super::status::LaneStatus;
+use super::worker::Wishes;
 use super::{DeliveryContext, DeliveryOptions};
 use crate::destination::Consignment;
 use crate::failpoint;
@@ -38,8 +39,8 @@ pub struct Sender {
     pub lane: Arc<dyn Lane>,
     /// Asks to give up without a result.
     pub stop: Stop,
-    /// While true, no attempt is started.
-    pub paused: watch::Receiver<bool>,
+    /// While paused, no attempt is started; a resume ends a pause between attempts.
+    pub wishes: watch::Receiver<Wishes>,
     /// Where progress is told.
     pub status: Arc<LaneStatus>,
 }
@@ -94,8 +95,11 @@ impl Sender {
                     let next = pause(&self.context.options, error.retry, failures, fastrand::f64());
                     failures = failures.saturating_add(1);
                     self.status.attempt_failed(&error, next);
+                    let mut wishes = self.wishes.clone();
+                    let resumes = wishes.borrow().resumes;
                     tokio::select! {
                         () = tokio::time::sleep(next) => {}
+                        _ = wishes.wait_for(|wishes| wishes.resumes != resumes) => {}
                         () = self.stop.asked() => return Sent::Stopped,
                     }
                 }
@@ -105,10 +109,10 @@ impl Sender {
 
     /// Waits while paused. `false`: asked to stop.
     async fn may_start(&self) -> bool {
-        let mut paused = self.paused.clone();
+        let mut wishes = self.wishes.clone();
         tokio::select! {
             // An error means that nobody is left who could resume; the stop request follows.
-            result = paused.wait_for(|paused| !paused) => result.is_ok() && !self.stop.is_asked(),
+            result = wishes.wait_for(|wishes| !wishes.paused) => result.is_ok() && !self.stop.is_asked(),
             () = self.stop.asked() => false,
         }
     }

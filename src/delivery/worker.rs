@@ -90,6 +90,7 @@ struct State {
     open: VecDeque<Open>,
     waiting_since: Option<Duration>,
     flushes_seen: u64,
+    resumes_seen: u64,
     /// Records up to this count were asked to be flushed.
     flush_upto_records: u64,
     staging: Option<Staging>,
@@ -171,6 +172,7 @@ impl Worker {
             open: VecDeque::new(),
             waiting_since: None,
             flushes_seen: self.wishes.borrow().flushes,
+            resumes_seen: self.wishes.borrow().resumes,
             flush_upto_records: 0,
             staging: None,
             stage_not_before: Duration::ZERO,
@@ -203,6 +205,10 @@ impl Worker {
                 self.lane.refuse_appends();
             }
             let consumed = self.status.consumed().records;
+            if wish.resumes != state.resumes_seen {
+                state.resumes_seen = wish.resumes;
+                state.stage_not_before = Duration::ZERO;
+            }
             if wish.flushes != state.flushes_seen {
                 state.flushes_seen = wish.flushes;
                 state.flush_upto_records = available;
@@ -355,29 +361,15 @@ impl Worker {
     }
 
     fn start_sender(&self, seal: Arc<Seal>, state: &mut State, senders: &mut JoinSet<(u64, Sent)>) {
-        let (paused_now, paused) = watch::channel(self.wishes.borrow().paused);
-        let mut wishes = self.wishes.clone();
         let sender = Sender {
             context: self.context.clone(),
             lane: self.lane.clone(),
             stop: self.stop.clone(),
-            paused,
+            wishes: self.wishes.clone(),
             status: self.status.clone(),
         };
         state.open.push_back(Open { seal: seal.clone(), delivered: false });
-        senders.spawn(async move {
-            let follow = async {
-                while wishes.changed().await.is_ok() {
-                    paused_now.send_replace(wishes.borrow_and_update().paused);
-                }
-                std::future::pending::<()>().await;
-            };
-            let number = seal.number;
-            tokio::select! {
-                sent = sender.send(&seal) => (number, sent),
-                () = follow => (number, Sent::Stopped),
-            }
-        });
+        senders.spawn(async move { (seal.number, sender.send(&seal).await) });
     }
 
     /// Closes what is delivered, in order, and frees what it held.

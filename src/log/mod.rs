@@ -22,6 +22,8 @@ mod retain;
 pub mod segment;
 
 #[cfg(test)]
+mod proptests;
+#[cfg(test)]
 mod tests;
 
 pub use append::{AppendError, Appended};

@@ -91,11 +91,14 @@ impl Logs {
         self.open.write().remove(&incarnation)
     }
 
-    /// Closes the files of logs not written to for `idle`.
+    /// Closes the files of logs not written to for `idle`, and lets go of what is closed in them. Blocks.
     pub fn close_idle(&self, idle: Duration) {
-        let logs: Vec<_> = self.open.read().values().cloned().collect();
-        for log in logs {
-            log.close_if_idle(idle);
+        let logs: Vec<_> = self.open.read().iter().map(|(id, log)| (*id, log.clone())).collect();
+        for (incarnation, log) in logs {
+            if log.close_if_idle(idle) {
+                let (closed, _) = self.cursors.closed_and_sealed(&LaneId::direct_put(incarnation));
+                log.release(closed);
+            }
         }
     }
 }
