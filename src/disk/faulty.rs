@@ -87,6 +87,12 @@ impl FaultyDisk {
         self.world.lock().fail_dir_syncs += 1;
     }
 
+    /// Takes back what is armed: failing syncs, a full disk, a cut to come.
+    pub fn clear_faults(&self) {
+        let mut world = self.world.lock();
+        (world.fail_syncs, world.fail_dir_syncs, world.room_bytes, world.cut_after) = (0, 0, u64::MAX, None);
+    }
+
     /// Takes this many bytes more, then writes fail with `StorageFull` after what still fits. `u64::MAX` makes room.
     pub fn disk_full_after(&self, bytes: u64) {
         self.world.lock().room_bytes = bytes;

@@ -21,6 +21,9 @@ use std::sync::Arc;
 /// Bytes gathered before a write.
 const WRITE_BYTES: usize = 1 << 20;
 
+/// One answer for each entry of a batch, in order.
+pub type Answers = Vec<Result<(), JournalError>>;
+
 /// How the journal behaves.
 #[derive(Debug, Clone)]
 pub struct JournalOptions {
@@ -120,7 +123,7 @@ impl Writer {
     }
 
     /// Stores a batch in order with one sync. Each entry has its own answer; `Ok` means durable and published.
-    pub fn commit(&mut self, batch: &[(Payload, Vec<u8>)]) -> Vec<Result<(), JournalError>> {
+    pub fn commit(&mut self, batch: &[(Payload, Vec<u8>)]) -> Answers {
         if self.active.is_none()
             && let Err(unbegun) = self.begin_segment()
         {
@@ -164,12 +167,11 @@ impl Writer {
     }
 
     /// Answers given so far come with an error, so that refused entries keep their own reason.
-    #[allow(clippy::type_complexity)]
     fn write_and_sync(
         &mut self,
         batch: &[(Payload, Vec<u8>)],
         draft: &mut Draft,
-    ) -> Result<Vec<Result<(), JournalError>>, (JournalError, Vec<Result<(), JournalError>>)> {
+    ) -> Result<Answers, (JournalError, Answers)> {
         let mut answers = Vec::with_capacity(batch.len());
         let Some(active) = &mut self.active else { return Err((JournalError::Stopped, answers)) };
         let path = self.dir.join(active.name.to_string());

@@ -1,5 +1,6 @@
 use super::*;
 use crate::disk::RealDisk;
+use crate::disk::faulty::FaultyDisk;
 use crate::stream::Id128;
 use std::io::Write;
 
@@ -118,4 +119,66 @@ fn a_sweep_keeps_and_counts_what_seals_name() {
     assert_eq!(budget.used_bytes(), 100_000);
     restarted.forget(STREAM);
     assert_eq!(budget.used_bytes(), 0);
+}
+
+/// Finishes one large and one small parcel on a disk that goes off after `cut_at` operations, cuts the power, and says
+/// whether finishing succeeded and whether the large one is whole afterwards.
+fn finish_and_cut(bytes: &[u8], cut_at: u64, seed: u64, ignore_syncs: bool) -> (bool, bool) {
+    let disk = FaultyDisk::new();
+    disk.ignore_syncs(ignore_syncs);
+    disk.cut_after(cut_at);
+    let unlimited = || Arc::new(DiskBudget::unlimited());
+    let outbox = Outbox::new(Arc::new(disk.clone()), PathBuf::from("/data/streams"), unlimited());
+    let finish = || {
+        let mut large = outbox.begin(STREAM, SEAL, 0);
+        let mut small = outbox.begin(STREAM, SEAL, 1);
+        large.write_all(bytes)?;
+        small.write_all(b"small")?;
+        outbox.finish(vec![large, small])
+    };
+    let finished = finish().is_ok();
+    let after = Outbox::new(Arc::new(disk.power_cut(seed)), PathBuf::from("/data/streams"), unlimited());
+    let read = || {
+        let open = after.open(STREAM, &format!("{SEAL}-0"))?;
+        let mut read = vec![0; open.length_bytes() as usize];
+        open.read_exact_at(&mut read, 0).map(|()| read)
+    };
+    (finished, read().is_ok_and(|read| read == bytes))
+}
+
+#[test]
+fn a_finished_file_survives_a_power_cut_in_any_operation() {
+    let bytes = content(INLINE_MAX_BYTES + 999);
+    let mut succeeded = 0;
+    for cut_at in 0..20 {
+        for seed in 0..30 {
+            let (finished, whole) = finish_and_cut(&bytes, cut_at, seed, false);
+            assert!(whole || !finished, "operation {cut_at}, seed {seed}");
+            succeeded += u32::from(finished);
+        }
+    }
+    assert!(succeeded > 0);
+    assert!(
+        (0..30).any(|seed| finish_and_cut(&bytes, u64::MAX, seed, true) == (true, false)),
+        "syncs make no difference"
+    );
+}
+
+#[test]
+fn a_failed_sync_fails_the_whole_run_and_leaves_nothing() {
+    let disk = FaultyDisk::new();
+    let budget = Arc::new(DiskBudget::unlimited());
+    let outbox = Outbox::new(Arc::new(disk.clone()), PathBuf::from("/s"), Arc::clone(&budget));
+    let drafts = || {
+        (0..2).map(|i| {
+            let mut draft = outbox.begin(STREAM, SEAL, i);
+            draft.write_all(&content(INLINE_MAX_BYTES + 1)).unwrap();
+            draft
+        })
+    };
+    disk.fail_sync_once();
+    assert!(outbox.finish(drafts().collect()).is_err());
+    let folder = PathBuf::from("/s").join(STREAM.to_string()).join("outbox");
+    assert_eq!((disk.list(&folder).unwrap(), budget.used_bytes()), (Vec::new(), 0));
+    assert_eq!(outbox.finish(drafts().collect()).unwrap().len(), 2);
 }

@@ -249,6 +249,28 @@ fn on_a_full_disk_attempts_leave_no_files_and_room_mends_it() {
     assert_eq!(disk.list(Path::new(DIR)).unwrap().len(), 1);
 }
 
+#[test]
+fn a_segment_that_may_come_back_is_never_gone_behind() {
+    // A roll whose new segment is whole but can be neither made durable nor surely removed.
+    for cut_seed in 0..40 {
+        let disk = FaultyDisk::new();
+        let mut case = Case::new(3);
+        case.disk = Some(disk.clone());
+        let options = JournalOptions { roll_bytes: 1, budget: None };
+        let mut writer = Writer::open(Arc::new(disk.clone()), PathBuf::from(DIR), options).unwrap();
+        for _ in 0..8 {
+            assert!(case.commit(&mut writer).unwrap());
+            disk.fail_sync_dir_once();
+            disk.fail_sync_dir_once();
+            writer.maintain();
+            // What the roll did not use up must not hit the next batch.
+            disk.clear_faults();
+            assert!(case.commit(&mut writer).unwrap());
+        }
+        case.open_faulty(&disk.power_cut(cut_seed)).unwrap_or_else(|e| panic!("cut {cut_seed}: {e}")).unwrap();
+    }
+}
+
 /// The whole journal with its thread, callers in parallel, killed at a random operation.
 #[test]
 fn callers_in_parallel_lose_nothing_in_a_power_cut() {

@@ -8,6 +8,7 @@ use super::super::codec::{
 use super::super::segment::{SegmentName, encode_header, scan};
 use super::super::writer::{JournalOptions, Writer};
 use super::fixtures::{Maker, close_of, lane};
+use super::model::Entry;
 use crate::disk::faulty::FaultyDisk;
 use crate::disk::{Disk, create_dir_durable};
 use crate::stream::seal::{CutReason, Fates, LaneId, Parcel, ParcelKind, Place, Seal, Tally, Turn};
@@ -180,7 +181,7 @@ proptest! {
 }
 
 /// A segment with an entry of each kind, always the same.
-fn golden_segment() -> (SegmentName, Vec<u8>, Vec<(Payload, Vec<u8>)>) {
+fn golden_segment() -> (SegmentName, Vec<u8>, Vec<Entry>) {
     let name = SegmentName { id: 2, nonce: 0x0123_4567_89ab_cdef };
     let mut maker = Maker::default();
     let tally = |records| Tally { records, bytes: records * 10 };
