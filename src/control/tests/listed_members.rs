@@ -180,7 +180,7 @@ fn set(at: &mut Value, path: &str, value: Value) {
 }
 
 fn get<'a>(at: &'a Value, path: &str) -> &'a Value {
-    at.pointer(&format!("/{}", path.replace('.', "/").replace('[', "/").replace(']', ""))).unwrap_or(&Value::Null)
+    at.pointer(&format!("/{}", path.replace(['.', '['], "/").replace(']', ""))).unwrap_or(&Value::Null)
 }
 
 #[test]
