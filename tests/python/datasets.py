@@ -8,6 +8,8 @@ import gzip
 import itertools
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from collections import Counter
 
@@ -155,8 +157,10 @@ def convert_stream(service, stream, table, **options):
 
 
 def schemas_for(folder):
-    """A schemas folder of this test: the tables of tests/schemas."""
-    shutil.copytree(SCHEMAS, folder / "schemas")
+    """A schemas folder of this test: the tables of tests/schemas, in a database `tests`."""
+    (folder / "schemas").mkdir()
+    for path in SCHEMAS.glob("*.sql"):
+        shutil.copy(path, folder / "schemas" / f"tests.{path.name}")
     return folder / "schemas"
 
 
@@ -185,14 +189,23 @@ def to_parquet(folder, name, records, table=None):
     return files, errors, ledger
 
 
-def values_equal(folder, name):
-    import check_parquet
+def check_parquet(folder, files, records, schema, *options):
+    """The judge of values, in a process of its own; see there."""
+    (folder / "input.ndjson").write_bytes(b"".join(records))
+    done = subprocess.run(
+        [sys.executable, ROOT / "tests" / "python" / "check_parquet.py", "--schema", schema, "--input", folder / "input.ndjson", *options, *files],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-2000:]}"
+    return done.stdout.splitlines()[-1]
 
+
+def values_equal(folder, name):
     records = lines_of(name)
     files, errors, _ = to_parquet(folder, name, records)
     assert not errors, f"{len(errors)} refused, first: {errors[0]}"
-    check_parquet.check(files, [json.loads(record) for record in records], SCHEMAS / f"tests.{name}.sql")
-    print(f"  {name}: {len(records)} rows in {len(files)} files, equal by pyarrow, DuckDB and Polars")
+    verdict = check_parquet(folder, files, records, SCHEMAS / f"{name}.sql")
+    print(f"  {name}: {verdict} in {len(files)} files, by pyarrow, DuckDB and Polars")
 
 
 for each in ("wiki_edits", "web_access", "gps_telemetry"):
@@ -228,7 +241,8 @@ def further_objects(record):
 
 
 def dirty_to_parquet(folder, records, number_of):
-    """Sends `records`; the rows' tags and the error records together must be exactly them. `number_of`: record to tag."""
+    """Sends `records`; the rows' tags and the error records together must be exactly them. `number_of`: record to tag.
+    Then every row's values, and which records are refused, must be as the rules say."""
     files, errors, _ = to_parquet(folder, "dirty", records, table=DIRTY_TABLE)
     rows = Counter()
     for path in files:
@@ -245,6 +259,9 @@ def dirty_to_parquet(folder, records, number_of):
     assert untagged == without + more, f"{untagged} rows without a tag; {without} records without one, {more} further objects"
     for record in passed:
         assert further_objects(record) or is_object(record), f"became a row and is no JSON object: {record[:200]}"
+    check_parquet(folder, files, records, folder / "schemas" / "tests.dirty.sql", "--may-refuse", "--refused-out", folder / "refused")
+    by_rules = Counter(records[int(number) - 1] for number in (folder / "refused").read_text().split() if int(number) <= len(records))
+    assert refused == by_rules, f"refused but good: {list(refused - by_rules)[:3]}; good but refused by the rules: {list(by_rules - refused)[:3]}"
     print(f"  {len(records)} records: {passed.total()} in rows, {refused.total()} in error records, none in both")
 
 
