@@ -183,7 +183,7 @@ impl Bench {
 fn served(log: &Arc<StreamLog>, from: u64) -> io::Result<u64> {
     let mut reader = log.reader(from, u64::MAX);
     let mut last = from;
-    while let Some(chunk) = reader.next_chunk(512)? {
+    while let Some(chunk) = reader.next_chunk(512, 10)? {
         for (_, bytes) in chunk.iter() {
             last += 1;
             assert_eq!(bytes, record(last), "record {last} is not what was written");
@@ -280,7 +280,7 @@ fn damaged_logs_are_recovered_or_refused_and_never_invented() {
             let disk = MemoryDisk::of(&image);
             if let Ok(log) = bench.open(&disk, 0, 0) {
                 let mut reader = log.reader(0, u64::MAX);
-                while let Ok(Some(chunk)) = reader.next_chunk(512) {
+                while let Ok(Some(chunk)) = reader.next_chunk(512, 10) {
                     assert!(!chunk.slots.is_empty(), "input {input}: a chunk without records");
                 }
             }

@@ -92,7 +92,7 @@ def post_lines(service, stream, records):
 
 
 def is_blank(line):
-    return not line.strip(b" \t\r\n")
+    return not line.strip(b"\r\n")
 
 
 def conserve(folder, name):
