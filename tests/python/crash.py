@@ -212,8 +212,8 @@ def judge(service, load, kills, what):
         low, high = load.attempts.count(stream, True), load.attempts.count(stream, False)
         assert low <= ledger["received"] <= high, (stream, low, ledger, high)
         assert ledger["dropped"] == ledger["discarded"] == 0, (stream, ledger)
-    uploads = s3.list_multipart_uploads(Bucket=service.bucket).get("Uploads", [])
-    assert not uploads, f"uploads left behind: {uploads}"
+    left = [str(path) for path in service.data_dir.glob("streams/*/outbox/*")] if service.data_dir else []
+    assert not left, f"parcels left in the outbox: {left}"
     return acknowledged, found_in
 
 

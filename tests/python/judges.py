@@ -35,9 +35,6 @@ class FakeS3:
             "Metadata": {},
         }
 
-    def list_multipart_uploads(self, Bucket):
-        return {}
-
 
 def key(stream, number=0, extension="", kind="data"):
     return f"{stream}/{kind}/2026/01/02/03/{stream}-1-2026-01-02-03-04-05-{UUID[:-2]}{number:02}{extension}"
@@ -59,7 +56,7 @@ def world(streams=("join", "gzip")):
 
 def judged(load, objects, ledgers):
     s3 = FakeS3(objects)
-    service = types.SimpleNamespace(drained=lambda *_: ledgers, s3_client=lambda: s3, bucket="b")
+    service = types.SimpleNamespace(drained=lambda *_: ledgers, s3_client=lambda: s3, bucket="b", data_dir=None)
     crash.judge(service, load, 1, "judge of the judge")
 
 
