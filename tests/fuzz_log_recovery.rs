@@ -184,6 +184,7 @@ fn served(log: &Arc<StreamLog>, from: u64) -> io::Result<u64> {
     let mut reader = log.reader(from, u64::MAX);
     let mut last = from;
     while let Some(chunk) = reader.next_chunk(512, 10)? {
+        assert!(!chunk.slots.is_empty(), "a chunk without records after {last}");
         for (_, bytes) in chunk.iter() {
             last += 1;
             assert_eq!(bytes, record(last), "record {last} is not what was written");

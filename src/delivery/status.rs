@@ -21,6 +21,8 @@ pub struct LaneStatus {
     name: String,
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
+    /// Whether it is known what the lane holds, or why that cannot be known.
+    known: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +42,19 @@ struct Inner {
 impl LaneStatus {
     /// A lane about which nothing is known yet.
     pub fn new(name: String, clock: Arc<dyn Clock>) -> Self {
-        Self { name, clock, inner: Mutex::default() }
+        Self { name, clock, inner: Mutex::default(), known: watch::channel(false).0 }
+    }
+
+    /// Returns once the lane is open or has faulted: before that the ledger says nothing.
+    pub async fn known(&self) {
+        let mut known = self.known.subscribe();
+        // An error is impossible: the sender is ours.
+        let _ = known.wait_for(|known| *known).await;
+    }
+
+    /// Nobody needs to wait for more.
+    pub fn set_known(&self) {
+        self.known.send_replace(true);
     }
 
     /// The lane is open: cursors and open seals as the journal has them.
@@ -54,6 +68,8 @@ impl LaneStatus {
             inner.consumed = Tally { records: sealed, bytes: 0 };
             inner.readable = Some(readable);
         }
+        drop(inner);
+        self.set_known();
     }
 
     /// A run was sealed.
@@ -91,6 +107,7 @@ impl LaneStatus {
     /// The lane stopped, or goes on.
     pub fn set_fault(&self, fault: Option<String>) {
         self.inner.lock().fault = fault;
+        self.set_known();
     }
 
     /// An attempt failed. Logs when trouble begins, not while it lasts.

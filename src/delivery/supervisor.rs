@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// Prefix of a deleted stream's folder on its way out.
 const DELETED_PREFIX: &str = ".deleted-";
@@ -48,14 +48,22 @@ struct Handle {
 }
 
 impl Supervisor {
-    /// Removes what deletions left, then starts workers for all streams and for those to come.
+    /// Removes what deletions left, then starts workers for all streams and for those to come. Returns when the lanes of
+    /// all streams are open or have faulted, so that nobody is shown a ledger without what waits from before.
     pub async fn start(context: Arc<DeliveryContext>) -> Result<Arc<Self>, SupervisorError> {
         remove_leftovers(&context).await?;
         let supervisor =
             Arc::new(Self { context, streams: Arc::default(), stop: StopSource::new(), task: Mutex::new(None) });
-        let task =
-            tokio::spawn(watch_catalog(supervisor.context.clone(), supervisor.streams.clone(), supervisor.stop.stop()));
-        *supervisor.task.lock() = Some(task);
+        let (started, all_started) = oneshot::channel();
+        let watching =
+            watch_catalog(supervisor.context.clone(), supervisor.streams.clone(), supervisor.stop.stop(), started);
+        *supervisor.task.lock() = Some(tokio::spawn(watching));
+        // An error is the watching task's panic, which `stop` reports.
+        let _ = all_started.await;
+        let lanes: Vec<_> = supervisor.streams.lock().values().map(|handle| handle.status.clone()).collect();
+        for lane in lanes {
+            lane.known().await;
+        }
         Ok(supervisor)
     }
 
@@ -130,7 +138,14 @@ async fn remove_leftovers(context: &Arc<DeliveryContext>) -> io::Result<()> {
 }
 
 /// Starts a worker for every stream that has none and passes deletions on, until asked to stop.
-async fn watch_catalog(context: Arc<DeliveryContext>, streams: Arc<Mutex<BTreeMap<String, Handle>>>, stop: Stop) {
+/// Says on `started` when those of the first look are there.
+async fn watch_catalog(
+    context: Arc<DeliveryContext>,
+    streams: Arc<Mutex<BTreeMap<String, Handle>>>,
+    stop: Stop,
+    started: oneshot::Sender<()>,
+) {
+    let mut started = Some(started);
     let mut changes = context.catalog.changes();
     let mut keepers = TaskSet::default();
     loop {
@@ -167,6 +182,9 @@ async fn watch_catalog(context: Arc<DeliveryContext>, streams: Arc<Mutex<BTreeMa
                 });
             }
         }
+        if let Some(started) = started.take() {
+            let _ = started.send(());
+        }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { break },
             () = stop.asked() => break,
@@ -191,6 +209,8 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(self) {
+        // Even if it dies at once: the start waits for it.
+        let _known = KnownAtLast(self.handle.status.clone());
         let mut wishes = self.handle.wishes.subscribe();
         loop {
             let ended = match self.open_lane().await {
@@ -291,6 +311,15 @@ impl Keeper {
             streams.remove(name.as_str());
         }
         tracing::info!(stream = %name, "stream deleted");
+    }
+}
+
+/// Lets nobody wait any longer when it is dropped.
+struct KnownAtLast(Arc<LaneStatus>);
+
+impl Drop for KnownAtLast {
+    fn drop(&mut self) {
+        self.0.set_known();
     }
 }
 

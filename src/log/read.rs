@@ -133,6 +133,11 @@ impl LogReader {
                 break;
             }
         }
+        if slots.is_empty() {
+            // Never an empty chunk: its reader would ask again for ever.
+            let text = format!("record {wanted} is not where segment {} should have it", open.id);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
         let chunk = Chunk { buffer: open.block.clone(), slots };
         let exhausted = self.synced_end(&open)? <= open.offset_bytes;
         // At the end of a segment the next call finds the one that follows.

@@ -174,6 +174,15 @@ pub fn recover(
         .filter_map(|e| segment::parse_file_name(&e.name).map(|(id, first)| (id, first, e)))
         .collect();
     named.sort_by_key(|(id, ..)| *id);
+    if let Some(twice) = named.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(RecoveryError::Damaged {
+            file: twice[1].2.name.clone(),
+            offset_bytes: 0,
+            record: twice[1].1,
+            mark: closed.max(sealed),
+            reason: format!("{} bears the same segment id", twice[0].2.name),
+        });
+    }
     let next_segment_id = named.last().map_or(1, |(id, ..)| id + 1);
 
     // Headers first: they say how far each segment answers.
