@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{oneshot, watch};
 
 /// Prefix of a deleted stream's folder on its way out.
@@ -34,7 +35,7 @@ pub enum SupervisorError {
 #[derive(Debug)]
 pub struct Supervisor {
     context: Arc<DeliveryContext>,
-    streams: Arc<Mutex<BTreeMap<String, Handle>>>,
+    streams: Arc<Streams>,
     stop: StopSource,
     task: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
@@ -45,6 +46,31 @@ struct Handle {
     incarnation: Incarnation,
     status: Arc<LaneStatus>,
     wishes: watch::Sender<Wishes>,
+    /// Whether a keeper runs for it.
+    kept: Arc<AtomicBool>,
+}
+
+type Streams = Mutex<BTreeMap<String, Handle>>;
+
+/// The handle of a stream of the catalog, made if it is not there yet: a stream can be asked about and operated as soon
+/// as it is created.
+fn handle_of(context: &DeliveryContext, streams: &Streams, record: &StreamRecord) -> Handle {
+    let name = record.definition.name.to_string();
+    let incarnation = record.definition.incarnation;
+    let mut streams = streams.lock();
+    match streams.get(&name) {
+        Some(handle) if handle.incarnation == incarnation => handle.clone(),
+        _ => {
+            let handle = Handle {
+                incarnation,
+                status: Arc::new(LaneStatus::new(name.clone(), context.clock.clone())),
+                wishes: watch::channel(Wishes::default()).0,
+                kept: Arc::default(),
+            };
+            streams.insert(name, handle.clone());
+            handle
+        }
+    }
 }
 
 impl Supervisor {
@@ -78,14 +104,15 @@ impl Supervisor {
         }
     }
 
+    fn handle(&self, name: &str) -> Option<Handle> {
+        let known = self.streams.lock().get(name).cloned();
+        known.or_else(|| Some(handle_of(&self.context, &self.streams, &*self.context.catalog.find(name)?)))
+    }
+
     fn wish(&self, name: &str, change: impl FnOnce(&mut Wishes)) -> Result<(), OperationError> {
-        match self.streams.lock().get(name) {
-            Some(handle) => {
-                handle.wishes.send_modify(change);
-                Ok(())
-            }
-            None => Err(OperationError::Unknown(name.to_owned())),
-        }
+        let handle = self.handle(name).ok_or_else(|| OperationError::Unknown(name.to_owned()))?;
+        handle.wishes.send_modify(change);
+        Ok(())
     }
 }
 
@@ -96,8 +123,7 @@ impl Operations for Supervisor {
     }
 
     fn stream(&self, name: &str) -> Option<StreamStatus> {
-        let status = self.streams.lock().get(name).map(|h| h.status.clone())?;
-        Some(status.snapshot())
+        Some(self.handle(name)?.status.snapshot())
     }
 
     fn flush(&self, name: &str) -> Result<(), OperationError> {
@@ -139,40 +165,24 @@ async fn remove_leftovers(context: &Arc<DeliveryContext>) -> io::Result<()> {
 
 /// Starts a worker for every stream that has none and passes deletions on, until asked to stop.
 /// Says on `started` when those of the first look are there.
-async fn watch_catalog(
-    context: Arc<DeliveryContext>,
-    streams: Arc<Mutex<BTreeMap<String, Handle>>>,
-    stop: Stop,
-    started: oneshot::Sender<()>,
-) {
+async fn watch_catalog(context: Arc<DeliveryContext>, streams: Arc<Streams>, stop: Stop, started: oneshot::Sender<()>) {
     let mut started = Some(started);
     let mut changes = context.catalog.changes();
     let mut keepers = TaskSet::default();
     loop {
         changes.borrow_and_update();
         for record in context.catalog.all() {
-            let name = record.definition.name.to_string();
-            let known = streams.lock().get(&name).cloned();
-            let handle = match known {
-                Some(handle) if handle.incarnation == record.definition.incarnation => handle,
-                _ => {
-                    let handle = Handle {
-                        incarnation: record.definition.incarnation,
-                        status: Arc::new(LaneStatus::new(name.clone(), context.clock.clone())),
-                        wishes: watch::channel(Wishes::default()).0,
-                    };
-                    streams.lock().insert(name.clone(), handle.clone());
-                    let keeper = Keeper {
-                        context: context.clone(),
-                        streams: streams.clone(),
-                        record: record.clone(),
-                        handle: handle.clone(),
-                        stop: stop.clone(),
-                    };
-                    keepers.spawn(format!("stream {name}"), keeper.keep());
-                    handle
-                }
-            };
+            let handle = handle_of(&context, &streams, &record);
+            if !handle.kept.swap(true, Ordering::AcqRel) {
+                let keeper = Keeper {
+                    context: context.clone(),
+                    streams: streams.clone(),
+                    record: record.clone(),
+                    handle: handle.clone(),
+                    stop: stop.clone(),
+                };
+                keepers.spawn(format!("stream {}", record.definition.name), keeper.keep());
+            }
             if let Status::Deleting { force } = record.status {
                 let deleting = Some(if force { Deleting::Forced } else { Deleting::Drained });
                 handle.wishes.send_if_modified(|wishes| {
@@ -201,7 +211,7 @@ async fn watch_catalog(
 /// Keeps one stream's worker running, and cleans up after a deletion.
 struct Keeper {
     context: Arc<DeliveryContext>,
-    streams: Arc<Mutex<BTreeMap<String, Handle>>>,
+    streams: Arc<Streams>,
     record: Arc<StreamRecord>,
     handle: Handle,
     stop: Stop,

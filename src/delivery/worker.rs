@@ -171,7 +171,8 @@ impl Worker {
             sealed_number: lane_state.sealed_number,
             open: VecDeque::new(),
             waiting_since: None,
-            flushes_seen: self.wishes.borrow().flushes,
+            // A flush asked for before the worker ran counts; one obeyed before a fault is obeyed again, which is harmless.
+            flushes_seen: 0,
             resumes_seen: self.wishes.borrow().resumes,
             flush_upto_records: 0,
             staging: None,
