@@ -7,7 +7,8 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 const ACCOUNT: &str = "000000000000";
 
 /// Acted on, or without an effect that could be missed.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 23] = [
+    "x-amz-api-version",
     "x-amz-bucket-region",
     "x-amz-checksum-algorithm",
     "x-amz-checksum-mode",

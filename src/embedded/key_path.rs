@@ -13,6 +13,8 @@
 //!
 //! Only the last rule depends on what else exists; `store::place` applies it. A name that begins with `~` and is none
 //! of these belongs to no key and is not shown.
+//!
+//! Keys that differ only in case need a file system that tells them apart.
 
 /// Longest key, in bytes, as at S3.
 pub const KEY_MAX_BYTES: usize = 1024;

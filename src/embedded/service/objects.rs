@@ -104,11 +104,11 @@ pub(super) async fn put(service: &S3Store, request: S3Request<PutObjectInput>) -
 }
 
 /// Conditions of a read.
-struct ReadConditions {
-    if_match: Option<ETagCondition>,
-    if_none_match: Option<ETagCondition>,
-    if_modified_since: Option<Timestamp>,
-    if_unmodified_since: Option<Timestamp>,
+pub(super) struct ReadConditions {
+    pub if_match: Option<ETagCondition>,
+    pub if_none_match: Option<ETagCondition>,
+    pub if_modified_since: Option<Timestamp>,
+    pub if_unmodified_since: Option<Timestamp>,
 }
 
 /// HTTP dates have whole seconds.
@@ -138,12 +138,12 @@ impl ReadConditions {
             refuse(S3ErrorCode::PreconditionFailed, "At least one of the preconditions you specified did not hold.");
         match (&self.if_match, &self.if_unmodified_since) {
             (Some(condition), _) if !is(condition) => return Err(failed),
-            (None, Some(since)) if modified > seconds_of(&since) => return Err(failed),
+            (None, Some(since)) if modified > seconds_of(since) => return Err(failed),
             _ => {}
         }
         match (&self.if_none_match, &self.if_modified_since) {
             (Some(condition), _) if is(condition) => Err(S3ErrorCode::NotModified.into()),
-            (None, Some(since)) if modified <= seconds_of(&since) => Err(S3ErrorCode::NotModified.into()),
+            (None, Some(since)) if modified <= seconds_of(since) => Err(S3ErrorCode::NotModified.into()),
             _ => Ok(()),
         }
     }
@@ -155,8 +155,28 @@ fn open(store: &Store, bucket: &str, key: &str, conditions: ReadConditions) -> S
     Ok((file, info))
 }
 
+/// Opens the source of a copy, for which "not modified" is a refusal like any other.
+pub(super) fn open_source(
+    store: &Store,
+    bucket: &str,
+    key: &str,
+    conditions: ReadConditions,
+) -> S3Result<(File, ObjectInfo)> {
+    open(store, bucket, key, conditions).map_err(|error| {
+        if *error.code() == S3ErrorCode::NotModified { S3ErrorCode::PreconditionFailed.into() } else { error }
+    })
+}
+
+/// Bucket and key of a copy's source.
+pub(super) fn source_of(source: CopySource) -> S3Result<(Box<str>, Box<str>)> {
+    match source {
+        CopySource::Bucket { bucket, key, version_id: None } => Ok((bucket, key)),
+        _ => Err(refuse(S3ErrorCode::NotImplemented, "Copies take BUCKET/KEY as their source, without a version.")),
+    }
+}
+
 /// The part of the object a Range names: first byte, length, and the Content-Range if it is not the whole.
-fn extent_of(range: Option<Range>, length_bytes: u64) -> S3Result<(u64, u64, Option<String>)> {
+pub(super) fn extent_of(range: Option<Range>, length_bytes: u64) -> S3Result<(u64, u64, Option<String>)> {
     let Some(range) = range else { return Ok((0, length_bytes, None)) };
     let extent = range.check(length_bytes)?;
     if extent.is_empty() {
@@ -190,7 +210,7 @@ pub(super) async fn get(service: &S3Store, input: GetObjectInput) -> Answer<GetO
     let details = info.details;
     let mut output = GetObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
-        body: Some(FileBody::new(file, first, length_bytes)),
+        body: Some(FileBody::stream(file, first, length_bytes)),
         content_length: Some(signed(length_bytes)),
         e_tag: Some(etag(&info.etag)),
         last_modified: Some(info.modified.into()),
@@ -257,9 +277,7 @@ pub(super) async fn head(service: &S3Store, input: HeadObjectInput) -> Answer<He
 
 pub(super) async fn copy(service: &S3Store, request: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {
     let input = request.input;
-    let CopySource::Bucket { bucket: from_bucket, key: from_key, version_id: None } = input.copy_source else {
-        return Err(refuse(S3ErrorCode::NotImplemented, "Copies take BUCKET/KEY as their source, without a version."));
-    };
+    let (from_bucket, from_key) = source_of(input.copy_source)?;
     // The destination's conditions, which the server crate does not read for this operation.
     let condition_in = |name| {
         let value = request.headers.get(name).map(|value| ETagCondition::parse_http_header(value.as_bytes()));
@@ -297,11 +315,7 @@ pub(super) async fn copy(service: &S3Store, request: S3Request<CopyObjectInput>)
     let mut replaced = headers.into_details()?;
     let info = service
         .blocking(move |store| {
-            let (mut file, from) = match open(store, &from_bucket, &from_key, conditions) {
-                // A copy has no "not modified".
-                Err(e) if *e.code() == S3ErrorCode::NotModified => return Err(S3ErrorCode::PreconditionFailed.into()),
-                other => other?,
-            };
+            let (mut file, from) = open_source(store, &from_bucket, &from_key, conditions)?;
             let mut staged = store.stage().map_err(|e| store_error(e.into()))?;
             staged.write_from(&mut file).map_err(|e| store_error(e.into()))?;
             let details = if replace {

@@ -119,7 +119,7 @@ enum State {
 
 impl FileBody {
     /// `length_bytes` bytes from `offset_bytes` on.
-    pub fn new(file: File, offset_bytes: u64, length_bytes: u64) -> StreamingBlob {
+    pub fn stream(file: File, offset_bytes: u64, length_bytes: u64) -> StreamingBlob {
         StreamingBlob::new(Self { state: State::Idle, file: Arc::new(file), offset_bytes, left_bytes: length_bytes })
     }
 }

@@ -1,7 +1,7 @@
 //! Multipart uploads.
 
 use super::listing::{Encoding, limit_of, owner};
-use super::objects::Headers;
+use super::objects::{Headers, ReadConditions, extent_of, open_source, source_of};
 use super::stream::receive;
 use super::{Answer, Expected, S3Store, checksums, etag, refuse, store_error, write_condition};
 use crate::embedded::store::uploads::{Completion, NamedPart, PART_MAX, Summing, Upload};
@@ -80,12 +80,7 @@ pub(super) async fn create(
 pub(super) async fn put_part(service: &S3Store, request: S3Request<UploadPartInput>) -> Answer<UploadPartOutput> {
     let input = request.input;
     let number = input.part_number;
-    if !(1..=PART_MAX).contains(&number) {
-        return Err(refuse(
-            S3ErrorCode::InvalidArgument,
-            "Part number must be an integer between 1 and 10000, inclusive",
-        ));
-    }
+    check_part_number(number)?;
     let expected = Expected::from_request(&request.headers, input.content_md5, request.trailing_headers)?;
     let (bucket, key, id) = (input.bucket, input.key, input.upload_id);
     let named = (bucket.clone(), key.clone(), id.clone());
@@ -113,6 +108,54 @@ pub(super) async fn put_part(service: &S3Store, request: S3Request<UploadPartInp
         checksum_sha1: sums.checksum_sha1,
         checksum_sha256: sums.checksum_sha256,
         ..UploadPartOutput::default()
+    }))
+}
+
+fn check_part_number(number: i32) -> S3Result<()> {
+    if (1..=PART_MAX).contains(&number) {
+        return Ok(());
+    }
+    Err(refuse(S3ErrorCode::InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"))
+}
+
+pub(super) async fn copy_part(service: &S3Store, input: UploadPartCopyInput) -> Answer<UploadPartCopyOutput> {
+    check_part_number(input.part_number)?;
+    let (from_bucket, from_key) = source_of(input.copy_source)?;
+    let range = input.copy_source_range.as_deref().map(Range::parse).transpose();
+    let range =
+        range.map_err(|_| refuse(S3ErrorCode::InvalidArgument, "The x-amz-copy-source-range cannot be read."))?;
+    let conditions = ReadConditions {
+        if_match: input.copy_source_if_match,
+        if_none_match: input.copy_source_if_none_match,
+        if_modified_since: input.copy_source_if_modified_since,
+        if_unmodified_since: input.copy_source_if_unmodified_since,
+    };
+    let (bucket, key, id, number) = (input.bucket, input.key, input.upload_id, input.part_number);
+    let part = service
+        .blocking(move |store| {
+            let upload = store.upload(&bucket, &key, &id).map_err(store_error)?;
+            let (mut file, from) = open_source(store, &from_bucket, &from_key, conditions)?;
+            let (first, length_bytes, _) = extent_of(range, from.length_bytes)?;
+            let algorithm = upload.checksum_algorithm;
+            let sum = algorithm.as_deref().and_then(checksums::hasher_of).map(Sum);
+            let copied =
+                store.stage_copy(&mut file, first, length_bytes, sum.map(|sum| Box::new(sum) as Box<dyn Summing>));
+            let (staged, value) = copied.map_err(|e| store_error(e.into()))?;
+            store.put_part(&bucket, &key, &id, number, staged, algorithm.zip(value)).map_err(store_error)
+        })
+        .await?;
+    let sums = checksums::to_dto(&part.checksum.into_iter().collect(), None);
+    Ok(S3Response::new(UploadPartCopyOutput {
+        copy_part_result: Some(CopyPartResult {
+            e_tag: Some(etag(&part.etag)),
+            last_modified: Some(part.modified.into()),
+            checksum_crc32: sums.checksum_crc32,
+            checksum_crc32c: sums.checksum_crc32c,
+            checksum_crc64nvme: sums.checksum_crc64nvme,
+            checksum_sha1: sums.checksum_sha1,
+            checksum_sha256: sums.checksum_sha256,
+        }),
+        ..UploadPartCopyOutput::default()
     }))
 }
 

@@ -9,6 +9,8 @@
 //!                /uploads/<bucket>/<id>/         multipart uploads not completed yet
 //! ```
 //!
+//! All of it must be one file system, since files are renamed from `tmp` to their places.
+//!
 //! A write in order: bytes into `tmp`, synced; under the key's lock the condition is checked, the details written and
 //! synced, the bytes renamed to their place and the folders synced. The rename is the instant at which the object
 //! changes; the answer leaves after the last sync. Readers take the same lock shared, so nobody is told of what a power
@@ -398,5 +400,7 @@ fn check_format(side: &Path) -> io::Result<()> {
     }
 }
 
+#[cfg(test)]
+mod proptests;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use super::{Condition, ObjectInfo, Staged, Store, StoreError, stripe_of};
 use parking_lot::RwLockWriteGuard;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -213,6 +213,25 @@ impl Store {
         Ok(PartInfo { number, etag, modified, length_bytes, checksum })
     }
 
+    /// A staged copy of a range of a file, and its sum.
+    pub fn stage_copy(
+        &self,
+        file: &mut File,
+        first_byte: u64,
+        length_bytes: u64,
+        sum: Option<Box<dyn Summing>>,
+    ) -> io::Result<(Staged, Option<String>)> {
+        let mut staged = self.stage()?;
+        file.seek(SeekFrom::Start(first_byte))?;
+        let mut range = file.take(length_bytes);
+        let Some(mut sum) = sum else {
+            staged.write_from(&mut range)?;
+            return Ok((staged, None));
+        };
+        copy_summing(&mut range, &mut staged, sum.as_mut())?;
+        Ok((staged, sum.finish()))
+    }
+
     /// The parts of an upload in order, those above `after`.
     pub fn parts(&self, bucket: &str, key: &str, id: &str, after: i32) -> Result<Vec<PartInfo>, StoreError> {
         self.upload(bucket, key, id)?;
@@ -351,7 +370,7 @@ impl Store {
     }
 }
 
-fn copy_summing(file: &mut File, staged: &mut Staged, sum: &mut dyn Summing) -> io::Result<()> {
+fn copy_summing(file: &mut impl Read, staged: &mut Staged, sum: &mut dyn Summing) -> io::Result<()> {
     let mut buffer = vec![0; COPY_BYTES];
     loop {
         match file.read(&mut buffer) {

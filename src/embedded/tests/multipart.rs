@@ -113,6 +113,34 @@ async fn uploads_are_aborted_and_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parts_are_copied_from_objects() {
+    let server = Server::start().await;
+    let client = server.client();
+    client
+        .put_object()
+        .bucket(BUCKET)
+        .key("from")
+        .body(ByteStream::from_static(b"xx123456789xx"))
+        .send()
+        .await
+        .unwrap();
+    let begun = client.create_multipart_upload().bucket(BUCKET).key("to").checksum_algorithm(ChecksumAlgorithm::Crc32C);
+    let id = begun.checksum_type(ChecksumType::FullObject).send().await.unwrap().upload_id.unwrap();
+    let copy =
+        client.upload_part_copy().bucket(BUCKET).key("to").upload_id(&id).part_number(1).copy_source("hydrant/from");
+    assert_eq!(code(copy.clone().copy_source_range("bytes=99-100").send().await), "InvalidRange");
+    let copied = copy.copy_source_range("bytes=2-10").send().await.unwrap().copy_part_result.unwrap();
+    assert_eq!(copied.checksum_crc32_c(), Some("4waSgw=="));
+    let part = CompletedPart::builder().part_number(1).set_e_tag(copied.e_tag).build();
+    let complete =
+        client.complete_multipart_upload().bucket(BUCKET).key("to").upload_id(&id).multipart_upload(named([part]));
+    complete.send().await.unwrap();
+    let got = client.get_object().bucket(BUCKET).key("to").send().await.unwrap();
+    assert_eq!(got.body.collect().await.unwrap().to_vec(), b"123456789");
+    server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn checksums_of_parts_and_of_the_whole() {
     let server = Server::start().await;
     let client = server.client();

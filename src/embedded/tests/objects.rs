@@ -344,6 +344,23 @@ async fn copies_and_presigned_urls() {
     server.running.stop().await;
 }
 
+/// SDKs put the bucket into the host name where the endpoint is a name.
+#[tokio::test(flavor = "multi_thread")]
+async fn buckets_in_host_names_of_localhost() {
+    let server = Server::start().await;
+    let client = server.client();
+    client.put_object().bucket(BUCKET).key("a/b").body(ByteStream::from_static(b"x")).send().await.unwrap();
+    let endpoint = format!("http://localhost:{}", server.running.addr().port());
+    for (by_path, host) in [(false, "hydrant.localhost"), (true, "localhost")] {
+        let named = server.client_with(|c| c.endpoint_url(&endpoint).force_path_style(by_path));
+        let expiry = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+        let presigned = named.get_object().bucket(BUCKET).key("a/b").presigned(expiry).await.unwrap();
+        assert!(presigned.uri().starts_with(&format!("http://{host}:")), "{}", presigned.uri());
+        assert_eq!(plain_get(&server, presigned.uri()).await, (200, b"x".to_vec()));
+    }
+    server.running.stop().await;
+}
+
 /// A GET without any SDK.
 async fn plain_get(server: &Server, url: &str) -> (u16, Vec<u8>) {
     use http_body_util::{BodyExt, Empty};
@@ -353,7 +370,7 @@ async fn plain_get(server: &Server, url: &str) -> (u16, Vec<u8>) {
         hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(socket)).await.unwrap();
     let driver = tokio::spawn(connection);
     let request = http::Request::get(uri.path_and_query().unwrap().as_str())
-        .header("host", server.running.addr().to_string())
+        .header("host", uri.authority().unwrap().as_str())
         .body(Empty::<bytes::Bytes>::new())
         .unwrap();
     let answer = sender.send_request(request).await.unwrap();
