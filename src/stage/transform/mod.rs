@@ -27,6 +27,8 @@ mod verdict;
 #[cfg(test)]
 mod enrich_tests;
 #[cfg(test)]
+mod proptests;
+#[cfg(test)]
 mod tests;
 
 pub use folder::TransformFolder;

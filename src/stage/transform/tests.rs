@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-const WORLDS: [&str; 2] = ["poison-list", "poison-packed"];
+pub const WORLDS: [&str; 2] = ["poison-list", "poison-packed"];
 const ARRIVAL_MS: i64 = 1_700_000_000_123;
 
 fn guests() -> PathBuf {
@@ -21,7 +21,7 @@ fn folder(dir: PathBuf) -> TransformFolder {
     TransformFolder::new(dir, limits).unwrap()
 }
 
-fn spec(function: &str) -> TransformSpec {
+pub fn spec(function: &str) -> TransformSpec {
     TransformSpec {
         lambda_arn: format!("arn:aws:lambda:us-east-1:000000000000:function:{function}"),
         function: function.to_owned(),
@@ -44,7 +44,7 @@ fn info() -> InvocationInfo {
     }
 }
 
-fn apply(spec: &TransformSpec, records: &[&str]) -> Staged {
+pub fn apply(spec: &TransformSpec, records: &[&str]) -> Staged {
     // Compiling takes longer than all the tests.
     static FOLDER: LazyLock<TransformFolder> = LazyLock::new(|| folder(guests()));
     apply_with(&FOLDER.load(spec).unwrap(), spec, records)
@@ -63,7 +63,7 @@ fn apply_with(module: &Arc<Module>, spec: &TransformSpec, records: &[&str]) -> S
     staged
 }
 
-fn passed(staged: &Staged) -> Vec<String> {
+pub fn passed(staged: &Staged) -> Vec<String> {
     staged.passed.iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect()
 }
 

@@ -85,7 +85,8 @@ fn write_in_one_line(value: &str, out: &mut Vec<u8>) {
 }
 
 fn write_text(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+    // A text always has a JSON form, and a Vec takes it.
+    let _ = serde_json::to_writer(out, text);
 }
 
 fn list(text: &str) -> Vec<String> {
