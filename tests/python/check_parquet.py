@@ -20,6 +20,7 @@ import struct
 import sys
 
 EPOCH = datetime.datetime(1970, 1, 1)
+MICROSECOND = datetime.timedelta(microseconds=1)
 DECODER = json.JSONDecoder(parse_constant=lambda name: (_ for _ in ()).throw(ValueError(name)))
 BLANK = re.compile(r"[ \t\n\r]*")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\Z")
@@ -324,34 +325,41 @@ def rows(columns, record):
 # --- Objects to actual rows ------------------------------------------------------------------------------------------
 
 
-def canonical(kind, value):
-    """A value as all readers and the rules shall have it."""
-    if value is None:
-        return None
+def canonical(kind):
+    """A function that brings values of this type, as any reader or the rules have them, to one form."""
     name = kind[0]
     if name == "array":
-        return tuple(canonical(kind[1], item) for item in value)
+        item = canonical(kind[1])
+        return lambda value: tuple(None if each is None else item(each) for each in value)
     if name == "map":
-        if isinstance(value, dict):
-            pairs = list(zip(value["key"], value["value"])) if value.keys() == {"key", "value"} and isinstance(value["key"], list) else list(value.items())
-        else:
-            pairs = [(pair["key"], pair["value"]) if isinstance(pair, dict) else pair for pair in value]
-        return tuple(sorted((canonical(kind[1], key), canonical(kind[2], item)) for key, item in pairs))
+        key, item = canonical(kind[1]), canonical(kind[2])
+        pair = lambda pair: (key(pair[0]), None if pair[1] is None else item(pair[1]))
+        return lambda value: tuple(sorted(map(pair, pairs(value)), key=repr))
     if name == "struct":
-        if isinstance(value, dict):
-            value = [value[field] for field, _ in kind[1]]
-        return tuple(canonical(field[1], item) for field, item in zip(kind[1], value))
-    if name == "timestamp" and isinstance(value, datetime.datetime):
-        return (value - EPOCH) // datetime.timedelta(microseconds=1)
+        names = [field for field, _ in kind[1]]
+        forms = [canonical(form) for _, form in kind[1]]
+
+        def record(value):
+            if isinstance(value, dict):
+                value = [value[field] for field in names]
+            return tuple([None if each is None else form(each) for form, each in zip(forms, value)])
+
+        return record
+    if name == "timestamp":
+        return lambda value: value if isinstance(value, int) else (value - EPOCH) // MICROSECOND
     if name in ("double", "float"):
-        return repr(float(value) + 0.0)
+        return lambda value: repr(float(value) + 0.0)
     if name == "decimal":
-        return str(decimal.Decimal(value).quantize(decimal.Decimal(1).scaleb(-kind[2])))
-    if name == "binary":
-        return bytes(value)
-    if name == "boolean" or isinstance(value, bool):
-        return bool(value)
-    return value
+        unit = decimal.Decimal(1).scaleb(-kind[2])
+        return lambda value: str(decimal.Decimal(value).quantize(unit))
+    return {"binary": bytes, "boolean": bool}.get(name, lambda value: value)
+
+
+def pairs(value):
+    """A map's entries, whatever a reader makes of a map."""
+    if isinstance(value, dict):
+        return value.items()
+    return [(pair["key"], pair["value"]) if isinstance(pair, dict) else pair for pair in value]
 
 
 def read_pyarrow(path, columns):
@@ -377,11 +385,46 @@ def read_polars(path, columns):
 READERS = {"pyarrow": read_pyarrow, "duckdb": read_duckdb, "polars": read_polars}
 
 
+def differences(objects, records, columns, readers):
+    """Line numbers that the rules refuse, the number of rows, and the first reader's differences as lines of text."""
+    form = canonical(("struct", columns))
+    wanted = collections.Counter()
+    refused = []
+    for number, record in enumerate(records, 1):
+        try:
+            wanted.update(map(form, rows(columns, record)))
+        except Refused as error:
+            refused.append((number, str(error)))
+    for reader in readers:
+        found = collections.Counter()
+        for path in objects:
+            found.update(map(form, READERS[reader](str(path), columns)))
+        if found != wanted:
+            missing, alien = wanted - found, found - wanted
+            lines = [f"{reader}: {found.total()} rows, expected {wanted.total()}; {missing.total()} missing, {alien.total()} alien"]
+            for label, some in (("missing", missing), ("alien", alien)):
+                for values in list(some)[:3]:
+                    lines.append(f"  {label}: {dict(zip((name for name, _ in columns), values))}")
+            return refused, wanted.total(), lines
+    return refused, wanted.total(), []
+
+
+def check(objects, records, schema):
+    """Asserts that the objects hold exactly the rows of `records` (bytes each), by all readers; returns their number."""
+    with open(schema, encoding="utf-8") as file:
+        columns = parse_table(file.read())
+    sys.setrecursionlimit(20_000)
+    refused, total, lines = differences(objects, records, columns, READERS)
+    assert not refused, f"record {refused[0][0]}: the rules refuse it: {refused[0][1]}"
+    assert not lines, "\n".join(lines)
+    return total
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--schema", required=True)
     parser.add_argument("--input", required=True)
-    parser.add_argument("--readers", default="pyarrow,duckdb,polars")
+    parser.add_argument("--readers", default=",".join(READERS))
     parser.add_argument("--may-refuse", action="store_true")
     parser.add_argument("--refused-out")
     parser.add_argument("objects", nargs="*")
@@ -390,37 +433,18 @@ def main():
 
     with open(options.schema, encoding="utf-8") as file:
         columns = parse_table(file.read())
-    record_kind = ("struct", columns)
-    wanted = collections.Counter()
-    refused = []
     with open(options.input, "rb") as file:
-        for number, line in enumerate(file.read().split(b"\n"), 1):
-            if not line and options.may_refuse is False:
-                continue
-            try:
-                for values in rows(columns, line):
-                    wanted[canonical(record_kind, values)] += 1
-            except Refused as error:
-                refused.append(number)
-                if not options.may_refuse:
-                    sys.exit(f"{options.input}:{number}: the rules refuse this line: {error}")
+        records = file.read().removesuffix(b"\n").split(b"\n")
+    refused, total, lines = differences(options.objects, records, columns, options.readers.split(","))
     if options.refused_out:
         with open(options.refused_out, "w", encoding="utf-8") as file:
-            file.writelines(f"{number}\n" for number in refused)
-
-    total = wanted.total()
-    for reader in options.readers.split(","):
-        found = collections.Counter()
-        for path in options.objects:
-            for values in READERS[reader](path, columns):
-                found[canonical(record_kind, values)] += 1
-        if found != wanted:
-            missing, alien = wanted - found, found - wanted
-            print(f"{reader}: {found.total()} rows, expected {total}; {missing.total()} missing, {alien.total()} alien")
-            for label, some in (("missing", missing), ("alien", alien)):
-                for values in list(some)[:3]:
-                    print(f"  {label}: {dict(zip((name for name, _ in columns), values))}")
-            return 1
+            file.writelines(f"{number}\n" for number, _ in refused)
+    if refused and not options.may_refuse:
+        print(f"{options.input}:{refused[0][0]}: the rules refuse this line: {refused[0][1]}")
+        return 1
+    if lines:
+        print("\n".join(lines))
+        return 1
     if options.may_refuse:
         print(f"{len(refused)} lines refused by the rules")
     print(f"{total} rows equal")

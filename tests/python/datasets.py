@@ -157,10 +157,10 @@ def convert_stream(service, stream, table, **options):
 
 
 def schemas_for(folder):
-    """A schemas folder of this test: the tables of tests/schemas, in a database `tests`."""
+    """A schemas folder of this test: the tables of tests/schemas, named `tests.NAME.sql`."""
     (folder / "schemas").mkdir()
     for path in SCHEMAS.glob("*.sql"):
-        shutil.copy(path, folder / "schemas" / f"tests.{path.name}")
+        shutil.copy(path, folder / "schemas" / path.name)
     return folder / "schemas"
 
 
@@ -204,7 +204,7 @@ def values_equal(folder, name):
     records = lines_of(name)
     files, errors, _ = to_parquet(folder, name, records)
     assert not errors, f"{len(errors)} refused, first: {errors[0]}"
-    verdict = check_parquet(folder, files, records, SCHEMAS / f"{name}.sql")
+    verdict = check_parquet(folder, files, records, SCHEMAS / f"tests.{name}.sql")
     print(f"  {name}: {verdict} in {len(files)} files, by pyarrow, DuckDB and Polars")
 
 

@@ -16,7 +16,7 @@ fn data_sets_convert_whole() {
         let mut text = Vec::new();
         let file = fs::File::open(Path::new(&data).join(format!("{set}.ndjson.gz"))).unwrap();
         flate2::read::MultiGzDecoder::new(file).read_to_end(&mut text).unwrap();
-        let ddl = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/schemas/{set}.sql"));
+        let ddl = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/schemas/tests.{set}.sql"));
         let records: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
         let (object, count, refused) = convert(&fs::read_to_string(ddl).unwrap(), &spec(openx()), &records);
         assert_eq!(refused, [], "{set}");
