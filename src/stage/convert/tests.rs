@@ -1,16 +1,28 @@
 //! Conversion as a whole: records in, Parquet out, read back.
 
 use super::ddl::parse_table;
-use super::{encoder, preview};
-use crate::record::{Chunk, Refused};
+use super::encoder;
+use crate::record::{Cause, Chunk, Refused};
 use crate::stream::definition::{ConvertSpec, Deserializer, ParquetCompression, ParquetOptions, SchemaRef};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+mod coercions;
 mod data_sets;
+mod files;
+mod properties;
+mod records;
+mod schemas;
 
 fn openx() -> Deserializer {
     Deserializer::OpenX { case_insensitive: true, key_mappings: BTreeMap::new(), dots_to_underscores: false }
+}
+
+fn hive(formats: &[&str]) -> Deserializer {
+    Deserializer::Hive { timestamp_formats: formats.iter().map(|&format| format.to_owned()).collect() }
 }
 
 fn spec(deserializer: Deserializer) -> ConvertSpec {
@@ -34,7 +46,7 @@ fn spec(deserializer: Deserializer) -> ConvertSpec {
     }
 }
 
-/// One object of these records, and the refused ones.
+/// One object of these records, how many are in it, and the refused ones.
 fn convert(ddl: &str, spec: &ConvertSpec, records: &[&[u8]]) -> (Vec<u8>, u64, Vec<Refused>) {
     let schema = Arc::new(parse_table(ddl).unwrap());
     let mut encoder = encoder(spec, schema, 7).unwrap();
@@ -46,4 +58,43 @@ fn convert(ddl: &str, spec: &ConvertSpec, records: &[&[u8]]) -> (Vec<u8>, u64, V
     }
     let count = encoder.finish(&mut object).unwrap();
     (object, count, refused)
+}
+
+/// The rows of an object, each an array of its columns' values.
+fn read(object: Vec<u8>) -> Vec<Value> {
+    if object.is_empty() {
+        return Vec::new();
+    }
+    let reader = SerializedFileReader::new(bytes::Bytes::from(object)).unwrap();
+    let rows = reader.get_row_iter(None).unwrap();
+    rows.map(|row| row.unwrap().get_column_iter().map(|(_, field)| plain(field)).collect()).collect()
+}
+
+/// Times as microseconds, dates as days, bytes and decimals as text, maps as arrays of pairs.
+fn plain(field: &Field) -> Value {
+    match field {
+        Field::Null => Value::Null,
+        Field::Bool(value) => json!(value),
+        Field::Byte(value) => json!(value),
+        Field::Short(value) => json!(value),
+        Field::Int(value) | Field::Date(value) => json!(value),
+        Field::Long(value) | Field::TimestampMicros(value) => json!(value),
+        Field::Float(value) => json!(value),
+        Field::Double(value) if value.is_finite() => json!(value),
+        Field::Double(value) => json!(value.to_string()),
+        Field::Str(text) => json!(text),
+        Field::Bytes(bytes) => json!(String::from_utf8_lossy(bytes.data())),
+        Field::Group(row) => row.get_column_iter().map(|(_, field)| plain(field)).collect(),
+        Field::ListInternal(list) => list.elements().iter().map(plain).collect(),
+        Field::MapInternal(map) => map.entries().iter().map(|(key, value)| json!([plain(key), plain(value)])).collect(),
+        other => json!(other.to_string()),
+    }
+}
+
+/// The rows that records become, and the causes of those that do not.
+fn rows(ddl: &str, deserializer: Deserializer, records: &[&str]) -> (Vec<Value>, Vec<Cause>) {
+    let records: Vec<&[u8]> = records.iter().map(|record| record.as_bytes()).collect();
+    let (object, count, refused) = convert(ddl, &spec(deserializer), &records);
+    assert_eq!(count as usize + refused.len(), records.len());
+    (read(object), refused.into_iter().map(|refused| refused.cause).collect())
 }

@@ -24,7 +24,7 @@ fn data_sets_convert_whole() {
         if let Some(out) = std::env::var_os("HYDRANT_CONVERT_OUT") {
             fs::write(Path::new(&out).join(format!("{set}.parquet")), &object).unwrap();
         }
-        let table = super::preview::preview(bytes::Bytes::from(object), 3).unwrap();
+        let table = super::super::preview::preview(bytes::Bytes::from(object), 3).unwrap();
         assert!(table.contains(&format!("3 of {rows} rows")), "{table}");
         println!("{table}");
     }

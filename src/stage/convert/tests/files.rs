@@ -1,0 +1,134 @@
+//! The file as a file: metadata, row groups, streaming, empty objects, preview.
+
+use super::super::ddl::parse_table;
+use super::super::preview::preview;
+use super::{convert, encoder, openx, read, spec};
+use crate::record::Chunk;
+use crate::stream::definition::ParquetCompression;
+use bytes::Bytes;
+use parquet::basic::Compression;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use std::io::{self, Write};
+use std::sync::Arc;
+
+#[test]
+fn options_reach_the_file() {
+    let cases = [
+        (ParquetCompression::Uncompressed, Compression::UNCOMPRESSED),
+        (ParquetCompression::Gzip, Compression::GZIP(Default::default())),
+        (ParquetCompression::Snappy, Compression::SNAPPY),
+        (ParquetCompression::Zstd, Compression::ZSTD(Default::default())),
+        (ParquetCompression::Lz4Raw, Compression::LZ4_RAW),
+    ];
+    for (asked, written) in cases {
+        for (dictionary, writer_v2) in [(false, false), (true, true)] {
+            let mut spec = spec(openx());
+            (spec.parquet.compression, spec.parquet.dictionary, spec.parquet.writer_v2) =
+                (asked, dictionary, writer_v2);
+            let records = vec![&br#"{"a":1,"b":"xxxxxxxxxxxxxxxx"}"#[..]; 500];
+            let (object, count, _) = convert("create table t (a int, b string)", &spec, &records);
+            assert_eq!(count, 500);
+            let reader = SerializedFileReader::new(Bytes::from(object.clone())).unwrap();
+            let file = reader.metadata().file_metadata();
+            assert_eq!(file.created_by(), Some(concat!("hydrant version ", env!("CARGO_PKG_VERSION"))));
+            assert_eq!(file.version(), if writer_v2 { 2 } else { 1 });
+            let pairs = file.key_value_metadata().unwrap();
+            let value = |key: &str| pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone());
+            assert_eq!(value("hydrant.revision").as_deref(), Some("7"));
+            assert_eq!(value("hydrant.schema").map(|hash| hash.len()), Some(64));
+            let column = reader.metadata().row_group(0).column(1);
+            assert_eq!(column.compression(), written);
+            assert_eq!(column.dictionary_page_offset().is_some(), dictionary);
+            assert_eq!(read(object).len(), 500);
+        }
+    }
+}
+
+/// Counts bytes and fails from a limit on.
+struct Narrow {
+    written: usize,
+    limit: usize,
+}
+
+impl Write for Narrow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.written + bytes.len() > self.limit {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "full"));
+        }
+        self.written += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn row_groups_go_out_as_they_fill() {
+    let table = "create table t (n bigint, text string)";
+    let mut random = fastrand::Rng::with_seed(1);
+    let text: String = (0..20_000).map(|_| random.alphanumeric()).collect();
+    let records: Vec<String> =
+        (0..1000).map(|n| format!("{{\"n\":{n},\"text\":\"{}\"}}", &text[n..n + 18_000])).collect();
+    let mut options = spec(openx());
+    options.parquet.block_size_bytes = 1 << 20;
+    options.parquet.compression = ParquetCompression::Uncompressed;
+    let schema = Arc::new(parse_table(table).unwrap());
+    let mut encoder_ = encoder(&options, Arc::clone(&schema), 1).unwrap();
+    let mut object = Vec::new();
+    let mut halfway = 0;
+    for (i, some) in records.chunks(100).enumerate() {
+        let chunk = Chunk::from_records(some.iter().map(|record| record.as_bytes()), 100 * i as u64, 0);
+        assert_eq!(encoder_.push(&chunk, &mut object).unwrap(), []);
+        if i == 4 {
+            halfway = object.len();
+        }
+    }
+    assert!(halfway > 1 << 20, "{halfway} bytes out after half of the records");
+    assert_eq!(encoder_.finish(&mut object).unwrap(), 1000);
+    let reader = SerializedFileReader::new(Bytes::from(object.clone())).unwrap();
+    assert!(reader.num_row_groups() > 1);
+    let rows = read(object);
+    assert!(rows.iter().enumerate().all(|(n, row)| row[0] == n && row[1] == text[n..n + 18_000]));
+
+    // A sink that fails ends the attempt with its own error, wherever that happens.
+    for limit in [0, 1 << 20, 3 << 20] {
+        let mut encoder = encoder(&options, Arc::clone(&schema), 1).unwrap();
+        let mut sink = Narrow { written: 0, limit };
+        let chunk = Chunk::from_records(records.iter().map(|record| record.as_bytes()), 0, 0);
+        let outcome = encoder.push(&chunk, &mut sink).and_then(|_| encoder.finish(&mut sink));
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::StorageFull, "{limit}");
+    }
+}
+
+#[test]
+fn no_record_no_byte() {
+    let (object, count, refused) = convert("create table t (a int)", &spec(openx()), &[b"x", b"", b"{\"a\":[]}"]);
+    assert_eq!((object, count, refused.len()), (Vec::new(), 0, 3));
+    let origins: Vec<u64> = refused.iter().map(|refused| refused.origin.ordinal).collect();
+    assert_eq!(origins, [0, 1, 2]);
+    assert_eq!(convert("create table t (a int)", &spec(openx()), &[]).1, 0);
+}
+
+#[test]
+fn the_preview_is_a_table() {
+    let table = "create table t (id bigint, `text` string, tags array<string>)";
+    let records: [&[u8]; 3] = [
+        br#"{"id":1,"text":"short","tags":["a","b"]}"#,
+        br#"{"id":22222,"text":"a text that is\nmuch longer than a column"}"#,
+        br#"{"id":3}"#,
+    ];
+    let (object, _, _) = convert(table, &spec(openx()), &records);
+    let text = preview(Bytes::from(object), 2).unwrap();
+    let expected = "\
+id     text                      tags
+─────  ────────────────────────  ────────────────────────
+1      short                     [\"a\", \"b\"]
+22222  a text that is much lon…  null
+2 of 3 rows, 3 columns, 1 row group
+";
+    let squeeze = |text: &str| text.replace('─', "").replace("  ", " ").replace("  ", " ").replace("  ", " ");
+    assert_eq!(squeeze(&text), squeeze(expected));
+    assert!(preview(Bytes::from_static(b"not Parquet"), 1).is_err());
+}
