@@ -129,11 +129,12 @@ impl Lexer<'_> {
     fn word(&mut self, first: char) -> Token {
         let mut word = String::from(first);
         while let Some(&c) = self.rest.peek() {
-            if !is_word(c) && !(c == '-' && self.second().is_some_and(is_word)) {
+            if is_word(c) || (c == '-' && self.second().is_some_and(is_word)) {
+                self.take();
+                word.push(c);
+            } else {
                 break;
             }
-            self.take();
-            word.push(c);
         }
         Token::Word(word)
     }

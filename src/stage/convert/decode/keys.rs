@@ -41,6 +41,10 @@ struct Entry {
     len: u32,
     /// The entry that followed last time.
     next: u32,
+    /// The first eight bytes as written, the bytes behind a shorter key being 0.
+    head: u64,
+    /// The last eight bytes, of a key of nine and more.
+    tail: u64,
     fields: Box<[u16]>,
 }
 
@@ -51,6 +55,30 @@ pub struct KeyRules {
     pub lower: bool,
     /// Dots become underscores.
     pub dots_to_underscores: bool,
+}
+
+impl Entry {
+    /// Whether `text` begins with this key, its quotes and colon. Keys of up to sixteen bytes are compared as two words.
+    #[inline(always)]
+    fn is_at(&self, text: &[u8], written: &[u8]) -> bool {
+        let len = self.len as usize;
+        let Some(head) = text.first_chunk::<8>().filter(|_| text.len() >= len) else {
+            return text.starts_with(&written[self.start as usize..self.start as usize + len]);
+        };
+        let head = u64::from_le_bytes(*head);
+        if len <= 8 {
+            return (head ^ self.head) << (64 - 8 * len) == 0;
+        }
+        let tail = text[len - 8..].first_chunk::<8>().map_or(0, |tail| u64::from_le_bytes(*tail));
+        head == self.head
+            && tail == self.tail
+            && (len <= 16 || text[8..len - 8] == written[self.start as usize + 8..self.start as usize + len - 8])
+    }
+}
+
+/// Up to eight bytes as a word, least significant first.
+fn word(bytes: &[u8]) -> u64 {
+    bytes.iter().take(8).rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 impl KeyRules {
@@ -64,7 +92,7 @@ impl KeyRules {
 impl Keys {
     /// A table for these normalised names and the fields they go to.
     pub fn new(names: HashMap<Box<[u8]>, Box<[u16]>>, rules: KeyRules) -> Self {
-        let start = Entry { start: 0, len: 0, next: NONE, fields: Box::default() };
+        let start = Entry { start: 0, len: 0, next: NONE, head: 0, tail: 0, fields: Box::default() };
         Self {
             names,
             rules,
@@ -79,12 +107,12 @@ impl Keys {
     /// Takes the key that is next (its quote was seen) and its colon; `last` is the entry before it in the object.
     #[inline(always)]
     pub fn take(&mut self, cursor: &mut Cursor, last: u32) -> Outcome<u32> {
-        if let Some(guess) = self.entries.get(self.entries[last as usize].next as usize) {
-            let written = &self.written[guess.start as usize..(guess.start + guess.len) as usize];
-            if cursor.bytes[cursor.pos..].starts_with(written) {
-                cursor.pos += written.len();
-                return Ok(self.entries[last as usize].next);
-            }
+        let next = self.entries[last as usize].next;
+        if let Some(guess) = self.entries.get(next as usize)
+            && guess.is_at(&cursor.bytes[cursor.pos..], &self.written)
+        {
+            cursor.pos += guess.len as usize;
+            return Ok(next);
         }
         self.look_up(cursor, last)
     }
@@ -129,7 +157,9 @@ impl Keys {
         self.written.push(b'"');
         self.written.extend_from_slice(content);
         self.written.extend_from_slice(b"\":");
-        self.entries.push(Entry { start, len: content.len() as u32 + 3, next: NONE, fields });
+        let written = &self.written[start as usize..];
+        let (head, tail) = (word(written), word(&written[written.len().saturating_sub(8)..]));
+        self.entries.push(Entry { start, len: content.len() as u32 + 3, next: NONE, head, tail, fields });
         self.slots[slot] = entry;
         self.entries[last as usize].next = entry;
         if self.entries.len() * 2 > self.slots.len() {
@@ -163,8 +193,6 @@ fn hash(key: &[u8]) -> u64 {
     for chunk in chunks {
         mix(u64::from_le_bytes(*chunk));
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(u64::from_le_bytes(last));
+    mix(word(rest));
     hash
 }

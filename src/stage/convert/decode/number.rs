@@ -161,6 +161,13 @@ impl<'a> Number<'a> {
 
     /// The nearest float, if it is finite.
     pub fn as_f32(&self) -> Option<f32> {
+        if self.exact && self.digits <= 1 << 24 && self.exponent.unsigned_abs() <= 10 {
+            // Both are exact in a float, so their quotient or product is rounded once.
+            let digits = self.digits as f32;
+            let tens = TENS[self.exponent.unsigned_abs() as usize] as f32;
+            let value = if self.exponent < 0 { digits / tens } else { digits * tens };
+            return Some(if self.negative { -value } else { value });
+        }
         let value: f32 = std::str::from_utf8(self.text).ok()?.parse().ok()?;
         let value = if self.negative { -value.abs() } else { value };
         value.is_finite().then_some(value)

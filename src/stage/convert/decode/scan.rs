@@ -74,7 +74,7 @@ impl<'a> Cursor<'a> {
     /// From inside a string, the next byte that is not ordinary text: a quote, a backslash, a control character, or
     /// the end.
     #[inline(always)]
-    pub fn to_special(&mut self) -> u8 {
+    pub fn reach_special(&mut self) -> u8 {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGH: u64 = 0x8080_8080_8080_8080;
         while let Some(eight) = self.bytes[self.pos..].first_chunk::<8>() {
@@ -108,7 +108,7 @@ impl<'a> Cursor<'a> {
         let start = self.pos;
         let mut escaped = false;
         loop {
-            match self.to_special() {
+            match self.reach_special() {
                 b'"' => {
                     let content = self.since(start);
                     self.pos += 1;

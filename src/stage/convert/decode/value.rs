@@ -161,7 +161,7 @@ fn text(
     match cursor.peek() {
         b'"' => {
             cursor.pos += 1;
-            if cursor.to_special() == b'"' {
+            if cursor.reach_special() == b'"' {
                 texts.bytes.extend_from_slice(cursor.since(start + 1));
                 cursor.pos += 1;
             } else {
