@@ -124,6 +124,8 @@ impl Ingest {
         admitted.grow(body.lengths.len() * 2 * size_of::<u32>()).map_err(|NotAdmitted| ApiError::slow_down())?;
         if accepted > 0 {
             self.append(PutKind::Lines, &admitted, sink.as_ref(), stream, body).await?;
+        } else {
+            metrics::put_accepted(PutKind::Lines, 0, 0, admitted.asked.elapsed());
         }
         // Numbers and texts alone: cannot fail.
         Ok(serde_json::to_vec(&LinesAnswer { accepted, blank, failed }).unwrap_or_default())

@@ -4,6 +4,7 @@
 //! requests in flight get their answers within [`ConnectionLimits::stop_grace`].
 
 use super::answer::Answer;
+use super::stall::StallGuard;
 use super::tls::{self, TlsError, TlsFiles};
 use crate::task::{Stop, StopSource, TaskSet};
 use crate::telemetry::metrics;
@@ -39,6 +40,8 @@ pub struct ConnectionLimits {
     pub header_time: Duration,
     /// Most bytes of a request's headers.
     pub header_bytes: usize,
+    /// Most time that a client may take nothing of its answer.
+    pub stall_time: Duration,
     /// Most time for a TLS handshake.
     pub handshake_time: Duration,
     /// Time that requests in flight get to finish when the stop is asked.
@@ -51,6 +54,7 @@ impl Default for ConnectionLimits {
             connections: 8192,
             header_time: Duration::from_secs(60),
             header_bytes: 64 * 1024,
+            stall_time: Duration::from_secs(30),
             handshake_time: Duration::from_secs(10),
             stop_grace: Duration::from_secs(20),
         }
@@ -221,6 +225,7 @@ type Fault = Box<dyn std::error::Error + Send + Sync>;
 impl<R: Routes> Connection<R> {
     async fn run(self, stream: TcpStream, slot: OwnedSemaphorePermit) {
         metrics::connection_opened();
+        let stream = StallGuard::new(stream, self.limits.stall_time);
         let served = match self.tls.clone() {
             None => self.serve(stream).await,
             Some(Acceptor(tls)) => match tokio::time::timeout(self.limits.handshake_time, tls.accept(stream)).await {

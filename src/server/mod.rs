@@ -3,7 +3,8 @@
 //! - [`listener`]: accept loop, TLS, time-outs, graceful stop. Knows nothing of what is served.
 //! - [`api`]: AWS JSON 1.1 and `POST /streams/{name}/records`.
 //! - [`admin`]: health, metrics, streams, for the operator.
-//! - `body`: request bodies, bounded in length and time; `answer`: what all answers have in common.
+//! - `body`: request bodies, bounded in length and time; `stall`: answers, bounded in time; `answer`: what all answers
+//!   have in common.
 //!
 //! Invariants: no body is read before its bytes are admitted; no request is without a bound in bytes and in time; a
 //! request in flight when the stop is asked gets its answer.
@@ -13,6 +14,7 @@ mod answer;
 pub mod api;
 mod body;
 pub mod listener;
+mod stall;
 mod tls;
 
 #[cfg(test)]

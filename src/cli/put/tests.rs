@@ -90,7 +90,7 @@ async fn throttled_chunks_are_sent_again_and_refused_ones_are_not() {
             summary
         }
     });
-    sink.appends(2).await;
+    sink.refused(2).await;
     sink.refuse(None);
     let summary = putting.await.unwrap();
     assert!(summary.retries >= 1);

@@ -148,7 +148,8 @@ fn parser_and_oracle_agree_on_the_corpus_and_its_mutations() {
 
     let from_env = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let inputs = from_env("HYDRANT_FUZZ_INPUTS").unwrap_or(100_000);
-    let seed = from_env("HYDRANT_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let given = from_env("HYDRANT_FUZZ_SEED").or_else(|| from_env("HYDRANT_TEST_SEED"));
+    let seed = given.unwrap_or_else(|| fastrand::u64(..));
     println!("{} corpus files and {inputs} mutations, HYDRANT_FUZZ_SEED={seed}", corpus.len());
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut accepted, mut invalid, mut malformed) = (0, 0, 0);

@@ -25,6 +25,8 @@ pub(crate) struct MemorySink {
     gate: watch::Sender<bool>,
     /// Appends that came to the gate.
     reached: watch::Sender<u64>,
+    /// Appends that were refused.
+    refused: watch::Sender<u64>,
 }
 
 impl Streams {
@@ -37,6 +39,7 @@ impl Streams {
             not_active: Mutex::default(),
             gate: watch::Sender::new(true),
             reached: watch::Sender::new(0),
+            refused: watch::Sender::new(0),
         });
         self.sinks.lock().insert(name.to_owned(), Arc::clone(&sink));
         sink
@@ -74,14 +77,14 @@ impl MemorySink {
         self.gate.send_replace(true);
     }
 
-    /// Returns when the first append has come.
+    /// Returns when an append has come.
     pub(crate) async fn reached(&self) {
-        self.appends(1).await;
+        self.reached.subscribe().wait_for(|count| *count > 0).await.unwrap();
     }
 
-    /// Returns when so many appends have come, taken or not.
-    pub(crate) async fn appends(&self, count: u64) {
-        self.reached.subscribe().wait_for(|reached| *reached >= count).await.unwrap();
+    /// Returns when so many appends have been refused.
+    pub(crate) async fn refused(&self, count: u64) {
+        self.refused.subscribe().wait_for(|refused| *refused >= count).await.unwrap();
     }
 }
 
@@ -108,6 +111,7 @@ impl Sink for MemorySink {
         self.reached.send_modify(|count| *count += 1);
         self.gate.subscribe().wait_for(|open| *open).await.unwrap();
         if let Some(error) = self.refusal.lock().clone() {
+            self.refused.send_modify(|count| *count += 1);
             return Err(error);
         }
         let mut frames = self.frames.lock();

@@ -52,6 +52,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.stream.flush().await.unwrap();
     }
 
+    /// Sends these bytes again and again until the server has enough.
+    pub async fn send_for_ever(&mut self, bytes: &[u8]) {
+        while self.stream.write_all(bytes).await.is_ok() {}
+    }
+
     /// Says that nothing more will be sent.
     pub async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();

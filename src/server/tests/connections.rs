@@ -107,3 +107,21 @@ async fn only_loopback_is_bound_without_insisting() {
     let error = Listener::bind(ListenerOptions { addr: taken.addr(), ..options() }).await.unwrap_err();
     assert!(matches!(error, ListenError::Bind { .. }));
 }
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_cut_off() {
+    let limits =
+        ConnectionLimits { connections: 1, stall_time: Duration::from_millis(100), ..ConnectionLimits::default() };
+    let (running, _) = api_with(ListenerOptions { limits, ..options() }, 1000, BodyLimits::default()).await;
+    let echoed = vec![b' '; 8 << 20];
+    let list = [("X-Amz-Target", "Firehose_20150804.ListDeliveryStreams")];
+    let mut deaf = running.client().await;
+    // Answers beyond what the system buffers; sending stops when the server no longer reads.
+    let request = [head("POST", "/", &list, echoed.len()).as_bytes(), &echoed].concat();
+    let sending = deaf.send_for_ever(&request);
+    // There is room for one connection: this one is served when the other is gone.
+    let mut next = running.client().await;
+    let served = async { next.call("ListDeliveryStreams", "{}").await.status };
+    let (status, ()) = tokio::join!(served, sending);
+    assert_eq!(status, 200);
+}
