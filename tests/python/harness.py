@@ -129,6 +129,21 @@ class Folder:
         self.processes.append(service)
         return service
 
+    def hydrant_with_store(self, name="data", **settings):
+        """A service by `hydrant serve` whose S3 is another process, already started; `settings` are of the file."""
+        store = self.hydrant(f"{name}-store").start()
+        port = urllib.parse.urlsplit(store.ready["s3"]).port
+        store.arguments = ["--s3-addr", f"127.0.0.1:{port}"]  # where it stays over restarts
+        config = self.path / f"{name}.yaml"
+        s3 = {"endpoint": store.ready["s3"], "region": "us-east-1", "path_style": True}
+        listeners = {"api": {"addr": "127.0.0.1:0"}, "admin": {"addr": "127.0.0.1:0"}}
+        # JSON is YAML.
+        config.write_text(json.dumps({"version": 1, "data_dir": str(self.path / name), **listeners, "s3": s3, **settings}))
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        service = self.hydrant(name, command="serve", arguments=["--config", str(config)], environment=keys)
+        service.store = store
+        return service
+
     def stop_all(self):
         for service in self.processes:
             with contextlib.suppress(Exception):
@@ -151,7 +166,7 @@ class Hydrant:
     def __init__(self, data_dir, log, command="dev", arguments=(), environment=None):
         self.data_dir, self.log_path = Path(data_dir), Path(log)
         self.command, self.arguments, self.environment = command, list(arguments), dict(environment or {})
-        self.process, self.ready = None, None
+        self.process, self.ready, self.store = None, None, None
 
     def spawn(self, environment=None):
         """Starts the process without waiting for it."""
@@ -160,7 +175,8 @@ class Hydrant:
         if self.command == "dev":
             arguments += ["--data-dir", str(self.data_dir)]
             for name in ("api", "s3", "admin"):
-                arguments += [f"--{name}-addr", "127.0.0.1:0"]
+                if f"--{name}-addr" not in self.arguments:
+                    arguments += [f"--{name}-addr", "127.0.0.1:0"]
         self.ready = None
         self._log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
@@ -234,14 +250,18 @@ class Hydrant:
         return self.ready["api"]
 
     @property
+    def s3(self):
+        return (self.store or self).ready["s3"]
+
+    @property
     def bucket(self):
-        return self.ready.get("bucket", "hydrant")
+        return (self.store or self).ready["bucket"]
 
     def firehose(self, **config):
         return client("firehose", self.api, **config)
 
     def s3_client(self, **config):
-        return client("s3", self.ready["s3"], **config)
+        return client("s3", self.s3, **config)
 
     def cli_environment(self):
         """Environment with which the AWS CLI talks to this service."""
@@ -251,7 +271,7 @@ class Hydrant:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_FIREHOSE": self.api,
-            "AWS_ENDPOINT_URL_S3": self.ready["s3"],
+            "AWS_ENDPOINT_URL_S3": self.s3,
         }
 
     # The admin port

@@ -156,6 +156,21 @@ def both(_):
     refuses("broken JSON", load, objects, ledgers)
 
 
+@suite.test("of dropped records none is missed and none may stand anywhere")
+def dropped(_):
+    load, objects, ledgers = world(streams=("enrich",))
+    name, ids = load.attempts.new("enrich", 0, 11, 1)
+    assert ids[0].endswith("d")
+    load.attempts.acknowledged(name)
+    ledgers["enrich"].update(received=6, dropped=1)
+    judged(load, objects, ledgers)
+    ledgers["enrich"].update(received=5, dropped=0)
+    refuses("enrich", load, objects, ledgers)
+    ledgers["enrich"].update(received=6, dropped=1)
+    objects[key("enrich", 1)] = crash.record(ids[0])
+    refuses("refused or dropped", load, objects, ledgers)
+
+
 @suite.test("lines lost, doubled or changed are seen")
 def lines(_):
     sent = b"a\nb\nb\nc\n"
