@@ -74,8 +74,8 @@ impl TransformFolder {
     /// Why the newest file of this transform is not in use, if it is not. As of the last `load`.
     pub fn problem(&self, spec: &TransformSpec) -> Option<LoadError> {
         let entry = Arc::clone(self.loaded.lock().get(&file_name(spec).ok()?)?);
-        let problem = entry.lock().problem.clone();
-        problem
+        let loaded = entry.lock();
+        loaded.problem.clone()
     }
 
     /// Brings `loaded` up to date. An error is returned once for each state of the file.
