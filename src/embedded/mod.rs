@@ -18,12 +18,14 @@ pub mod key_path;
 mod service;
 pub mod store;
 
+use crate::clock::SystemClock;
 use crate::task::{StopSource, TaskSet};
 use s3s::service::S3ServiceBuilder;
 use service::S3Store;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use store::{Store, StoreError};
 use tokio::net::TcpListener;
 
@@ -81,7 +83,7 @@ pub async fn start(options: EmbeddedS3Options) -> io::Result<EmbeddedS3> {
 }
 
 fn open(root: &std::path::Path, buckets: &[String]) -> io::Result<Store> {
-    let store = Store::open(root)?;
+    let store = Store::open(root, Arc::new(SystemClock::new()))?;
     for bucket in buckets {
         if !s3s::path::check_bucket_name(bucket) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{bucket:?} is no name for a bucket")));

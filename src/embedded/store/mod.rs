@@ -30,16 +30,18 @@ pub use error::StoreError;
 pub use list::{ListEntry, ListQuery, Page};
 pub use staged::Staged;
 
-use crate::disk::FolderLock;
+use crate::clock::Clock;
+use crate::disk::{Disk, FolderLock, RealDisk, create_dir_durable, replace_file};
 use details::{DetailsFile, FORMAT, VersionDetails, etag_of};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use place::{Found, Places, sync_dir};
+use place::{Found, Places};
 use sha2::{Digest, Sha256};
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -91,6 +93,7 @@ pub struct Store {
     buckets: RwLock<()>,
     keys: Vec<RwLock<()>>,
     uploads: Vec<RwLock<()>>,
+    clock: Arc<dyn Clock>,
     /// The last modification time given out, in nanoseconds.
     last_stamp: AtomicU64,
     _lock: FolderLock,
@@ -98,20 +101,20 @@ pub struct Store {
 
 impl Store {
     /// Opens the store at `root`, made if missing, and removes what a crash left unfinished.
-    pub fn open(root: &Path) -> io::Result<Self> {
+    pub fn open(root: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let side = root.join(".hydrant");
         for dir in ["tmp", "meta", "uploads"] {
-            fs::create_dir_all(side.join(dir))?;
+            create_dir_durable(&RealDisk, &side.join(dir))?;
         }
         let lock = FolderLock::take(&side).map_err(io::Error::other)?;
         check_format(&side)?;
         for left_over in fs::read_dir(side.join("tmp"))? {
-            fs::remove_file(left_over?.path())?;
+            RealDisk.remove_file(&left_over?.path())?;
         }
-        sync_dir(&side)?;
-        sync_dir(root)?;
+        RealDisk.sync_dir(&side)?;
+        RealDisk.sync_dir(root)?;
         if let Some(parent) = fs::canonicalize(root)?.parent() {
-            sync_dir(parent)?;
+            RealDisk.sync_dir(parent)?;
         }
         let stripes = || (0..STRIPES).map(|_| RwLock::new(())).collect();
         let store = Self {
@@ -120,6 +123,7 @@ impl Store {
             buckets: RwLock::new(()),
             keys: stripes(),
             uploads: stripes(),
+            clock,
             last_stamp: AtomicU64::new(0),
             _lock: lock,
             side,
@@ -142,8 +146,7 @@ impl Store {
 
     /// Modification time for a new version: later than all before it in this process.
     fn stamp(&self) -> SystemTime {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-        let now = u64::try_from(now).unwrap_or(u64::MAX - 1);
+        let now = u64::try_from(self.clock.wall_ms()).unwrap_or(0).saturating_mul(1_000_000);
         let mut last = self.last_stamp.load(Ordering::Relaxed);
         loop {
             let next = now.max(last + 1);
@@ -171,7 +174,7 @@ impl Store {
         let _buckets = self.buckets.write();
         self.places.delete_bucket(bucket)?;
         for kind in ["meta", "uploads"] {
-            match fs::remove_dir_all(self.side.join(kind).join(bucket)) {
+            match RealDisk.remove_dir_all(&self.side.join(kind).join(bucket)) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
                 _ => {}
             }
@@ -268,7 +271,9 @@ impl Store {
         }
         let file = DetailsFile { format: FORMAT, key: key.to_owned(), versions };
         if let Some(shard) = path.parent() {
-            fs::create_dir_all(shard)?;
+            if !shard.is_dir() {
+                create_dir_durable(&RealDisk, shard)?;
+            }
             self.places.settle(shard)?;
         }
         Ok(self.place_details(&file, &path)?)
@@ -278,10 +283,10 @@ impl Store {
     fn place_details(&self, file: &DetailsFile, path: &Path) -> io::Result<()> {
         let mut staged = self.stage()?;
         staged.write(&[serde_json::to_vec(file).map_err(io::Error::from)?])?;
-        staged.seal(SystemTime::now())?;
-        fs::rename(staged.path(), path)?;
+        staged.sync()?;
+        RealDisk.rename(staged.path(), path)?;
         staged.placed();
-        path.parent().map_or(Ok(()), sync_dir)
+        path.parent().map_or(Ok(()), |dir| RealDisk.sync_dir(dir))
     }
 
     /// Whether a condition holds now; it may not any more when it matters.
@@ -357,7 +362,7 @@ impl Store {
         condition.check(current.as_ref().map(|(_, etag)| etag.as_str()))?;
         // ORDER: details without bytes mean nothing; bytes without details would show with defaults.
         if self.places.remove(bucket, key)? {
-            match fs::remove_file(self.details_path(bucket, key)) {
+            match RealDisk.remove_file(&self.details_path(bucket, key)) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
                 _ => {}
             }
@@ -394,7 +399,7 @@ fn check_format(side: &Path) -> io::Result<()> {
             )),
         },
         Err(e) if e.kind() == ErrorKind::NotFound => {
-            crate::disk::replace_file(&crate::disk::RealDisk, &path, format!("{LAYOUT_VERSION}\n").as_bytes())
+            replace_file(&RealDisk, &path, format!("{LAYOUT_VERSION}\n").as_bytes())
         }
         Err(e) => Err(e),
     }

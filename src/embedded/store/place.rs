@@ -8,10 +8,11 @@
 //! folder not settled since the start (left by a killed process, say) is made durable before anybody is told of it.
 
 use super::StoreError;
+use crate::disk::{Disk, RealDisk};
 use crate::embedded::key_path;
 use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -37,11 +38,6 @@ struct Settled {
 pub(super) struct Found {
     pub path: PathBuf,
     pub metadata: Metadata,
-}
-
-/// Makes the entries of a folder durable.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 fn is_absence(error: &io::Error) -> bool {
@@ -108,7 +104,7 @@ impl Places {
         let plain = dir.join(&last);
         let marked = dir.join(key_path::beside_folder(&last));
         let target = if plain.is_dir() || marked.is_file() { marked } else { plain };
-        fs::rename(staged, &target)?;
+        RealDisk.rename(staged, &target)?;
         changed.push(dir.clone());
         let removals = names.removals;
         let unsettled: Vec<PathBuf> = self.chain(&dir).filter(|above| !names.folders.contains(above)).collect();
@@ -117,13 +113,13 @@ impl Places {
         let synced = unsettled
             .iter()
             .chain(changed.iter().filter(|dir| !unsettled.contains(dir)))
-            .try_for_each(|dir| sync_dir(dir));
+            .try_for_each(|dir| RealDisk.sync_dir(dir));
         if let Err(error) = synced {
             // ORDER: nobody was told of the object, whose lock the caller holds. What cannot be made durable must not
             // answer "exists already" to the retry.
             if fresh {
                 let _names = self.names.lock();
-                let _ = fs::remove_file(&target);
+                let _ = RealDisk.remove_file(&target);
             }
             return Err(error.into());
         }
@@ -138,7 +134,7 @@ impl Places {
             let unsettled: Vec<PathBuf> = self.chain(dir).filter(|above| !names.folders.contains(above)).collect();
             (unsettled, names.removals)
         };
-        unsettled.iter().try_for_each(|dir| sync_dir(dir))?;
+        unsettled.iter().try_for_each(|dir| RealDisk.sync_dir(dir))?;
         self.remember(unsettled, removals);
         Ok(())
     }
@@ -172,7 +168,7 @@ impl Places {
         let lowest = {
             let mut names = self.names.lock();
             let Some(found) = self.find(bucket, key)? else { return Ok(false) };
-            fs::remove_file(&found.path)?;
+            RealDisk.remove_file(&found.path)?;
             let bucket_dir = self.bucket(bucket);
             let mut dir = found.path;
             dir.pop();
@@ -184,7 +180,7 @@ impl Places {
             dir
         };
         // A folder removed meanwhile took the entry with it; the one above it was synced by whoever did that.
-        match sync_dir(&lowest) {
+        match RealDisk.sync_dir(&lowest) {
             Err(e) if is_absence(&e) => Ok(true),
             other => Ok(other.map(|()| true)?),
         }
@@ -193,12 +189,10 @@ impl Places {
     /// Makes a bucket. `false` where it is there already.
     pub fn create_bucket(&self, bucket: &str) -> io::Result<bool> {
         let _names = self.names.lock();
-        let made = match fs::create_dir(self.bucket(bucket)) {
-            Ok(()) => true,
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => false,
-            Err(e) => return Err(e),
-        };
-        sync_dir(&self.root)?;
+        let dir = self.bucket(bucket);
+        let made = !dir.is_dir();
+        RealDisk.create_dir(&dir)?;
+        RealDisk.sync_dir(&self.root)?;
         Ok(made)
     }
 
@@ -209,7 +203,7 @@ impl Places {
         names.removals += 1;
         names.folders.clear();
         match remove_empty_tree(&self.bucket(bucket)) {
-            Ok(()) => Ok(sync_dir(&self.root)?),
+            Ok(()) => Ok(RealDisk.sync_dir(&self.root)?),
             Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => Err(StoreError::BucketNotEmpty),
             Err(e) => Err(e.into()),
         }
@@ -218,19 +212,17 @@ impl Places {
 
 /// Makes one folder. An object that has its name moves to its marked one. `true` where something changed.
 fn make_folder(path: &Path) -> io::Result<bool> {
-    match fs::create_dir(path) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            if path.is_dir() {
-                return Ok(false);
-            }
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Ok(false),
+        Ok(_) => {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            fs::rename(path, path.with_file_name(key_path::beside_folder(name)))?;
-            fs::create_dir(path)?;
-            Ok(true)
+            RealDisk.rename(path, &path.with_file_name(key_path::beside_folder(name)))?;
         }
-        Err(e) => Err(e),
+        Err(e) if e.kind() == ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
     }
+    RealDisk.create_dir(path)?;
+    Ok(true)
 }
 
 /// Removes folders only; stops at the first that holds something else.

@@ -35,7 +35,7 @@ proptest! {
     #[test]
     fn pages_add_up_to_the_sorted_keys(keys in keys(), remove in any::<proptest::sample::Index>()) {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = Store::open(dir.path(), Arc::new(crate::clock::SystemClock::new())).unwrap();
         store.create_bucket("bucket").unwrap();
         let mut keys = keys;
         for key in &keys {

@@ -1,6 +1,7 @@
 //! A file that is written but has no name anybody looks at; removed unless it is put in its place.
 
 use super::details::etag_of;
+use crate::disk::{Disk, RealDisk};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ pub struct Staged {
 
 impl Staged {
     /// A new empty one in `dir`.
+    #[allow(clippy::disallowed_methods, reason = "sets the modification time, which disk::DiskFile has not")]
     pub fn create(dir: &Path) -> io::Result<Self> {
         let path = dir.join(format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)));
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
@@ -67,6 +69,11 @@ impl Staged {
         etag_of(&self.file.metadata()?)
     }
 
+    /// Makes the bytes durable, where the modification time means nothing.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
     /// It has been renamed: nothing to remove any more.
     pub fn placed(mut self) {
         self.placed = true;
@@ -77,7 +84,7 @@ impl Drop for Staged {
     fn drop(&mut self) {
         if !self.placed {
             // Left-overs are removed at the next start as well.
-            let _ = std::fs::remove_file(&self.path);
+            let _ = RealDisk.remove_file(&self.path);
         }
     }
 }

@@ -6,6 +6,10 @@ use std::os::unix::fs::symlink;
 
 const BUCKET: &str = "hydrant";
 
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(crate::clock::SystemClock::new())
+}
+
 struct Dir(tempfile::TempDir);
 
 impl Dir {
@@ -17,7 +21,7 @@ impl Dir {
     }
 
     fn open(&self) -> Store {
-        Store::open(self.0.path()).unwrap()
+        Store::open(self.0.path(), clock()).unwrap()
     }
 
     /// The process dies and starts again: whatever it held in memory is gone.
@@ -189,11 +193,11 @@ fn versions_of_one_length_differ() {
 #[test]
 fn a_root_is_one_process_s_and_of_a_known_format() {
     let (dir, store) = Dir::new();
-    let second = Store::open(dir.0.path()).unwrap_err().to_string();
+    let second = Store::open(dir.0.path(), clock()).unwrap_err().to_string();
     assert!(second.contains("in use"), "{second}");
     drop(store);
     fs::write(dir.0.path().join(".hydrant/FORMAT"), "2\n").unwrap();
-    let newer = Store::open(dir.0.path()).unwrap_err().to_string();
+    let newer = Store::open(dir.0.path(), clock()).unwrap_err().to_string();
     assert!(newer.contains("format"), "{newer}");
 }
 

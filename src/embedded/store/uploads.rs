@@ -6,8 +6,8 @@
 //! leaves either the upload as it was, or the object, or both; the same Complete again gives the same object.
 
 use super::details::{Details, DetailsFile, FORMAT, VersionDetails, etag_of};
-use super::place::sync_dir;
 use super::{Condition, ObjectInfo, Staged, Store, StoreError, stripe_of};
+use crate::disk::{Disk, RealDisk, create_dir_durable};
 use parking_lot::RwLockWriteGuard;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -105,7 +105,7 @@ impl Store {
             for upload in fs::read_dir(bucket?.path())? {
                 let dir = upload?.path();
                 if !dir.join("upload.json").is_file() {
-                    fs::remove_dir_all(&dir)?;
+                    RealDisk.remove_dir_all(&dir)?;
                 }
             }
         }
@@ -150,16 +150,16 @@ impl Store {
             full_object,
         };
         let dir = self.upload_dir(bucket, &upload.id)?;
-        fs::create_dir_all(&dir)?;
+        create_dir_durable(&RealDisk, &dir)?;
         let mut staged = self.stage()?;
         staged.write(&[serde_json::to_vec(&upload).map_err(io::Error::from)?])?;
-        staged.seal(SystemTime::now())?;
-        fs::rename(staged.path(), dir.join("upload.json"))?;
+        staged.sync()?;
+        RealDisk.rename(staged.path(), &dir.join("upload.json"))?;
         staged.placed();
-        sync_dir(&dir)?;
+        RealDisk.sync_dir(&dir)?;
         let uploads = self.uploads_dir(bucket);
         self.places.settle(&uploads)?;
-        sync_dir(&uploads)?;
+        RealDisk.sync_dir(&uploads)?;
         Ok(upload)
     }
 
@@ -206,8 +206,8 @@ impl Store {
         }
         // ORDER: as for objects, details before bytes.
         self.place_details(&DetailsFile { format: FORMAT, key: key.to_owned(), versions }, &details_path)?;
-        fs::rename(staged.path(), &path)?;
-        sync_dir(&dir)?;
+        RealDisk.rename(staged.path(), &path)?;
+        RealDisk.sync_dir(&dir)?;
         let length_bytes = staged.length_bytes();
         staged.placed();
         Ok(PartInfo { number, etag, modified, length_bytes, checksum })
@@ -276,9 +276,9 @@ impl Store {
     fn remove_upload(&self, bucket: &str, id: &str) -> io::Result<()> {
         let Ok(dir) = self.upload_dir(bucket, id) else { return Ok(()) };
         // ORDER: from here on it is none, whatever of it is still there.
-        fs::remove_file(dir.join("upload.json"))?;
-        sync_dir(&dir)?;
-        fs::remove_dir_all(&dir)
+        RealDisk.remove_file(&dir.join("upload.json"))?;
+        RealDisk.sync_dir(&dir)?;
+        RealDisk.remove_dir_all(&dir)
     }
 
     /// Puts the parts together and makes them the object of the key, if the condition holds then.
