@@ -141,6 +141,9 @@ impl Catalog {
             move |error| CatalogError::Io { doing, path, error }
         };
         create_dir_durable(disk.as_ref(), &dir).map_err(io_error("create", &dir))?;
+        // ORDER: a row that a killed process renamed into place may be seen before it is durable; records must not be
+        // acknowledged under it until it is.
+        disk.sync_dir(&dir).map_err(io_error("sync", &dir))?;
         let mut rows = BTreeMap::new();
         for entry in disk.list(&dir).map_err(io_error("list", &dir))? {
             // A `.tmp` left by a crash was never a row; the next replacement of its file takes it away.
