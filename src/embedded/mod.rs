@@ -65,8 +65,15 @@ pub struct EmbeddedS3 {
 
 /// Opens the store, makes the buckets, and serves.
 pub async fn start(options: EmbeddedS3Options) -> io::Result<EmbeddedS3> {
+    start_with_part_minimum(options, store::uploads::PART_MIN_BYTES).await
+}
+
+/// As [`start`], but with another smallest size of a part that is not the last, so that tests of clients can use
+/// small ones.
+pub async fn start_with_part_minimum(options: EmbeddedS3Options, part_min_bytes: u64) -> io::Result<EmbeddedS3> {
     let EmbeddedS3Options { root, addr, access_key, secret_key, buckets } = options;
     let store = tokio::task::spawn_blocking(move || open(&root, &buckets)).await.map_err(io::Error::other)??;
+    let store = store.with_part_minimum(part_min_bytes);
     let listener = TcpListener::bind(addr)
         .await
         .map_err(|e| io::Error::new(e.kind(), format!("the embedded S3 cannot listen at {addr}: {e}")))?;

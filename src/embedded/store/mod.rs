@@ -94,12 +94,18 @@ pub struct Store {
     keys: Vec<RwLock<()>>,
     uploads: Vec<RwLock<()>>,
     clock: Arc<dyn Clock>,
+    part_min_bytes: u64,
     /// The last modification time given out, in nanoseconds.
     last_stamp: AtomicU64,
     _lock: FolderLock,
 }
 
 impl Store {
+    /// The same store with another smallest size of a part that is not the last.
+    pub fn with_part_minimum(self, part_min_bytes: u64) -> Self {
+        Self { part_min_bytes, ..self }
+    }
+
     /// Opens the store at `root`, made if missing, and removes what a crash left unfinished.
     pub fn open(root: &Path, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let side = root.join(".hydrant");
@@ -124,6 +130,7 @@ impl Store {
             keys: stripes(),
             uploads: stripes(),
             clock,
+            part_min_bytes: uploads::PART_MIN_BYTES,
             last_stamp: AtomicU64::new(0),
             _lock: lock,
             side,

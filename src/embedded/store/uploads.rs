@@ -334,7 +334,7 @@ impl Store {
             if other {
                 return Err(invalid());
             }
-            if at + 1 < parts.len() && part.length_bytes < PART_MIN_BYTES {
+            if at + 1 < parts.len() && part.length_bytes < self.part_min_bytes {
                 return Err(StoreError::PartTooSmall(named.number));
             }
             if let Some(sum) = &mut of_parts {

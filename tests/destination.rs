@@ -1,0 +1,365 @@
+//! The S3 destination against a real server behind a faulty line.
+
+mod faulty_s3;
+
+use faulty_s3::proxy::{Fault, Proxy, Rule, When};
+use faulty_s3::scenario::{PARCELS, PARTS, Scenario, Way, consignment, deliver, expected, hand};
+use faulty_s3::upstream::{ACCESS_KEY, BUCKET, FOREIGN, SECRET_KEY, Upstream, put_foreign, settings};
+use futures::StreamExt;
+use hydrant::destination::s3::answer::Call;
+use hydrant::destination::s3::{ChecksumCalculation, Credentials, S3Destination, S3Settings, Secret};
+use hydrant::destination::{Destination, Guarantee};
+use hydrant::fault::Retry;
+use std::sync::Arc;
+
+/// Faults that a call can meet.
+fn faults(call: Call) -> Vec<Fault> {
+    use Fault::*;
+    let mut faults = vec![
+        Answer(500, "InternalError"),
+        AnswerAfter(500, "InternalError"),
+        Answer(503, "SlowDown"),
+        AnswerAfter(503, "ServiceUnavailable"),
+        ResetBefore,
+        ResetAfter,
+        ReplyLost,
+        SilentBefore,
+        SilentAfter,
+        Truncated,
+        Foreign,
+    ];
+    if call != Call::Head {
+        faults.extend([
+            // The status is fine, the body is an error. HEAD has no body to hold one.
+            Answer(200, "InternalError"),
+            AnswerAfter(200, "InternalError"),
+        ]);
+    }
+    if !matches!(call, Call::Head | Call::List | Call::Abort) {
+        // Who may neither list nor abort delivers all the same, and leaves uploads behind; that has its own test.
+        faults.push(Answer(403, "AccessDenied"));
+    }
+    match call {
+        Call::Put | Call::Complete => faults.extend([
+            Answer(409, "ConditionalRequestConflict"),
+            AnswerAfter(409, "ConditionalRequestConflict"),
+            AnswerAfter(412, "PreconditionFailed"),
+            AnswerAfter(404, if call == Call::Put { "NotFound" } else { "NoSuchUpload" }),
+        ]),
+        Call::Head => faults.push(AnswerAfter(404, "NotFound")),
+        Call::Part => faults.extend([Answer(404, "NoSuchUpload"), AnswerAfter(404, "NoSuchUpload")]),
+        Call::Abort => faults.extend([AnswerAfter(404, "NoSuchUpload"), Answer(409, "OperationAborted")]),
+        Call::Create => faults.push(Answer(409, "OperationAborted")),
+        Call::List => {}
+    }
+    if matches!(call, Call::Put | Call::Part) {
+        faults.push(BitFlip);
+    }
+    faults
+}
+
+fn scenarios() -> Vec<Scenario> {
+    let parcels = PARCELS as usize;
+    let parts = parcels * PARTS as usize;
+    let mut all = Vec::new();
+    for (way, call, last) in [
+        (Way::Put, Call::Put, parcels),
+        (Way::PutReplyLost, Call::Head, parcels),
+        (Way::Parts, Call::List, parcels),
+        (Way::Parts, Call::Abort, parcels),
+        (Way::Parts, Call::Head, parcels),
+        (Way::Parts, Call::Create, parcels),
+        (Way::Parts, Call::Part, parts),
+        (Way::Parts, Call::Complete, parcels),
+    ] {
+        for fault in faults(call) {
+            for nth in [1, last.div_ceil(2), last] {
+                all.push(Scenario { way, call, nth, fault });
+            }
+        }
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_at_every_call_leaves_each_parcel_there_exactly_once() {
+    let upstream = Arc::new(Upstream::start().await);
+    let all = scenarios();
+    let total = all.len();
+    let played = futures::stream::iter(all.into_iter().enumerate())
+        .map(|(i, scenario)| {
+            let upstream = upstream.clone();
+            let playing = tokio::spawn(async move { scenario.play(&upstream, &format!("{i:03}/")).await });
+            async move { (scenario, playing.await.unwrap_or_else(|died| Err(died.to_string()))) }
+        })
+        .buffer_unordered(8)
+        .collect::<Vec<_>>()
+        .await;
+    let failed: Vec<_> =
+        played.iter().filter_map(|(scenario, ended)| Some((scenario, ended.as_ref().err()?))).collect();
+    for (scenario, found) in &failed {
+        eprintln!("{scenario:?}: {found}");
+    }
+    println!("faulty S3: {} of {total}", total - failed.len());
+    assert!(failed.is_empty(), "{} of {total} scenarios failed", failed.len());
+}
+
+#[tokio::test]
+async fn a_store_that_ignores_conditions_keeps_equal_bytes() {
+    let upstream = Upstream::start().await;
+    for (call, threshold) in [(Call::Put, u64::MAX), (Call::Complete, 10)] {
+        let rules = vec![
+            Rule { call, when: When::Nth(1), fault: Fault::ReplyLost },
+            Rule { call, when: When::Always, fault: Fault::Unconditional },
+        ];
+        let proxy = Proxy::start(upstream.addr, rules, hand(&upstream)).await;
+        let destination =
+            S3Destination::new(S3Settings { multipart_above_bytes: Some(threshold), ..settings(proxy.addr) });
+        let parcel = consignment(format!("{call:?}"), 0, vec![7; 100_000]);
+        deliver(&destination, &parcel).await.unwrap();
+        // Once more, as after a crash between the last byte and the close.
+        deliver(&destination, &parcel).await.unwrap();
+        assert_eq!(upstream.object(&parcel.parcel.key).await, Some(expected(&parcel)));
+        assert!(upstream.uploads("").await.is_empty());
+    }
+    assert_eq!(upstream.keys("").await.len(), 2);
+}
+
+#[tokio::test]
+async fn without_conditions_a_key_is_looked_at_before_it_is_written() {
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::start(upstream.addr, Vec::new(), hand(&upstream)).await;
+    let destination = S3Destination::new(S3Settings { create_only: Some(false), ..settings(proxy.addr) });
+    let parcel = consignment("mine".to_owned(), 0, vec![1; 1000]);
+    deliver(&destination, &parcel).await.unwrap();
+    deliver(&destination, &parcel).await.unwrap();
+    let puts = proxy.requests(Call::Put);
+    assert_eq!(puts.len(), 1, "the second attempt found it");
+    assert_eq!(puts[0].header("if-none-match"), None);
+
+    put_foreign(&upstream.client, "theirs").await;
+    let error = deliver(&destination, &consignment("theirs".to_owned(), 1, vec![1; 1000])).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.retry), ("S3.ForeignObject", Retry::Never));
+    assert_eq!(upstream.object("theirs").await.unwrap().bytes, FOREIGN);
+    let counts = destination.counts();
+    assert_eq!((counts.clean, counts.found, counts.failed), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn who_may_only_write_delivers_all_the_same() {
+    let upstream = Upstream::start().await;
+    let forbidden = |call| Rule { call, when: When::Always, fault: Fault::Answer(403, "AccessDenied") };
+    let mut rules: Vec<Rule> = [Call::Head, Call::List, Call::Abort].map(forbidden).to_vec();
+    rules.push(Rule { call: Call::Put, when: When::Nth(1), fault: Fault::ReplyLost });
+    rules.push(Rule { call: Call::Complete, when: When::Nth(1), fault: Fault::ReplyLost });
+    let proxy = Proxy::start(upstream.addr, rules, hand(&upstream)).await;
+    let destination = S3Destination::new(S3Settings { multipart_above_bytes: Some(1000), ..settings(proxy.addr) });
+    for length_bytes in [1000, 1001] {
+        let parcel = consignment(format!("{length_bytes}"), 0, vec![9; length_bytes]);
+        assert_eq!(deliver(&destination, &parcel).await.unwrap(), 2);
+        assert_eq!(upstream.object(&parcel.parcel.key).await, Some(expected(&parcel)));
+    }
+    assert_eq!(destination.counts().assumed, 2, "412, and the object may not be seen");
+}
+
+#[tokio::test]
+async fn headers_are_those_that_old_and_new_stores_take() {
+    let upstream = Upstream::start().await;
+    for (calculation, threshold) in [
+        (ChecksumCalculation::WhenSupported, u64::MAX),
+        (ChecksumCalculation::WhenRequired, u64::MAX),
+        (ChecksumCalculation::WhenSupported, 1000),
+        (ChecksumCalculation::WhenRequired, 1000),
+    ] {
+        let proxy = Proxy::start(upstream.addr, Vec::new(), hand(&upstream)).await;
+        let destination = S3Destination::new(S3Settings {
+            request_checksum_calculation: Some(calculation),
+            multipart_above_bytes: Some(threshold),
+            part_bytes: Some(4000),
+            ..settings(proxy.addr)
+        });
+        let parcel = consignment(format!("{calculation:?}/{threshold}"), 0, (0..=255).cycle().take(9000).collect());
+        assert_eq!(deliver(&destination, &parcel).await.unwrap(), 1);
+        assert_eq!(upstream.object(&parcel.parcel.key).await, Some(expected(&parcel)));
+
+        let bodies = [proxy.requests(Call::Put), proxy.requests(Call::Part)].concat();
+        assert_eq!(bodies.len(), if threshold == 1000 { 3 } else { 1 });
+        for request in &bodies {
+            assert_eq!(request.header("x-amz-content-sha256"), Some("UNSIGNED-PAYLOAD"), "{request:?}");
+            assert_eq!(
+                request.header("x-amz-checksum-crc32c").is_some(),
+                calculation == ChecksumCalculation::WhenSupported,
+                "{request:?}"
+            );
+            for absent in ["x-amz-trailer", "x-amz-decoded-content-length", "transfer-encoding", "x-amz-checksum-crc32"]
+            {
+                assert_eq!(request.header(absent), None, "{absent}");
+            }
+        }
+        let conditional = [proxy.requests(Call::Put), proxy.requests(Call::Complete)].concat();
+        assert!(conditional.iter().all(|request| request.header("if-none-match") == Some("*")), "{conditional:?}");
+    }
+}
+
+#[tokio::test]
+async fn mended_settings_free_a_waiting_parcel() {
+    let upstream = Upstream::start().await;
+    let parcel = consignment("mended".to_owned(), 0, vec![3; 5000]);
+    let wrong = S3Settings { credentials: Some(Credentials::fixed(ACCESS_KEY, "wrong")), ..settings(upstream.addr) };
+    let destination = S3Destination::new(wrong);
+    assert_eq!(destination.guarantee(), Guarantee::ExactlyOnce);
+    let error = destination.deliver(&parcel).await.unwrap_err();
+    assert_eq!(error.retry, Retry::AfterOperator, "{error}");
+
+    // Keys for this bucket alone.
+    let mut mended = settings(upstream.addr);
+    let right = mended.credentials.replace(Credentials::fixed(ACCESS_KEY, "wrong"));
+    mended.buckets.insert(BUCKET.to_owned(), S3Settings { credentials: right, ..S3Settings::default() });
+    destination.change(mended);
+    destination.deliver(&parcel).await.unwrap();
+    assert_eq!(upstream.object("mended").await, Some(expected(&parcel)));
+
+    // A bucket that is not there waits for the operator too.
+    let mut elsewhere = consignment("mended".to_owned(), 1, vec![3; 5000]);
+    elsewhere.parcel.bucket = "missing".to_owned();
+    destination.change(settings(upstream.addr));
+    let error = destination.deliver(&elsewhere).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.retry), ("S3.NoSuchBucket", Retry::AfterOperator), "{error}");
+}
+
+#[tokio::test]
+async fn what_was_damaged_on_disk_is_not_delivered() {
+    let upstream = Upstream::start().await;
+    for (threshold, parts) in [(u64::MAX, 1), (1000, 3)] {
+        let destination = S3Destination::new(S3Settings {
+            multipart_above_bytes: Some(threshold),
+            part_bytes: Some(4000),
+            ..settings(upstream.addr)
+        });
+        let mut parcel = consignment(format!("damaged/{parts}"), 0, vec![5; 9000]);
+        parcel.parcel.crc32c ^= 1;
+        let error = deliver(&destination, &parcel).await.unwrap_err();
+        assert_eq!((error.code.as_str(), error.retry), ("Outbox.Damaged", Retry::Never), "{error}");
+        parcel.parcel.length_bytes += 1;
+        assert_eq!(deliver(&destination, &parcel).await.unwrap_err().code, "Outbox.Damaged");
+    }
+    assert!(upstream.keys("").await.is_empty() && upstream.uploads("").await.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_listens_is_tried_again() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    drop(listener);
+    let destination = S3Destination::new(settings(addr));
+    let error = destination.deliver(&consignment("k".to_owned(), 0, vec![1])).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.retry), ("S3.ConnectionFailed", Retry::Backoff), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_takes_no_bytes_is_left() {
+    // Connections are made by the kernel; nobody reads from them.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let destination =
+        S3Destination::new(S3Settings { stall_timeout_ms: Some(300), ..settings(listener.local_addr().unwrap()) });
+    let parcel = consignment("k".to_owned(), 0, vec![1; 32 << 20]);
+    let error = destination.deliver(&parcel).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.retry), ("S3.NoAnswer", Retry::Backoff), "{error}");
+    assert!(error.message.contains("throughput"), "{error}");
+}
+
+/// Everything that is logged, in memory.
+#[derive(Clone, Default)]
+struct Captured(Arc<parking_lot::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_in_no_log_and_no_text() {
+    let upstream = Upstream::start().await;
+    let rules = vec![Rule { call: Call::Put, when: When::Nth(2), fault: Fault::Answer(403, "InvalidAccessKeyId") }];
+    let proxy = Proxy::start(upstream.addr, rules, hand(&upstream)).await;
+    let log = Captured::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let destination = S3Destination::new(settings(proxy.addr));
+    let mut texts = Vec::new();
+    let token = "token-of-a-session-0123456789";
+    for number in 0..4 {
+        if number == 3 {
+            // The embedded store does not know tokens; what is refused is logged more than what is not.
+            let mut temporary = settings(proxy.addr);
+            if let Some(keys) = &mut temporary.credentials {
+                keys.session_token = Some(Secret::text(token));
+            }
+            destination.change(temporary);
+        }
+        let parcel = consignment(format!("logged/{number}"), number, vec![1; 300_000]);
+        if let Err(error) = destination.deliver(&parcel).await {
+            texts.push(format!("{error} {error:?}"));
+        }
+    }
+    assert!(!texts.is_empty());
+    texts.push(format!("{destination:?}"));
+    let logged = String::from_utf8_lossy(&log.0.lock()).into_owned();
+    assert!(logged.contains("hydrant") && logged.len() > 1000, "the log was not captured");
+    texts.push(logged);
+    for text in texts {
+        for secret in [SECRET_KEY, token] {
+            let shown = text.lines().find(|line| line.contains(secret));
+            assert!(shown.is_none(), "a secret is shown: {shown:?}");
+        }
+    }
+}
+
+/// The other half of the test below, which runs it in a process with another environment; by itself it does nothing.
+#[tokio::test]
+async fn half_deliver_through_a_proxy() {
+    let Ok(endpoint) = std::env::var("HALF_ENDPOINT") else { return };
+    let destination =
+        S3Destination::new(S3Settings { endpoint: Some(endpoint), ..settings("127.0.0.1:1".parse().unwrap()) });
+    let error = destination.deliver(&consignment("k".to_owned(), 0, vec![1])).await.unwrap_err();
+    assert_eq!(error.retry, Retry::Backoff, "{error}");
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_used() {
+    use std::io::{BufRead, BufReader};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = format!("http://{}", listener.local_addr().unwrap());
+    let half = |endpoint: &str, no_proxy: &str| {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        for name in ["HTTP_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy", "no_proxy"] {
+            command.env_remove(name);
+        }
+        command
+            .args(["--exact", "half_deliver_through_a_proxy"])
+            .env("HALF_ENDPOINT", endpoint)
+            .env("HTTPS_PROXY", &proxy)
+            .env("NO_PROXY", no_proxy)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let mut half_with = half("https://store.invalid:9", "");
+    let (connection, _) = listener.accept().unwrap();
+    let mut asked = String::new();
+    BufReader::new(&connection).read_line(&mut asked).unwrap();
+    drop(connection);
+    assert!(half_with.wait().unwrap().success());
+    assert_eq!(asked, "CONNECT store.invalid:9 HTTP/1.1\r\n");
+
+    listener.set_nonblocking(true).unwrap();
+    assert!(half("https://127.0.0.1:9", "127.0.0.1").wait().unwrap().success());
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "NO_PROXY was not honoured");
+}

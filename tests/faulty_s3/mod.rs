@@ -1,0 +1,9 @@
+//! A scripted proxy in front of an S3 server, to see what the S3 destination makes of faults.
+//!
+//! `message` reads and writes HTTP/1.1 messages as bytes; `proxy` plays the script; `upstream` is the real server with
+//! the judge's own look at it; `scenario` delivers parcels through the proxy and compares.
+
+pub mod message;
+pub mod proxy;
+pub mod scenario;
+pub mod upstream;
