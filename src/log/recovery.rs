@@ -132,7 +132,8 @@ pub(super) fn judge(scans: &[Scanned], cursor: u64) -> Result<Verdict, RecoveryE
         mark,
         reason,
     };
-    if let Some(oldest) = scans.first().filter(|s| s.segment.first > cursor + 1) {
+    // By first record, not by age: a segment may lie wholly in what a newer one voids.
+    if let Some(oldest) = scans.iter().min_by_key(|s| s.segment.first).filter(|s| s.segment.first > cursor + 1) {
         let reason = "the segment before this one is missing".to_owned();
         return Err(damaged(oldest, 0, cursor + 1, reason));
     }
