@@ -37,7 +37,18 @@ pub struct ParquetEncoder {
 impl ParquetEncoder {
     /// An encoder for rows of `schema`, read by `rules`.
     pub fn new(schema: Arc<TableSchema>, rules: &Rules, parquet: ParquetOptions, revision: u64) -> Self {
-        let differently = failpoint::encodes_differently();
+        Self::deciding(schema, rules, parquet, revision, failpoint::encodes_differently())
+    }
+
+    /// As [`Self::new`]; `differently` writes and refuses as the crash tests' other build does, so that they can tell
+    /// sealed bytes from bytes encoded anew.
+    pub(super) fn deciding(
+        schema: Arc<TableSchema>,
+        rules: &Rules,
+        parquet: ParquetOptions,
+        revision: u64,
+        differently: bool,
+    ) -> Self {
         let mut options = FileOptions { parquet, revision };
         if differently {
             options.parquet.block_size_bytes = 16 << 10;

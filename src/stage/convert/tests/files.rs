@@ -1,9 +1,12 @@
 //! The file as a file: metadata, row groups, streaming, empty objects, preview.
 
 use super::super::ddl::parse_table;
+use super::super::encode::ParquetEncoder;
 use super::super::preview::preview;
+use super::super::rules::Rules;
 use super::{convert, encoder, openx, read, spec};
 use crate::record::Chunk;
+use crate::stage::Encoder;
 use crate::stream::definition::ParquetCompression;
 use bytes::Bytes;
 use parquet::basic::Compression;
@@ -131,4 +134,27 @@ id     text                      tags
     let squeeze = |text: &str| text.replace('─', "").replace("  ", " ").replace("  ", " ").replace("  ", " ");
     assert_eq!(squeeze(&text), squeeze(expected));
     assert!(preview(Bytes::from_static(b"not Parquet"), 1).is_err());
+}
+
+#[test]
+fn the_other_build_differs_in_bytes_and_verdicts() {
+    let spec = spec(openx());
+    let schema = Arc::new(parse_table("create table t (a int)").unwrap());
+    let records: Vec<String> = (0..700).map(|a| format!("{{\"a\":{a}}}")).collect();
+    let chunk = Chunk::from_records(records.iter().map(|record| record.as_bytes()), 0, 0);
+    let run = |differently| {
+        let rules = Rules::new(&spec.deserializer).unwrap();
+        let encoder = ParquetEncoder::deciding(Arc::clone(&schema), &rules, spec.parquet.clone(), 1, differently);
+        let (mut encoder, mut object) = (Box::new(encoder), Vec::new());
+        let refused = encoder.push(&chunk, &mut object).unwrap();
+        let count = encoder.finish(&mut object).unwrap();
+        assert_eq!(count + refused.len() as u64, 700);
+        (object, refused)
+    };
+    let ((object, refused), (other, other_refused)) = (run(false), run(true));
+    assert_eq!((refused.len(), &run(false).0), (0, &object), "the same records are the same bytes");
+    assert!((50..150).contains(&other_refused.len()), "{}", other_refused.len());
+    assert_eq!(other_refused[0].cause.code, "DataFormatConversion.MalformedData");
+    assert_ne!(object, other);
+    assert_eq!(read(other).len(), 700 - other_refused.len());
 }
