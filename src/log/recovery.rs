@@ -161,6 +161,12 @@ pub fn recover(
     now_ms: i64,
 ) -> Result<Recovered, RecoveryError> {
     let io_error = |error| RecoveryError::Io { dir: dir.to_owned(), error };
+    // ORDER: removals that a killed process left unsynced become durable before a segment is made: their ids may be
+    // given again, and a power cut must not bring the old files back beside the new ones.
+    match disk.sync_dir(dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(io_error(e)),
+        _ => {}
+    }
     let entries = match disk.list(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
