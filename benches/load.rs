@@ -4,6 +4,8 @@
 //! bare fdatasync. Each prints one JSON object. The CPU time of the server is read from /proc, so the client's own does
 //! not mix with it.
 
+#![allow(clippy::disallowed_methods, reason = "the bans of clippy.toml are about what serves")]
+
 use bytes::{Bytes, BytesMut};
 use clap::{Parser, Subcommand};
 use http_body_util::{BodyExt, Full};

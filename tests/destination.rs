@@ -1,13 +1,15 @@
 //! The S3 destination against a real server behind a faulty line.
 
+#![allow(clippy::disallowed_methods, reason = "the bans of clippy.toml are about what serves")]
+
 mod faulty_s3;
 
 use faulty_s3::proxy::{Fault, Proxy, Rule, When};
 use faulty_s3::scenario::{PARCELS, PARTS, Scenario, Way, consignment, deliver, expected, hand};
-use faulty_s3::upstream::{ACCESS_KEY, BUCKET, FOREIGN, SECRET_KEY, Upstream, put_foreign, settings};
+use faulty_s3::upstream::{ACCESS_KEY, BUCKET, FOREIGN, SECRET_KEY, Upstream, destination, put_foreign, settings};
 use futures::StreamExt;
 use hydrant::destination::s3::answer::Call;
-use hydrant::destination::s3::{ChecksumCalculation, Credentials, S3Destination, S3Settings, Secret};
+use hydrant::destination::s3::{ChecksumCalculation, Credentials, S3Settings, Secret};
 use hydrant::destination::{Destination, Guarantee};
 use hydrant::fault::Retry;
 use std::sync::Arc;
@@ -113,8 +115,7 @@ async fn a_store_that_ignores_conditions_keeps_equal_bytes() {
             Rule { call, when: When::Always, fault: Fault::Unconditional },
         ];
         let proxy = Proxy::start(upstream.addr, rules, hand(&upstream)).await;
-        let destination =
-            S3Destination::new(S3Settings { multipart_above_bytes: Some(threshold), ..settings(proxy.addr) });
+        let destination = destination(S3Settings { multipart_above_bytes: Some(threshold), ..settings(proxy.addr) });
         let parcel = consignment(format!("{call:?}"), 0, vec![7; 100_000]);
         deliver(&destination, &parcel).await.unwrap();
         // Once more, as after a crash between the last byte and the close.
@@ -129,7 +130,7 @@ async fn a_store_that_ignores_conditions_keeps_equal_bytes() {
 async fn without_conditions_a_key_is_looked_at_before_it_is_written() {
     let upstream = Upstream::start().await;
     let proxy = Proxy::start(upstream.addr, Vec::new(), hand(&upstream)).await;
-    let destination = S3Destination::new(S3Settings { create_only: Some(false), ..settings(proxy.addr) });
+    let destination = destination(S3Settings { create_only: Some(false), ..settings(proxy.addr) });
     let parcel = consignment("mine".to_owned(), 0, vec![1; 1000]);
     deliver(&destination, &parcel).await.unwrap();
     deliver(&destination, &parcel).await.unwrap();
@@ -153,7 +154,7 @@ async fn who_may_only_write_delivers_all_the_same() {
     rules.push(Rule { call: Call::Put, when: When::Nth(1), fault: Fault::ReplyLost });
     rules.push(Rule { call: Call::Complete, when: When::Nth(1), fault: Fault::ReplyLost });
     let proxy = Proxy::start(upstream.addr, rules, hand(&upstream)).await;
-    let destination = S3Destination::new(S3Settings { multipart_above_bytes: Some(1000), ..settings(proxy.addr) });
+    let destination = destination(S3Settings { multipart_above_bytes: Some(1000), ..settings(proxy.addr) });
     for length_bytes in [1000, 1001] {
         let parcel = consignment(format!("{length_bytes}"), 0, vec![9; length_bytes]);
         assert_eq!(deliver(&destination, &parcel).await.unwrap(), 2);
@@ -172,7 +173,7 @@ async fn headers_are_those_that_old_and_new_stores_take() {
         (ChecksumCalculation::WhenRequired, 1000),
     ] {
         let proxy = Proxy::start(upstream.addr, Vec::new(), hand(&upstream)).await;
-        let destination = S3Destination::new(S3Settings {
+        let destination = destination(S3Settings {
             request_checksum_calculation: Some(calculation),
             multipart_above_bytes: Some(threshold),
             part_bytes: Some(4000),
@@ -206,7 +207,7 @@ async fn mended_settings_free_a_waiting_parcel() {
     let upstream = Upstream::start().await;
     let parcel = consignment("mended".to_owned(), 0, vec![3; 5000]);
     let wrong = S3Settings { credentials: Some(Credentials::fixed(ACCESS_KEY, "wrong")), ..settings(upstream.addr) };
-    let destination = S3Destination::new(wrong);
+    let destination = destination(wrong);
     assert_eq!(destination.guarantee(), Guarantee::ExactlyOnce);
     let error = destination.deliver(&parcel).await.unwrap_err();
     assert_eq!(error.retry, Retry::AfterOperator, "{error}");
@@ -231,7 +232,7 @@ async fn mended_settings_free_a_waiting_parcel() {
 async fn what_was_damaged_on_disk_is_not_delivered() {
     let upstream = Upstream::start().await;
     for (threshold, parts) in [(u64::MAX, 1), (1000, 3)] {
-        let destination = S3Destination::new(S3Settings {
+        let destination = destination(S3Settings {
             multipart_above_bytes: Some(threshold),
             part_bytes: Some(4000),
             ..settings(upstream.addr)
@@ -251,7 +252,7 @@ async fn nothing_listens_is_tried_again() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
-    let destination = S3Destination::new(settings(addr));
+    let destination = destination(settings(addr));
     let error = destination.deliver(&consignment("k".to_owned(), 0, vec![1])).await.unwrap_err();
     assert_eq!((error.code.as_str(), error.retry), ("S3.ConnectionFailed", Retry::Backoff), "{error}");
 }
@@ -261,7 +262,7 @@ async fn a_store_that_takes_no_bytes_is_left() {
     // Connections are made by the kernel; nobody reads from them.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let destination =
-        S3Destination::new(S3Settings { stall_timeout_ms: Some(300), ..settings(listener.local_addr().unwrap()) });
+        destination(S3Settings { stall_timeout_ms: Some(300), ..settings(listener.local_addr().unwrap()) });
     let parcel = consignment("k".to_owned(), 0, vec![1; 32 << 20]);
     let error = destination.deliver(&parcel).await.unwrap_err();
     assert_eq!((error.code.as_str(), error.retry), ("S3.NoAnswer", Retry::Backoff), "{error}");
@@ -292,7 +293,7 @@ async fn secrets_are_in_no_log_and_no_text() {
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    let destination = S3Destination::new(settings(proxy.addr));
+    let destination = destination(settings(proxy.addr));
     let mut texts = Vec::new();
     let token = "token-of-a-session-0123456789";
     for number in 0..4 {
@@ -326,8 +327,7 @@ async fn secrets_are_in_no_log_and_no_text() {
 #[tokio::test]
 async fn half_deliver_through_a_proxy() {
     let Ok(endpoint) = std::env::var("HALF_ENDPOINT") else { return };
-    let destination =
-        S3Destination::new(S3Settings { endpoint: Some(endpoint), ..settings("127.0.0.1:1".parse().unwrap()) });
+    let destination = destination(S3Settings { endpoint: Some(endpoint), ..settings("127.0.0.1:1".parse().unwrap()) });
     let error = destination.deliver(&consignment("k".to_owned(), 0, vec![1])).await.unwrap_err();
     assert_eq!(error.retry, Retry::Backoff, "{error}");
 }

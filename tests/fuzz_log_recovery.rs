@@ -4,6 +4,8 @@
 //! Logs are written by the log itself to a disk in memory, then bent and broken by a seeded mutator. 100,000 inputs by
 //! default; `HYDRANT_FUZZ_INPUTS` and `HYDRANT_FUZZ_SEED` choose others.
 
+#![allow(clippy::disallowed_methods, reason = "the bans of clippy.toml are about what serves")]
+
 use hydrant::clock::SystemClock;
 use hydrant::disk::{Disk, DiskBudget, DiskFile, Entry};
 use hydrant::log::recovery::RecoveryError;

@@ -153,7 +153,7 @@ impl App {
             }
             None => None,
         };
-        let destination: Arc<dyn Destination> = Arc::new(S3Destination::new(s3_settings));
+        let destination: Arc<dyn Destination> = Arc::new(S3Destination::new(s3_settings, clock.clone()));
         let context = Arc::new(DeliveryContext {
             disk: disk.clone(),
             streams_dir: folder.streams(),

@@ -37,7 +37,7 @@ pub struct Supervisor {
     context: Arc<DeliveryContext>,
     streams: Arc<Streams>,
     stop: StopSource,
-    task: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    tasks: Mutex<TaskSet>,
 }
 
 /// A stream that has a worker.
@@ -79,11 +79,11 @@ impl Supervisor {
     pub async fn start(context: Arc<DeliveryContext>) -> Result<Arc<Self>, SupervisorError> {
         remove_leftovers(&context).await?;
         let supervisor =
-            Arc::new(Self { context, streams: Arc::default(), stop: StopSource::new(), task: Mutex::new(None) });
+            Arc::new(Self { context, streams: Arc::default(), stop: StopSource::new(), tasks: Mutex::default() });
         let (started, all_started) = oneshot::channel();
         let watching =
             watch_catalog(supervisor.context.clone(), supervisor.streams.clone(), supervisor.stop.stop(), started);
-        *supervisor.task.lock() = Some(tokio::spawn(watching));
+        supervisor.tasks.lock().spawn("deliveries", watching);
         // An error is the watching task's panic, which `stop` reports.
         let _ = all_started.await;
         let lanes: Vec<_> = supervisor.streams.lock().values().map(|handle| handle.status.clone()).collect();
@@ -96,10 +96,8 @@ impl Supervisor {
     /// Stops all workers and joins them. What is open goes on at the next start.
     pub async fn stop(&self) {
         self.stop.ask();
-        let task = self.task.lock().take();
-        if let Some(task) = task
-            && let Err(died) = task.await
-        {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        for died in tasks.join_all().await {
             tracing::error!(%died, "the supervisor of deliveries died");
         }
     }

@@ -42,7 +42,7 @@ impl Destination for MemoryStore {
         assert_eq!(crc32c::crc32c(&bytes), consignment.parcel.crc32c);
         let (fault, before) = {
             let mut faults = self.faults.lock();
-            (faults.pop(), faults.len() % 2 == 0)
+            (faults.pop(), faults.len().is_multiple_of(2))
         };
         if let Some(fault) = &fault
             && before

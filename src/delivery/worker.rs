@@ -307,6 +307,7 @@ impl Worker {
             records_read: records_read.clone(),
             definition,
         };
+        #[allow(clippy::disallowed_methods, reason = "has a result; joined by `staged` or by `wind_down`")]
         let task = tokio::spawn(stage_and_seal(self.context.clone(), self.lane.clone(), plan));
         state.staging = Some(Staging { task, records_read, began: now, reason });
     }

@@ -1,5 +1,7 @@
 //! The machine's file system behind [`Disk`], and the lock that gives a data folder to one process.
 
+#![allow(clippy::disallowed_methods, reason = "the one place through which everybody else reaches the file system")]
+
 use super::{Disk, DiskFile, Entry};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Write};

@@ -147,13 +147,13 @@ mod tests {
 
     #[test]
     fn a_record_is_a_line_with_its_terminator() {
-        let done = split(b"\r\na\n\nb\r\n\r\r\n \nlast".to_vec());
+        let done = split(Vec::from(b"\r\na\n\nb\r\n\r\r\n \nlast"));
         assert_eq!(records(&done), [&b"a\n"[..], b"b\r\n", b" \n", b"last\n"]);
         assert_eq!((done.blank, done.failed.len()), (3, 0));
         let nothing = split(Vec::new());
         assert_eq!((nothing.blank, nothing.body.lengths.len()), (0, 0));
-        assert_eq!(split(b"\n".to_vec()).blank, 1);
-        assert_eq!(split(b"\r".to_vec()).blank, 1);
+        assert_eq!(split(Vec::from(b"\n")).blank, 1);
+        assert_eq!(split(Vec::from(b"\r")).blank, 1);
     }
 
     #[test]

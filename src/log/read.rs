@@ -113,8 +113,7 @@ impl LogReader {
         };
         let mut slots = Vec::new();
         let mut taken_bytes = 0;
-        loop {
-            let Some(header) = self.frame_in_block(&mut open, slots.is_empty())? else { break };
+        while let Some(header) = self.frame_in_block(&mut open, slots.is_empty())? {
             let start = (open.offset_bytes - open.block_at) as usize;
             let body_at = start + frame::HEADER_BYTES;
             let body = &open.block[body_at..start + header.frame_bytes() as usize];

@@ -1,7 +1,7 @@
 //! One scenario: three parcels through the proxy with the caller's loop of attempts, then the judge's comparison.
 
 use super::proxy::{Fault, Hand, Proxy, Rule, When};
-use super::upstream::{BUCKET, FOREIGN, Object, Upstream, put_foreign, settings};
+use super::upstream::{BUCKET, FOREIGN, Object, Upstream, destination, put_foreign, settings};
 use hydrant::destination::s3::answer::Call;
 use hydrant::destination::s3::{S3Destination, S3Settings};
 use hydrant::destination::{Consignment, DeliveryError, Destination, ParcelBytes};
@@ -131,7 +131,7 @@ impl Scenario {
         }
         let proxy = Proxy::start(upstream.addr, rules, hand(upstream)).await;
         let silent = matches!(self.fault, Fault::SilentBefore | Fault::SilentAfter);
-        let destination = S3Destination::new(S3Settings {
+        let destination = destination(S3Settings {
             multipart_above_bytes: Some(if self.way == Way::Parts { PART_BYTES } else { u64::MAX }),
             part_bytes: Some(PART_BYTES),
             parts_in_flight: Some(2),

@@ -2,10 +2,12 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
+use hydrant::clock::SystemClock;
 use hydrant::destination::s3::client::Stores;
-use hydrant::destination::s3::{Credentials, S3Settings};
+use hydrant::destination::s3::{Credentials, S3Destination, S3Settings};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// The bucket that all scenarios share; each has a prefix of its own.
 pub const BUCKET: &str = "hydrant";
@@ -41,6 +43,11 @@ pub fn settings(addr: SocketAddr) -> S3Settings {
     }
 }
 
+/// A destination by the machine's clock.
+pub fn destination(settings: S3Settings) -> S3Destination {
+    S3Destination::new(settings, Arc::new(SystemClock::new()))
+}
+
 impl Upstream {
     pub async fn start() -> Self {
         // In memory where there is such a folder: what is tested here is the line, not the disk.
@@ -55,7 +62,7 @@ impl Upstream {
         };
         let server = hydrant::embedded::start_with_part_minimum(options, 1).await.unwrap();
         let addr = server.addr();
-        let store = Stores::default().get(settings(addr)).await.unwrap();
+        let store = Stores::new(Arc::new(SystemClock::new())).get(settings(addr)).await.unwrap();
         Self { addr, client: store.sdk.clone(), _server: server, _root: root }
     }
 

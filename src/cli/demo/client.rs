@@ -1,6 +1,7 @@
 //! The smallest client of the API: AWS JSON over one kept-alive connection. What the demo sends goes through the same
 //! door as everybody's requests.
 
+use crate::task::TaskSet;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::SendRequest;
@@ -29,7 +30,7 @@ pub enum ClientError {
 pub struct Client {
     host: String,
     sender: SendRequest<Full<Bytes>>,
-    connection: tokio::task::JoinHandle<()>,
+    connection: TaskSet,
 }
 
 impl Client {
@@ -41,11 +42,12 @@ impl Client {
         stream.set_nodelay(true).map_err(|e| transport(&e))?;
         let (sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| transport(&e))?;
-        let connection = tokio::spawn(async move {
+        let mut driver = TaskSet::default();
+        driver.spawn("connection of the demo", async move {
             // Its error reaches the caller through the request that fails.
             let _ = connection.await;
         });
-        Ok(Self { host, sender, connection })
+        Ok(Self { host, sender, connection: driver })
     }
 
     /// Calls an operation; throttled requests are repeated.
@@ -82,8 +84,10 @@ impl Client {
     }
 
     /// Closes the connection.
-    pub async fn close(self) {
+    pub async fn close(mut self) {
         drop(self.sender);
-        let _ = self.connection.await;
+        for died in self.connection.join_all().await {
+            tracing::warn!(%died, "a connection ended abnormally");
+        }
     }
 }

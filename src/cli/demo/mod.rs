@@ -10,6 +10,7 @@ mod report;
 use super::dev::{BUCKET, DevArgs};
 use crate::app::{App, StartError, embedded_s3_root};
 use crate::clock::{Clock, SystemClock};
+use crate::disk::{RealDisk, create_dir_durable, replace_file};
 use crate::telemetry::status::Operations;
 use client::{Client, ClientError};
 use feed::Feed;
@@ -131,8 +132,8 @@ impl DemoArgs {
             (data_dir.join("transforms").join(format!("{TRANSFORM}.wasm")), TRANSFORM_WASM),
         ];
         for (path, content) in files {
-            let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-            written.and_then(|()| std::fs::write(&path, content)).map_err(|error| DemoError::Io {
+            let written = path.parent().map_or(Ok(()), |dir| create_dir_durable(&RealDisk, dir));
+            written.and_then(|()| replace_file(&RealDisk, &path, content)).map_err(|error| DemoError::Io {
                 what: "cannot write",
                 path,
                 error,

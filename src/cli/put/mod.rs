@@ -64,6 +64,7 @@ impl PutArgs {
         let mut sender = Sender::new(endpoint, &self.stream, Duration::from_secs(self.retry_for));
         let mut summary = Summary::default();
         let done = put_all(chunks, &mut sender, &progress, &mut summary).await;
+        sender.close().await;
         progress.finish_and_clear();
         report(&summary, &self.stream);
         done?;

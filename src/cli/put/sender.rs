@@ -1,6 +1,7 @@
 //! Posts chunks to the records endpoint, over one connection, again when throttled or disconnected.
 
 use super::Failure;
+use crate::task::TaskSet;
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
@@ -51,7 +52,7 @@ impl Endpoint {
         Ok(Self { host, port, tls })
     }
 
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
+    async fn connect(&self) -> Result<Connection, Failure> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
         match &self.tls {
@@ -79,14 +80,33 @@ fn connector(cacert: &Path) -> Result<TlsConnector, Failure> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-async fn handshake<S>(stream: S) -> Result<SendRequest<Full<Bytes>>, Failure>
+/// A connection to the API. Dropped, it is closed at once, whatever is under way.
+struct Connection {
+    requests: SendRequest<Full<Bytes>>,
+    driver: TaskSet,
+}
+
+impl Connection {
+    /// Ends it in order.
+    async fn close(mut self) {
+        drop(self.requests);
+        for died in self.driver.join_all().await {
+            tracing::warn!(%died, "a connection ended abnormally");
+        }
+    }
+}
+
+async fn handshake<S>(stream: S) -> Result<Connection, Failure>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let (requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Ends with the connection; its error is the request's error as well.
-    tokio::spawn(connection);
-    Ok(requests)
+    let mut driver = TaskSet::default();
+    driver.spawn("connection", async move {
+        // Its error is the request's error as well.
+        let _ = connection.await;
+    });
+    Ok(Connection { requests, driver })
 }
 
 /// A line the server refused.
@@ -133,7 +153,7 @@ pub(super) struct Sender {
     endpoint: Endpoint,
     path: String,
     retry_for: Duration,
-    connection: Option<SendRequest<Full<Bytes>>>,
+    connection: Option<Connection>,
 }
 
 impl Sender {
@@ -142,6 +162,13 @@ impl Sender {
         // The characters of valid names stand for themselves.
         let path = path.replace("%5F", "_").replace("%2E", ".").replace("%2D", "-");
         Self { endpoint, path, retry_for, connection: None }
+    }
+
+    /// Closes the connection, if one is open.
+    pub(super) async fn close(self) {
+        if let Some(connection) = self.connection {
+            connection.close().await;
+        }
     }
 
     /// Sends `text` until it is taken; `waiting` is told why it takes longer.
@@ -200,15 +227,15 @@ impl Sender {
 
     async fn exchange(&mut self, text: Bytes) -> Result<(StatusCode, Bytes), Failure> {
         let mut connection = match self.connection.take() {
-            Some(kept) if !kept.is_closed() => kept,
+            Some(kept) if !kept.requests.is_closed() => kept,
             _ => self.endpoint.connect().await?,
         };
-        connection.ready().await?;
+        connection.requests.ready().await?;
         let request = Request::post(&self.path)
             .header("host", format!("{}:{}", self.endpoint.host, self.endpoint.port))
             .header("content-type", "application/x-ndjson")
             .body(Full::new(text))?;
-        let answer = connection.send_request(request).await?;
+        let answer = connection.requests.send_request(request).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
         self.connection = Some(connection);

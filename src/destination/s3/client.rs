@@ -8,6 +8,7 @@ use super::answer::Failure;
 use super::body::Progress;
 use super::credentials::FixedKeys;
 use super::settings::{ChecksumCalculation, S3Settings};
+use crate::clock::Clock;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::{
     AppName, BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
@@ -171,16 +172,22 @@ pub enum ConnectError {
 }
 
 /// Clients by the settings they are made of: buckets that are reached alike share connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stores {
+    clock: Arc<dyn Clock>,
     made: Mutex<HashMap<S3Settings, Arc<OnceCell<Arc<Store>>>>>,
 }
 
 impl Stores {
+    /// None yet. By `clock` the keys of those to come are read again.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, made: Mutex::default() }
+    }
+
     /// The client for these settings (those of one bucket).
     pub async fn get(&self, settings: S3Settings) -> Result<Arc<Store>, ConnectError> {
         let cell = Arc::clone(self.made.lock().entry(settings.clone()).or_default());
-        cell.get_or_try_init(|| connect(settings)).await.cloned()
+        cell.get_or_try_init(|| connect(settings, Arc::clone(&self.clock))).await.cloned()
     }
 
     /// Throws a client away, so that the next one reads keys and certificates anew.
@@ -194,7 +201,7 @@ impl Stores {
     }
 }
 
-async fn connect(settings: S3Settings) -> Result<Arc<Store>, ConnectError> {
+async fn connect(settings: S3Settings, clock: Arc<dyn Clock>) -> Result<Arc<Store>, ConnectError> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(settings.connect_timeout())
         .disable_read_timeout()
@@ -208,7 +215,7 @@ async fn connect(settings: S3Settings) -> Result<Arc<Store>, ConnectError> {
         .grace_period(settings.stall_timeout())
         .build();
     let mut config = match &settings.credentials {
-        Some(keys) => aws_sdk_s3::Config::builder().credentials_provider(FixedKeys::new(keys.clone())),
+        Some(keys) => aws_sdk_s3::Config::builder().credentials_provider(FixedKeys::new(keys.clone(), clock)),
         None => {
             let mut chain = aws_config::defaults(BehaviorVersion::latest())
                 .http_client(http_client(&settings, Reach::Anywhere)?)
@@ -315,6 +322,7 @@ fn check_certificates(pem: &[u8]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
     use crate::destination::s3::settings::Credentials;
 
     #[test]
@@ -344,7 +352,7 @@ mod tests {
 
     #[tokio::test]
     async fn buckets_reached_alike_share_a_client_and_nothing_shows_keys() {
-        let stores = Stores::default();
+        let stores = Stores::new(Arc::new(SystemClock::new()));
         let settings = S3Settings {
             endpoint: Some("http://127.0.0.1:1".into()),
             credentials: Some(Credentials::fixed("AKIDVISIBLE", "sesame-open")),

@@ -27,6 +27,7 @@ pub use secret::Secret;
 pub use settings::{ChecksumCalculation, Credentials, S3Settings};
 
 use super::{Consignment, DeliveryError, Destination, Guarantee};
+use crate::clock::Clock;
 use crate::fault::{Class, Retry};
 use async_trait::async_trait;
 use client::Stores;
@@ -68,9 +69,9 @@ pub struct S3Counts {
 }
 
 impl S3Destination {
-    /// A destination with these settings.
-    pub fn new(settings: S3Settings) -> Self {
-        Self { settings: RwLock::new(Arc::new(settings)), stores: Stores::default(), counts: Counts::default() }
+    /// A destination with these settings; `clock` tells how old keys are.
+    pub fn new(settings: S3Settings, clock: Arc<dyn Clock>) -> Self {
+        Self { settings: RwLock::new(Arc::new(settings)), stores: Stores::new(clock), counts: Counts::default() }
     }
 
     /// Puts new settings in place; the next attempt of every parcel uses them (rule D5).
