@@ -2,7 +2,8 @@
 //! two that are served; and what was recovered once is recovered again.
 //!
 //! Logs are written by the log itself to a disk in memory, then bent and broken by a seeded mutator. 100,000 inputs by
-//! default; `HYDRANT_FUZZ_INPUTS` and `HYDRANT_FUZZ_SEED` choose others.
+//! default; `HYDRANT_FUZZ_INPUTS` and `HYDRANT_FUZZ_SEED` choose others. With `HYDRANT_FUZZ_SECONDS` it goes on, over
+//! new logs, until both that many inputs are done and that long has passed.
 
 #![allow(clippy::disallowed_methods, reason = "the bans of clippy.toml are about what serves")]
 
@@ -16,10 +17,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const INCARNATION: Incarnation = hydrant::stream::Id128([7; 16]);
 /// Length of segment and frame headers.
 const HEADER_BYTES: usize = 64;
+/// After so many inputs the logs that are damaged are grown anew.
+const INPUTS_OF_A_CORPUS: u64 = 100_000;
 
 /// Files by name; all that is needed of a disk to hold one log.
 #[derive(Debug, Default)]
@@ -258,66 +262,78 @@ fn forge(image: &mut Image, random: &mut fastrand::Rng) {
     bytes[at + 60..at + HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
 }
 
+/// How inputs ended.
+#[derive(Debug, Default)]
+struct Ends {
+    recovered: u64,
+    damaged: u64,
+    newer: u64,
+    forged: u64,
+}
+
+/// One input: a log of the corpus, damaged, recovered, read, gone on with, recovered again.
+fn play(bench: &Bench, corpus: &[Image], random: &mut fastrand::Rng, input: u64, ends: &mut Ends) {
+    let mut image = corpus[random.usize(..corpus.len())].clone();
+    for _ in 0..random.usize(1..4) {
+        break_up(&mut image, corpus, random);
+    }
+    if random.u8(..8) == 0 {
+        forge(&mut image, random);
+        ends.forged += 1;
+        // Nothing can be promised about the content; it must end, and not in a panic.
+        let disk = MemoryDisk::of(&image);
+        if let Ok(log) = bench.open(&disk, 0, 0) {
+            let mut reader = log.reader(0, u64::MAX);
+            while let Ok(Some(chunk)) = reader.next_chunk(512, 10) {
+                assert!(!chunk.slots.is_empty(), "input {input}: a chunk without records");
+            }
+        }
+        return;
+    }
+    let sealed = if random.bool() { 0 } else { random.u64(..30) };
+    let closed = if random.bool() { 0 } else { random.u64(..=sealed) };
+    let disk = MemoryDisk::of(&image);
+    let log = match bench.open(&disk, closed, sealed) {
+        Ok(log) => log,
+        Err(RecoveryError::Damaged { .. }) => return ends.damaged += 1,
+        Err(RecoveryError::Newer { .. }) => return ends.newer += 1,
+        Err(error) => panic!("input {input}: {error}"),
+    };
+    ends.recovered += 1;
+    let synced = log.synced_last();
+    assert!(synced >= sealed, "input {input}: served up to {synced}, the cursor stands at {sealed}");
+    // What is sealed may be gone; the outbox has it, or its delivery says that it is missing.
+    let last = served(&log, sealed).unwrap_or_else(|error| panic!("input {input}: {error}"));
+    assert_eq!(last, synced, "input {input}: not all that is synced can be read");
+    // It goes on, and a second recovery finds the same and the new.
+    bench.append(&log, 2);
+    drop(log);
+    let again = bench.open(&disk, closed, sealed).unwrap_or_else(|error| panic!("input {input}, again: {error}"));
+    assert_eq!(again.synced_last(), synced + 2, "input {input}: another end at the second recovery");
+    assert_eq!(served(&again, sealed).ok(), Some(synced + 2), "input {input}");
+}
+
 #[test]
 fn damaged_logs_are_recovered_or_refused_and_never_invented() {
     let from_env = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let inputs = from_env("HYDRANT_FUZZ_INPUTS").unwrap_or(100_000);
+    let seconds = from_env("HYDRANT_FUZZ_SECONDS").unwrap_or(0);
     let seed = from_env("HYDRANT_FUZZ_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("{inputs} inputs, HYDRANT_FUZZ_SEED={seed}");
+    println!("{inputs} inputs and {seconds} s, HYDRANT_FUZZ_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let bench = Bench {
         pool: CommitPool::start(1).unwrap(),
         runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
     };
-    let corpus: Vec<Image> = (0..64).map(|_| bench.grow(&mut random)).collect();
-    let (mut recovered, mut damaged, mut newer, mut forged) = (0u64, 0u64, 0u64, 0u64);
-    for input in 0..inputs {
-        let mut image = corpus[random.usize(..corpus.len())].clone();
-        for _ in 0..random.usize(1..4) {
-            break_up(&mut image, &corpus, &mut random);
+    let (started, mut done, mut corpus, mut ends) = (Instant::now(), 0, Vec::new(), Ends::default());
+    while done < inputs || started.elapsed() < Duration::from_secs(seconds) {
+        if done % INPUTS_OF_A_CORPUS == 0 {
+            corpus = (0..64).map(|_| bench.grow(&mut random)).collect();
         }
-        if random.u8(..8) == 0 {
-            forge(&mut image, &mut random);
-            forged += 1;
-            // Nothing can be promised about the content; it must end, and not in a panic.
-            let disk = MemoryDisk::of(&image);
-            if let Ok(log) = bench.open(&disk, 0, 0) {
-                let mut reader = log.reader(0, u64::MAX);
-                while let Ok(Some(chunk)) = reader.next_chunk(512, 10) {
-                    assert!(!chunk.slots.is_empty(), "input {input}: a chunk without records");
-                }
-            }
-            continue;
-        }
-        let sealed = if random.bool() { 0 } else { random.u64(..30) };
-        let closed = if random.bool() { 0 } else { random.u64(..=sealed) };
-        let disk = MemoryDisk::of(&image);
-        let log = match bench.open(&disk, closed, sealed) {
-            Ok(log) => log,
-            Err(RecoveryError::Damaged { .. }) => {
-                damaged += 1;
-                continue;
-            }
-            Err(RecoveryError::Newer { .. }) => {
-                newer += 1;
-                continue;
-            }
-            Err(error) => panic!("input {input}: {error}"),
-        };
-        recovered += 1;
-        let synced = log.synced_last();
-        assert!(synced >= sealed, "input {input}: served up to {synced}, the cursor stands at {sealed}");
-        // What is sealed may be gone; the outbox has it, or its delivery says that it is missing.
-        let last = served(&log, sealed).unwrap_or_else(|error| panic!("input {input}: {error}"));
-        assert_eq!(last, synced, "input {input}: not all that is synced can be read");
-        // It goes on, and a second recovery finds the same and the new.
-        bench.append(&log, 2);
-        drop(log);
-        let again = bench.open(&disk, closed, sealed).unwrap_or_else(|error| panic!("input {input}, again: {error}"));
-        assert_eq!(again.synced_last(), synced + 2, "input {input}: another end at the second recovery");
-        assert_eq!(served(&again, sealed).ok(), Some(synced + 2), "input {input}");
+        play(&bench, &corpus, &mut random, done, &mut ends);
+        done += 1;
     }
-    println!("recovered {recovered}, damaged {damaged}, newer {newer}, forged {forged}");
+    println!("fuzz of the log's recovery: {done} executions in {} s: {ends:?}", started.elapsed().as_secs());
     // Inputs that all fail alike would prove nothing.
-    assert!(recovered > inputs / 10 && damaged > inputs / 20, "recovered {recovered}, damaged {damaged}");
+    assert!(ends.recovered > done / 10 && ends.damaged > done / 20, "{ends:?} of {done}");
 }

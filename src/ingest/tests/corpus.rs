@@ -1,12 +1,18 @@
 //! The fuzz corpus of the PutRecordBatch body, and seeded mutations of it, through the parser and its oracle.
 //!
-//! 100,000 inputs by default; `HYDRANT_FUZZ_INPUTS` and `HYDRANT_FUZZ_SEED` choose others. The same corpus feeds
+//! 100,000 inputs by default; `HYDRANT_FUZZ_INPUTS` and `HYDRANT_FUZZ_SEED` choose others. With `HYDRANT_FUZZ_SECONDS`
+//! it goes on until both that many inputs are done and that long has passed. The same corpus feeds
 //! `fuzz/fuzz_targets/put_record_batch.rs`.
 
 use super::oracle::{self, Verdict};
 use super::requests::verdict;
 use crate::ingest::{parse_put_record, parse_put_record_batch};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Most mutations that are kept to be mutated on, and how long they may be.
+const WANDERERS: usize = 256;
+const WANDERING_BYTES: usize = 4096;
 
 /// What mutations insert: the grammar's tokens and what lies just beside it.
 const TOKENS: &[&[u8]] = &[
@@ -148,22 +154,41 @@ fn parser_and_oracle_agree_on_the_corpus_and_its_mutations() {
 
     let from_env = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let inputs = from_env("HYDRANT_FUZZ_INPUTS").unwrap_or(100_000);
+    let seconds = from_env("HYDRANT_FUZZ_SECONDS").unwrap_or(0);
     let given = from_env("HYDRANT_FUZZ_SEED").or_else(|| from_env("HYDRANT_TEST_SEED"));
     let seed = given.unwrap_or_else(|| fastrand::u64(..));
-    println!("{} corpus files and {inputs} mutations, HYDRANT_FUZZ_SEED={seed}", corpus.len());
+    println!("{} corpus files, {inputs} mutations and {seconds} s, HYDRANT_FUZZ_SEED={seed}", corpus.len());
     let mut random = fastrand::Rng::with_seed(seed);
     let (mut accepted, mut invalid, mut malformed) = (0, 0, 0);
-    let originals = corpus.iter().cloned().map(Some).chain(std::iter::repeat_n(None, inputs as usize));
-    for original in originals {
-        let text = original.unwrap_or_else(|| mutate(&mut random, &corpus));
-        match compare(&text, seed) {
-            Verdict::Accepted { .. } => accepted += 1,
-            Verdict::Refused { kind: "SerializationException", .. } => malformed += 1,
-            Verdict::Refused { .. } => invalid += 1,
+    let mut count = |verdict| match verdict {
+        Verdict::Accepted { .. } => accepted += 1,
+        Verdict::Refused { kind: "SerializationException", .. } => malformed += 1,
+        Verdict::Refused { .. } => invalid += 1,
+    };
+    corpus.iter().for_each(|text| count(compare(text, seed)));
+    let (started, mut done, mut pool) = (Instant::now(), 0, corpus.clone());
+    while done < inputs || started.elapsed() < Duration::from_secs(seconds) {
+        let text = mutate(&mut random, &pool);
+        let verdict = compare(&text, seed);
+        // What is accepted is mutated on, so that inputs wander away from the corpus.
+        let wanders = matches!(verdict, Verdict::Accepted { .. });
+        if wanders && text.len() <= WANDERING_BYTES && random.u8(..4) == 0 {
+            if pool.len() < corpus.len() + WANDERERS {
+                pool.push(text);
+            } else {
+                let place = random.usize(corpus.len()..pool.len());
+                pool[place] = text;
+            }
         }
+        count(verdict);
+        done += 1;
     }
-    println!("accepted {accepted}, invalid {invalid}, malformed {malformed}");
+    let took = started.elapsed().as_secs();
+    println!(
+        "fuzz of the PutRecordBatch body: {done} executions in {took} s: \
+         accepted {accepted}, invalid {invalid}, malformed {malformed}"
+    );
     // Mutations that are all refused at the first byte would prove nothing.
-    let enough = inputs / 50;
+    let enough = done / 50;
     assert!(accepted >= enough && invalid >= enough && malformed >= enough);
 }
