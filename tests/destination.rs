@@ -7,64 +7,19 @@ mod faulty_s3;
 use faulty_s3::proxy::{Fault, Proxy, Rule, When};
 use faulty_s3::scenario::{PARCELS, PARTS, Scenario, Way, consignment, deliver, expected, hand};
 use faulty_s3::upstream::{ACCESS_KEY, BUCKET, FOREIGN, SECRET_KEY, Upstream, destination, put_foreign, settings};
-use futures::StreamExt;
+use faulty_s3::{matrix, service};
 use hydrant::destination::s3::answer::Call;
 use hydrant::destination::s3::{ChecksumCalculation, Credentials, S3Settings, Secret};
 use hydrant::destination::{Destination, Guarantee};
 use hydrant::fault::Retry;
 use std::sync::Arc;
 
-/// Faults that a call can meet.
-fn faults(call: Call) -> Vec<Fault> {
-    use Fault::*;
-    let mut faults = vec![
-        Answer(500, "InternalError"),
-        AnswerAfter(500, "InternalError"),
-        Answer(503, "SlowDown"),
-        AnswerAfter(503, "ServiceUnavailable"),
-        ResetBefore,
-        ResetAfter,
-        ReplyLost,
-        SilentBefore,
-        SilentAfter,
-        Truncated,
-        Foreign,
-    ];
-    if call != Call::Head {
-        faults.extend([
-            // The status is fine, the body is an error. HEAD has no body to hold one.
-            Answer(200, "InternalError"),
-            AnswerAfter(200, "InternalError"),
-        ]);
-    }
-    if !matches!(call, Call::Head | Call::List | Call::Abort) {
-        // Who may neither list nor abort delivers all the same, and leaves uploads behind; that has its own test.
-        faults.push(Answer(403, "AccessDenied"));
-    }
-    match call {
-        Call::Put | Call::Complete => faults.extend([
-            Answer(409, "ConditionalRequestConflict"),
-            AnswerAfter(409, "ConditionalRequestConflict"),
-            AnswerAfter(412, "PreconditionFailed"),
-            AnswerAfter(404, if call == Call::Put { "NotFound" } else { "NoSuchUpload" }),
-        ]),
-        Call::Head => faults.push(AnswerAfter(404, "NotFound")),
-        Call::Part => faults.extend([Answer(404, "NoSuchUpload"), AnswerAfter(404, "NoSuchUpload")]),
-        Call::Abort => faults.extend([AnswerAfter(404, "NoSuchUpload"), Answer(409, "OperationAborted")]),
-        Call::Create => faults.push(Answer(409, "OperationAborted")),
-        Call::List => {}
-    }
-    if matches!(call, Call::Put | Call::Part) {
-        faults.push(BitFlip);
-    }
-    faults
-}
-
-fn scenarios() -> Vec<Scenario> {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_fault_at_every_call_leaves_each_parcel_there_exactly_once() {
+    let upstream = Arc::new(Upstream::start().await);
     let parcels = PARCELS as usize;
     let parts = parcels * PARTS as usize;
-    let mut all = Vec::new();
-    for (way, call, last) in [
+    let all = matrix::scenarios(&[
         (Way::Put, Call::Put, parcels),
         (Way::PutReplyLost, Call::Head, parcels),
         (Way::Parts, Call::List, parcels),
@@ -73,37 +28,60 @@ fn scenarios() -> Vec<Scenario> {
         (Way::Parts, Call::Create, parcels),
         (Way::Parts, Call::Part, parts),
         (Way::Parts, Call::Complete, parcels),
-    ] {
-        for fault in faults(call) {
-            for nth in [1, last.div_ceil(2), last] {
-                all.push(Scenario { way, call, nth, fault });
-            }
-        }
-    }
-    all
+    ]);
+    let play = |scenario: Scenario, prefix: String| {
+        let upstream = upstream.clone();
+        async move { scenario.play(&upstream, &prefix).await }
+    };
+    matrix::play_all("faulty S3, destination", all, play).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_fault_at_every_call_leaves_each_parcel_there_exactly_once() {
+async fn every_fault_at_every_call_leaves_the_ledger_of_the_service_exact() {
     let upstream = Arc::new(Upstream::start().await);
-    let all = scenarios();
-    let total = all.len();
-    let played = futures::stream::iter(all.into_iter().enumerate())
-        .map(|(i, scenario)| {
-            let upstream = upstream.clone();
-            let playing = tokio::spawn(async move { scenario.play(&upstream, &format!("{i:03}/")).await });
-            async move { (scenario, playing.await.unwrap_or_else(|died| Err(died.to_string()))) }
-        })
-        .buffer_unordered(8)
-        .collect::<Vec<_>>()
-        .await;
-    let failed: Vec<_> =
-        played.iter().filter_map(|(scenario, ended)| Some((scenario, ended.as_ref().err()?))).collect();
-    for (scenario, found) in &failed {
-        eprintln!("{scenario:?}: {found}");
+    let mut calls = Vec::new();
+    for (way, of_interest) in [
+        (Way::Put, &[Call::Put][..]),
+        (Way::PutReplyLost, &[Call::Head]),
+        (Way::Parts, &[Call::List, Call::Head, Call::Create, Call::Part, Call::Complete]),
+        (Way::PartsReplyLost, &[Call::Abort]),
+    ] {
+        let counted = service::count_calls(way, &upstream, &format!("clean-{way:?}/")).await;
+        for call in of_interest {
+            assert!(counted[call] >= 3, "{way:?}: {counted:?}");
+            calls.push((way, *call, counted[call]));
+        }
     }
-    println!("faulty S3: {} of {total}", total - failed.len());
-    assert!(failed.is_empty(), "{} of {total} scenarios failed", failed.len());
+    let play = |scenario: Scenario, prefix: String| {
+        let upstream = upstream.clone();
+        async move { service::play(scenario, &upstream, &prefix).await }
+    };
+    matrix::play_all("faulty S3, service", matrix::scenarios(&calls), play).await;
+}
+
+#[tokio::test]
+async fn uploads_of_a_killed_service_are_aborted_at_its_next_start() {
+    service::kill_in_an_upload(&Upstream::start().await).await;
+}
+
+#[tokio::test]
+async fn who_neither_lists_nor_aborts_gets_its_parcels_all_the_same() {
+    let upstream = Upstream::start().await;
+    let broken = |call| Rule { call, when: When::Always, fault: Fault::Answer(500, "InternalError") };
+    for (calls, left) in [(&[Call::List, Call::Abort][..], 2), (&[Call::Abort], 2), (&[Call::List], 1)] {
+        let mut rules: Vec<Rule> = calls.iter().copied().map(broken).collect();
+        // The object is found by HEAD, and what the destination takes for an upload of its own is to be aborted.
+        rules.push(Rule { call: Call::Complete, when: When::Nth(1), fault: Fault::ReplyLost });
+        // The first attempt fails, and its upload is to be aborted.
+        rules.push(Rule { call: Call::Part, when: When::Nth(1), fault: Fault::ResetBefore });
+        let proxy = Proxy::start(upstream.addr, rules, hand(&upstream)).await;
+        let destination = destination(S3Settings { multipart_above_bytes: Some(1000), ..settings(proxy.addr) });
+        let parcel = consignment(format!("{calls:?}/k"), 0, vec![9; 5000]);
+        upstream.leave_upload(&parcel.parcel.key).await;
+        assert_eq!(deliver(&destination, &parcel).await.unwrap(), 2, "{calls:?}");
+        assert_eq!(upstream.object(&parcel.parcel.key).await, Some(expected(&parcel)));
+        assert_eq!(upstream.uploads(&parcel.parcel.key).await.len(), left, "{calls:?}");
+    }
 }
 
 #[tokio::test]

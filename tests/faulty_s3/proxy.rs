@@ -9,6 +9,9 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+/// Pause of a slow store.
+const SLOWNESS: std::time::Duration = std::time::Duration::from_millis(30);
+
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -28,6 +31,12 @@ pub enum Fault {
     SilentAfter,
     /// Passed on; half of the answer comes back.
     Truncated,
+    /// Passed on late, and the answer comes in small pieces.
+    Slow,
+    /// The connection is reset; the request arrives all the same, after the next one of its kind.
+    LateAfterSame,
+    /// The connection is reset; the request arrives all the same, after the next one of any kind.
+    LateAfterAny,
     /// Passed on with one bit of the body turned.
     BitFlip,
     /// Before the request, somebody else writes an object under the key.
@@ -66,6 +75,8 @@ struct Inner {
     seen: Mutex<HashMap<Call, usize>>,
     fired: Mutex<Vec<Rule>>,
     requests: Mutex<Vec<Request>>,
+    /// Requests that arrive late: after which call, or after any.
+    late: Mutex<Vec<(Option<Call>, Request)>>,
 }
 
 /// A proxy that runs until it is dropped.
@@ -93,6 +104,7 @@ impl Proxy {
             seen: Mutex::default(),
             fired: Mutex::default(),
             requests: Mutex::default(),
+            late: Mutex::default(),
         });
         let serving = inner.clone();
         let accepting = tokio::spawn(async move {
@@ -114,6 +126,11 @@ impl Proxy {
         self.inner.seen.lock().get(&call).copied().unwrap_or(0)
     }
 
+    /// Whether no request waits to arrive late.
+    pub fn all_arrived(&self) -> bool {
+        self.inner.late.lock().is_empty()
+    }
+
     /// All requests of a kind, without their bodies.
     pub fn requests(&self, call: Call) -> Vec<Request> {
         self.inner.requests.lock().iter().filter(|request| request.call() == Some(call)).cloned().collect()
@@ -131,6 +148,11 @@ impl Inner {
             Some(Fault::Answer(status, code)) => error_answer(status, code, !is_head),
             Some(Fault::ResetBefore) => return reset(client),
             Some(Fault::SilentBefore) => return wait_for_hang_up(client).await,
+            Some(Fault::LateAfterSame | Fault::LateAfterAny) => {
+                let after = request.call().filter(|_| fault == Some(Fault::LateAfterSame));
+                self.late.lock().push((after, request));
+                return reset(client);
+            }
             _ => {
                 match fault {
                     Some(Fault::BitFlip) => {
@@ -141,8 +163,13 @@ impl Inner {
                     Some(Fault::Unconditional) => (self.hand)(key, false).await,
                     _ => {}
                 }
+                if fault == Some(Fault::Slow) {
+                    tokio::time::sleep(SLOWNESS).await;
+                }
                 let Some(answer) = self.pass_on(&request).await else { return };
+                self.pass_on_late_ones(request.call()).await;
                 match fault {
+                    Some(Fault::Slow) => return dribble(client, &answer).await,
                     Some(Fault::AnswerAfter(status, code)) => error_answer(status, code, !is_head),
                     Some(Fault::ResetAfter) => return reset(client),
                     Some(Fault::ReplyLost) => return,
@@ -179,6 +206,21 @@ impl Inner {
         Some(rule.fault)
     }
 
+    /// Passes on what waited for `call`, before that one is answered.
+    async fn pass_on_late_ones(&self, call: Option<Call>) {
+        let arriving: Vec<Request> = {
+            let mut late = self.late.lock();
+            let (now, later) = late.drain(..).partition(|(after, _)| after.is_none() || *after == call);
+            *late = later;
+            let now: Vec<(Option<Call>, Request)> = now;
+            now.into_iter().map(|(_, request)| request).collect()
+        };
+        for request in arriving {
+            // Nobody hears the answer.
+            self.pass_on(&request).await;
+        }
+    }
+
     async fn pass_on(&self, request: &Request) -> Option<Vec<u8>> {
         let mut server = TcpStream::connect(self.upstream).await.ok()?;
         server.write_all(&request.to_bytes()).await.ok()?;
@@ -186,6 +228,16 @@ impl Inner {
         server.read_to_end(&mut answer).await.ok()?;
         Some(answer)
     }
+}
+
+async fn dribble(mut client: TcpStream, answer: &[u8]) {
+    for piece in answer.chunks(40) {
+        if client.write_all(piece).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(SLOWNESS / 10).await;
+    }
+    let _ = client.shutdown().await;
 }
 
 /// The key in `/bucket/key?query`, or the prefix of a listing.

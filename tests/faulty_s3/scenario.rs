@@ -25,10 +25,38 @@ const MAX_ATTEMPTS: usize = 12;
 pub enum Way {
     /// One PUT each.
     Put,
-    /// One PUT each; the answer to the first is lost, so that HEAD decides.
+    /// One PUT each; every other answer is lost, so that HEAD decides.
     PutReplyLost,
     /// In parts, over what a crashed attempt left behind.
     Parts,
+    /// In parts; every other answer to Complete is lost, so that HEAD decides and the upload is aborted.
+    PartsReplyLost,
+}
+
+impl Way {
+    /// What the proxy does on this way besides the fault.
+    pub fn rules(self) -> Vec<Rule> {
+        let lost = |call| vec![Rule { call, when: When::Odd, fault: Fault::ReplyLost }];
+        match self {
+            Self::PutReplyLost => lost(Call::Put),
+            Self::PartsReplyLost => lost(Call::Complete),
+            Self::Put | Self::Parts => Vec::new(),
+        }
+    }
+
+    /// Settings of a store at the proxy, for this way and fault.
+    pub fn settings(self, proxy: &Proxy, fault: Option<Fault>) -> S3Settings {
+        let in_parts = matches!(self, Self::Parts | Self::PartsReplyLost);
+        let silent = matches!(fault, Some(Fault::SilentBefore | Fault::SilentAfter));
+        S3Settings {
+            multipart_above_bytes: Some(if in_parts { PART_BYTES } else { u64::MAX }),
+            part_bytes: Some(PART_BYTES),
+            parts_in_flight: Some(2),
+            // Only who waits for an answer that never comes should run into it.
+            answer_timeout_ms: Some(if silent { 1_500 } else { 60_000 }),
+            ..settings(proxy.addr)
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -123,22 +151,17 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// What the proxy does.
+    pub fn rules(self) -> Vec<Rule> {
+        let mut rules = vec![Rule { call: self.call, when: When::Nth(self.nth), fault: self.fault }];
+        rules.extend(self.way.rules());
+        rules
+    }
+
     /// Plays it; `Err` says what the judge found.
     pub async fn play(self, upstream: &Upstream, prefix: &str) -> Result<(), String> {
-        let mut rules = vec![Rule { call: self.call, when: When::Nth(self.nth), fault: self.fault }];
-        if self.way == Way::PutReplyLost {
-            rules.push(Rule { call: Call::Put, when: When::Odd, fault: Fault::ReplyLost });
-        }
-        let proxy = Proxy::start(upstream.addr, rules, hand(upstream)).await;
-        let silent = matches!(self.fault, Fault::SilentBefore | Fault::SilentAfter);
-        let destination = destination(S3Settings {
-            multipart_above_bytes: Some(if self.way == Way::Parts { PART_BYTES } else { u64::MAX }),
-            part_bytes: Some(PART_BYTES),
-            parts_in_flight: Some(2),
-            // Only who waits for an answer that never comes should run into it.
-            answer_timeout_ms: Some(if silent { 1_500 } else { 60_000 }),
-            ..settings(proxy.addr)
-        });
+        let proxy = Proxy::start(upstream.addr, self.rules(), hand(upstream)).await;
+        let destination = destination(self.way.settings(&proxy, Some(self.fault)));
         let length_bytes = if self.way == Way::Parts { (PARTS - 1) * PART_BYTES + 11 } else { 300_001 };
         let parcels: Vec<Consignment> = (0..PARCELS)
             .map(|number| consignment(format!("{prefix}a b=ü/{number}.gz"), number, bytes_of(number, length_bytes)))
@@ -167,6 +190,9 @@ impl Scenario {
     ) -> Result<(), String> {
         if proxy.fired(self.call, self.fault) != 1 {
             return Err(format!("the fault was not reached ({} calls)", proxy.calls(self.call)));
+        }
+        if !proxy.all_arrived() {
+            return Err("a late request never arrived".to_owned());
         }
         let foreign = usize::from(self.fault == Fault::Foreign);
         if refused.len() != foreign {
