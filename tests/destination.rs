@@ -268,6 +268,8 @@ async fn secrets_are_in_no_log_and_no_text() {
     let proxy = Proxy::start(upstream.addr, rules, hand(&upstream)).await;
     let log = Captured::default();
     let writer = log.clone();
+    // With a single subscriber alive, a line first met by the thread of another test would be switched off for all.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
