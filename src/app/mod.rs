@@ -154,6 +154,7 @@ impl App {
             None => None,
         };
         let destination: Arc<dyn Destination> = Arc::new(S3Destination::new(s3_settings, clock.clone()));
+        let schemas = Arc::new(SchemaFolder::new(options.schemas_dir));
         let context = Arc::new(DeliveryContext {
             disk: disk.clone(),
             streams_dir: folder.streams(),
@@ -163,7 +164,7 @@ impl App {
             outbox: Arc::new(Outbox::new(disk, folder.streams(), budget)),
             destination,
             transforms,
-            schemas: Arc::new(SchemaFolder::new(options.schemas_dir)),
+            schemas: schemas.clone(),
             clock: clock.clone(),
             region: options.rules.region.clone(),
             stage_permits: Arc::new(Semaphore::new(options.delivery.stage_slots)),
@@ -171,7 +172,7 @@ impl App {
             options: options.delivery,
         });
         let account_id = options.rules.account_id.clone();
-        let control = Control::new(catalog.clone(), clock, options.rules);
+        let control = Control::new(catalog.clone(), clock, options.rules, schemas);
         for (i, request) in options.streams.into_iter().enumerate() {
             ensure_stream(&control, i, request).await?;
         }

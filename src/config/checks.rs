@@ -5,7 +5,9 @@ use super::Config;
 use super::problem::{Problem, Problems};
 use crate::control::plan;
 use crate::destination::s3::{S3Settings, Secret};
+use crate::stage::convert::{self, SchemaFolder};
 use crate::stream::Id128;
+use crate::stream::definition::ConvertSpec;
 use std::fs::File;
 use std::path::Path;
 
@@ -20,6 +22,7 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
     for (bucket, settings) in &config.s3.buckets {
         s3(settings, &format!("s3.buckets.{bucket}"), &mut problems);
     }
+    let schemas = SchemaFolder::new(&config.schemas_dir);
     for request in &config.streams {
         let Ok(plan) = plan(&config.rules(), Id128([0; 16]), request.clone()) else { continue };
         let name = format!("streams.{}", plan.definition.name);
@@ -32,7 +35,7 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
             readable(&config.transforms_dir.join(file), &name, &mut problems);
         }
         if let Some(convert) = &plan.definition.convert {
-            schema(config, &format!("{}.{}", convert.schema.database, convert.schema.table), &name, &mut problems);
+            schema(&schemas, convert, &format!("{name}.SchemaConfiguration"), &mut problems);
         }
     }
     problems.into_list()
@@ -44,11 +47,13 @@ fn readable(file: &Path, member: &str, problems: &mut Problems) {
     }
 }
 
-fn schema(config: &Config, table: &str, member: &str, problems: &mut Problems) {
-    let files = ["sql", "json"].map(|kind| config.schemas_dir.join(format!("{table}.{kind}")));
-    if !files.iter().any(|file| File::open(file).is_ok()) {
-        let message =
-            format!("there is no schema of {table}: neither {} nor {}", files[0].display(), files[1].display());
+/// The table is there and can be converted to.
+fn schema(schemas: &SchemaFolder, convert: &ConvertSpec, member: &str, problems: &mut Problems) {
+    let usable = match schemas.load(&convert.schema.database, &convert.schema.table) {
+        Ok(schema) => convert::check(convert, &schema).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(message) = usable {
         problems.add(None, member, message);
     }
 }

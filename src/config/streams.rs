@@ -25,7 +25,10 @@ pub fn read(list: &Node, rules: &Rules, problems: &mut Problems) -> Vec<Value> {
         // Only for its errors; a planned stream gets an incarnation when it is created.
         if let Err(error) = plan(rules, Id128([0; 16]), request.clone()) {
             for part in parts(&error.message) {
-                problems.add(line(node, part), &member, part);
+                match conversion_member(part) {
+                    Some(name) => problems.add(line(node, name), &format!("{member}.{name}"), part),
+                    None => problems.add(line(node, part), &member, part),
+                }
             }
             continue;
         }
@@ -38,6 +41,14 @@ pub fn read(list: &Node, rules: &Rules, problems: &mut Problems) -> Vec<Value> {
         streams.push(request);
     }
     streams
+}
+
+/// The member that a deserializer's refusal is about; AWS's text gives it another name.
+fn conversion_member(message: &str) -> Option<&'static str> {
+    if message.contains("Key: timestamp.formats") || message.starts_with("TimestampFormats ") {
+        return Some("TimestampFormats");
+    }
+    message.starts_with("ColumnToJsonKeyMappings ").then_some("ColumnToJsonKeyMappings")
 }
 
 /// The single violations in an error's text, which the API answers as one.

@@ -303,6 +303,17 @@ fn problems_of_streams_point_at_the_member() {
     S3DestinationConfiguration: {RoleARN: "arn:aws:iam::000000000000:role/r", BucketARN: "arn:aws:s3:::lake"}
   - DeliveryStreamName: e
     S3DestinationConfiguration: {RoleARN: "arn:aws:iam::000000000000:role/r", BucketARN: "arn:aws:s3:::lake"}
+  - DeliveryStreamName: f
+    ExtendedS3DestinationConfiguration:
+      RoleARN: arn:aws:iam::000000000000:role/r
+      BucketARN: arn:aws:s3:::lake
+      DataFormatConversionConfiguration:
+        SchemaConfiguration: {RoleARN: r, DatabaseName: db, TableName: t}
+        InputFormatConfiguration:
+          Deserializer:
+            HiveJsonSerDe:
+              TimestampFormats: ["yyyy-'W'ww"]
+        OutputFormatConfiguration: {Serializer: {ParquetSerDe: {}}}
 "#,
     );
     let found = problems(&streams);
@@ -315,6 +326,8 @@ fn problems_of_streams_point_at_the_member() {
          processingConfiguration.processors.1.member.parameters.2.member.parameterValue')",
         "F:29: streams.d: S3 backup destination configuration is required when enabling S3 backup.",
         "F:36: streams.e: this name stands on line 34 already",
+        "F:47: streams.f.TimestampFormats: TimestampFormats has the format 'yyyy-'W'ww' with the letter 'w', which is \
+         not supported. Supported are y u Y M d D H k K h m s S a E Z X x z and 'millis'.",
     ];
     assert_eq!(found, expected, "{found:#?}");
 }
@@ -352,13 +365,19 @@ streams:
     .unwrap();
     let members = || check(&path).into_iter().map(|problem| problem.member).collect::<Vec<_>>();
     let keys = ["s3.credentials.access_key_id", "s3.credentials.secret_access_key"];
-    assert_eq!(members(), ["api.tls_cert", "api.tls_key", keys[0], keys[1], "streams.a", "streams.a"]);
+    assert_eq!(
+        members(),
+        ["api.tls_cert", "api.tls_key", keys[0], keys[1], "streams.a", "streams.a.SchemaConfiguration"]
+    );
     for folder in ["t", "s"] {
         std::fs::create_dir(dir.path().join(folder)).unwrap();
     }
     for file in ["c.pem", "k.pem", "key", "t/f@2.wasm", "s/db.t.sql"] {
         std::fs::write(dir.path().join(file), "x").unwrap();
     }
+    let schema = "streams.a.SchemaConfiguration";
+    assert_eq!(members(), [keys[0], schema], "x declares no table");
+    std::fs::write(dir.path().join("s/db.t.sql"), "create table t (a int)").unwrap();
     assert_eq!(members(), keys[..1]);
 }
 

@@ -2,7 +2,9 @@
 
 use super::{Control, Plan, describe, plan};
 use crate::catalog::{Status, StreamRecord};
+use crate::stage::convert::{self, LoadError};
 use crate::stream::Id128;
+use crate::stream::definition::ConvertSpec;
 use crate::wire::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -25,6 +27,9 @@ pub fn create(control: &Control, request: Value) -> Result<Value, ApiError> {
 
 fn store(control: &Control, plan: Plan) -> Result<Arc<StreamRecord>, ApiError> {
     let name = plan.definition.name.clone();
+    if let Some(convert) = &plan.definition.convert {
+        check_schema(control, convert)?;
+    }
     let record = StreamRecord {
         definition: Arc::new(plan.definition),
         status: Status::Active,
@@ -39,6 +44,21 @@ fn store(control: &Control, plan: Plan) -> Result<Arc<StreamRecord>, ApiError> {
         .map_err(|error| control.catalog_error(name.as_str(), error))?;
     tracing::info!(stream = %name, incarnation = %stored.definition.incarnation, "stream created");
     Ok(stored)
+}
+
+/// Refuses a table that cannot be converted to. One that is not there yet may come before the first cut.
+fn check_schema(control: &Control, convert: &ConvertSpec) -> Result<(), ApiError> {
+    let unusable = match control.schemas.load(&convert.schema.database, &convert.schema.table) {
+        Ok(schema) => convert::check(convert, &schema).err().map(|error| error.to_string()),
+        Err(LoadError::Missing { .. } | LoadError::Io { .. }) => None,
+        Err(error @ (LoadError::Ambiguous { .. } | LoadError::Name(_) | LoadError::Bad { .. })) => {
+            Some(error.to_string())
+        }
+    };
+    match unusable {
+        Some(why) => Err(ApiError::invalid_argument(format!("The schema in SchemaConfiguration is invalid: {why}"))),
+        None => Ok(()),
+    }
 }
 
 /// Creates the stream if it is missing; an existing one must have the same settings.

@@ -24,6 +24,7 @@ pub use plan::{Plan, plan};
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
+use crate::stage::convert::SchemaFolder;
 use crate::wire::{ApiError, Compatibility, OPERATIONS};
 use serde_json::Value;
 use std::sync::Arc;
@@ -67,12 +68,13 @@ pub struct Control {
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
     rules: Arc<Rules>,
+    schemas: Arc<SchemaFolder>,
 }
 
 impl Control {
-    /// Operations over `catalog`.
-    pub fn new(catalog: Arc<Catalog>, clock: Arc<dyn Clock>, rules: Rules) -> Self {
-        Self { catalog, clock, rules: Arc::new(rules) }
+    /// Operations over `catalog`. A new stream is checked against its table in `schemas`, if that is there.
+    pub fn new(catalog: Arc<Catalog>, clock: Arc<dyn Clock>, rules: Rules, schemas: Arc<SchemaFolder>) -> Self {
+        Self { catalog, clock, rules: Arc::new(rules), schemas }
     }
 
     /// The installation's rules.

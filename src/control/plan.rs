@@ -5,6 +5,7 @@ use super::extensions;
 use super::members::{filled, flag, given, given_at, items, number, text};
 use super::model::CREATE;
 use super::rules::{self, DESTINATIONS, EXTENDED, LambdaArn, PLAIN, conversion, parameters};
+use crate::stage::convert::check_options;
 use crate::stream::definition::*;
 use crate::stream::{Incarnation, StreamName};
 use crate::wire::{ApiError, check, without_nulls};
@@ -72,7 +73,7 @@ fn with_tags(rules: &Rules, request: &Value, tags: &BTreeMap<String, String>) ->
     Ok(effective)
 }
 
-/// Resolves a request that passed every rule.
+/// Resolves a request that passed every rule. What conversion could not act upon is refused here, not at a cut.
 fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Result<Definition, ApiError> {
     // The model and the rules have seen to both; should they ever not, the request is refused, not the process ended.
     let broken = |what: &str| ApiError::internal_failure(format!("A checked request has no valid {what}."));
@@ -82,6 +83,9 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
     let destination =
         [EXTENDED, PLAIN].iter().find_map(|member| given(request, member)).ok_or_else(|| broken("destination"))?;
     let convert = conversion::enabled(destination).map(|conversion| convert(rules, conversion));
+    if let Some(convert) = &convert {
+        check_options(&convert.deserializer).map_err(|error| ApiError::invalid_argument(error.to_string()))?;
+    }
     Ok(Definition {
         incarnation,
         revision: 1,

@@ -531,6 +531,25 @@ fn conversion_rules_in_the_services_order() {
                  org.apache.hcatalog.data.JsonSerDe: [Key: timestamp.formats Value: bbbb]",
                 ),
             ),
+            (
+                conversion(hive(json!(["millis", "'open"]))),
+                invalid(
+                    "Invalid deserializer option(s): One or more SerDe options are invalid for \
+                 org.apache.hcatalog.data.JsonSerDe: [Key: timestamp.formats Value: millis,'open]",
+                ),
+            ),
+            (
+                conversion(hive(json!(["YYYY-'W'ww"]))),
+                invalid(
+                    "TimestampFormats has the format 'YYYY-'W'ww' with the letter 'w', which is not supported. \
+                     Supported are y u Y M d D H k K h m s S a E Z X x z and 'millis'.",
+                ),
+            ),
+            (
+                conversion(json!({input: {"Deserializer": {"OpenXJsonSerDe": {
+                    "ColumnToJsonKeyMappings": {"ts": "timestamp", "TS": "time"}}}}})),
+                invalid("ColumnToJsonKeyMappings names the column 'ts' twice (names are compared without case)."),
+            ),
             (conversion(json!({"Enabled": false, input: null, output: null, schema: null})), "ok".to_owned()),
             (
                 conversion(json!({output: {"Serializer": {"ParquetSerDe": null, "OrcSerDe": {}}}})),

@@ -108,7 +108,8 @@ impl Clock for FixedClock {
 pub fn control(rules: Rules) -> (tempfile::TempDir, Arc<Catalog>, Control) {
     let dir = tempfile::tempdir().unwrap();
     let catalog = Arc::new(Catalog::open(Arc::new(RealDisk), dir.path().join("catalog")).unwrap());
-    let control = Control::new(catalog.clone(), Arc::new(FixedClock(1_700_000_000_250)), rules);
+    let schemas = Arc::new(SchemaFolder::new(dir.path().join("schemas")));
+    let control = Control::new(catalog.clone(), Arc::new(FixedClock(1_700_000_000_250)), rules, schemas);
     (dir, catalog, control)
 }
 

@@ -135,3 +135,20 @@ fn listed_streams_are_made_once_and_must_stay_the_same() {
     assert!(ensure(named("s")).unwrap_err().contains("is being deleted"));
     assert!(ensure(extended(json!({"Prefx": "a"}))).unwrap_err().contains("Did you mean 'Prefix'?"));
 }
+
+#[test]
+fn a_table_that_cannot_be_converted_to_is_refused_once_it_is_there() {
+    let (dir, catalog, control) = control(relaxed());
+    let schemas = dir.path().join("schemas");
+    std::fs::create_dir(&schemas).unwrap();
+    std::fs::write(schemas.join("db.t.sql"), "create table t (a itn)").unwrap();
+    let refused = error(call(&control, "CreateDeliveryStream", conversion(json!({}))));
+    let start = "InvalidArgumentException: The schema in SchemaConfiguration is invalid: ";
+    assert!(refused.starts_with(start) && refused.contains("itn"), "{refused}");
+    let ensured = block_on(control.ensure(conversion(json!({})))).unwrap_err();
+    assert_eq!(ensured.to_string(), refused);
+    assert!(catalog.all().is_empty());
+    // A table may come after its stream; there is time until the first cut.
+    std::fs::remove_file(schemas.join("db.t.sql")).unwrap();
+    call(&control, "CreateDeliveryStream", conversion(json!({}))).unwrap();
+}

@@ -26,7 +26,7 @@ pub use schema::TableSchema;
 
 use super::Encoder;
 use crate::fault::{Class, Fault, Retry};
-use crate::stream::definition::ConvertSpec;
+use crate::stream::definition::{ConvertSpec, Deserializer};
 use decode::joda::BadFormat;
 use rules::Rules;
 use std::sync::Arc;
@@ -61,9 +61,14 @@ pub fn encoder(spec: &ConvertSpec, schema: Arc<TableSchema>, revision: u64) -> R
     Ok(Box::new(encode::ParquetEncoder::new(schema, &rules, spec.parquet.clone(), revision)))
 }
 
-/// Whether records can be converted by `spec` under `schema`: asked when a stream is created or the schema changes, so
+/// Whether a deserializer's options can be used, whatever the table is. `control` refuses a stream whose cannot.
+pub fn check_options(deserializer: &Deserializer) -> Result<(), ConvertError> {
+    Rules::new(deserializer).map(drop)
+}
+
+/// Whether records can be converted by `spec` under `schema`: asked when a stream is created and by `hydrant check`, so
 /// that what can be known beforehand does not fail at a cut.
 pub fn check(spec: &ConvertSpec, schema: &TableSchema) -> Result<(), ConvertError> {
-    Rules::new(&spec.deserializer)?;
+    check_options(&spec.deserializer)?;
     writer::check(schema).map_err(|error| ConvertError::Schema(error.to_string()))
 }

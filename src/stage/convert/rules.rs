@@ -2,7 +2,7 @@
 //!
 //! From: the stream's definition. To: `decode`. Two dialects: OpenXJsonSerDe and HiveJsonSerDe.
 
-use super::decode::joda::TimestampFormat;
+use super::decode::joda::{BadFormat, TimestampFormat};
 use super::decode::keys::{KeyRules, Keys};
 use super::schema::Field;
 use crate::stream::definition::Deserializer;
@@ -42,8 +42,12 @@ impl Rules {
                 Ok(Self { dialect: Dialect::OpenX, keys, mappings })
             }
             Deserializer::Hive { timestamp_formats } => {
-                let formats: Result<_, _> =
-                    timestamp_formats.iter().map(|text| TimestampFormat::compile(text)).collect();
+                let formats = timestamp_formats.iter().map(|text| TimestampFormat::compile(text));
+                // AWS's text shows the whole list.
+                let formats: Result<_, _> = formats.collect::<Result<_, _>>().map_err(|bad| match bad {
+                    BadFormat::Invalid(_) => BadFormat::Invalid(timestamp_formats.join(",")),
+                    unsupported @ BadFormat::Unsupported(..) => unsupported,
+                });
                 let keys = KeyRules { lower: true, dots_to_underscores: false };
                 Ok(Self { dialect: Dialect::Hive(formats?), keys, mappings: BTreeMap::new() })
             }

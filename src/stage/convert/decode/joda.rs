@@ -28,7 +28,7 @@ pub enum BadFormat {
     Invalid(String),
     /// A letter that is not built.
     #[error(
-        "The timestamp format '{0}' uses the letter '{1}', which is not supported. Supported are y u Y M d D H k K h m s S a E Z X x z and 'millis'."
+        "TimestampFormats has the format '{0}' with the letter '{1}', which is not supported. Supported are y u Y M d D H k K h m s S a E Z X x z and 'millis'."
     )]
     Unsupported(String, char),
 }

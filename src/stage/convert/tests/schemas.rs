@@ -168,7 +168,7 @@ fn options_are_checked_beforehand() {
         assert!(check(&spec(hive(&[format])), &table).unwrap_err().to_string().starts_with("Invalid"), "{format}");
     }
     let unsupported = check(&spec(hive(&["YYYY-'W'ww"])), &table).unwrap_err();
-    assert!(unsupported.to_string().contains("uses the letter 'w'"), "{unsupported}");
+    assert!(unsupported.to_string().contains("with the letter 'w'"), "{unsupported}");
     let mut mapped = openx();
     if let Deserializer::OpenX { key_mappings, .. } = &mut mapped {
         key_mappings.extend([("a".to_owned(), "x".to_owned()), ("A".to_owned(), "y".to_owned())]);
