@@ -141,6 +141,42 @@ async fn who_may_only_write_delivers_all_the_same() {
     assert_eq!(destination.counts().assumed, 2, "412, and the object may not be seen");
 }
 
+/// A metric of this process, which other tests move as well: upwards only.
+fn metric(sample: &str) -> u64 {
+    let text = hydrant::telemetry::exposition::render(&[]);
+    let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{sample} is not exported")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn outcomes_are_exported_as_metrics() {
+    let upstream = Upstream::start().await;
+    let rules = vec![
+        Rule { call: Call::Put, when: When::Nth(1), fault: Fault::Answer(503, "SlowDown") },
+        Rule { call: Call::Put, when: When::Nth(3), fault: Fault::ReplyLost },
+    ];
+    let proxy = Proxy::start(upstream.addr, rules, hand(&upstream)).await;
+    let destination = destination(S3Settings { multipart_above_bytes: Some(1000), ..settings(proxy.addr) });
+    let outcomes = ["clean", "found", "failed"];
+    let samples = outcomes.map(|outcome| format!("hydrant_s3_deliveries_total{{outcome=\"{outcome}\"}}"));
+    let aborted = || metric("hydrant_s3_uploads_aborted_total");
+    let before = (samples.clone().map(|sample| metric(&sample)), aborted());
+    for (number, length_bytes) in [(0, 10), (1, 20), (2, 2000)] {
+        let parcel = consignment(format!("metric/{number}"), number, vec![1; length_bytes]);
+        if length_bytes > 1000 {
+            upstream.leave_upload(&parcel.parcel.key).await;
+        }
+        deliver(&destination, &parcel).await.unwrap();
+    }
+    let counts = destination.counts();
+    let expected = [counts.clean, counts.found, counts.failed];
+    assert!(expected.iter().all(|count| *count > 0) && counts.uploads_aborted == 1, "{counts:?}");
+    for (i, sample) in samples.iter().enumerate() {
+        assert!(metric(sample) >= before.0[i] + expected[i], "{sample}");
+    }
+    assert!(aborted() > before.1);
+}
+
 #[tokio::test]
 async fn headers_are_those_that_old_and_new_stores_take() {
     let upstream = Upstream::start().await;

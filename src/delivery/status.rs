@@ -140,7 +140,7 @@ impl LaneStatus {
         self.inner.lock().trouble.is_some()
     }
 
-    /// Everything, for the admin listener.
+    /// Everything that the lane knows, for the admin listener.
     pub fn snapshot(&self) -> StreamStatus {
         let inner = self.inner.lock();
         let readable = inner.readable.as_ref().map(|r| *r.borrow()).unwrap_or_default();
@@ -168,6 +168,7 @@ impl LaneStatus {
             name: self.name.clone(),
             state,
             last_error: inner.fault.clone().or_else(|| inner.trouble.as_ref().map(|(text, _)| text.clone())),
+            transform_problem: None,
             oldest_undelivered_age_ms: age_ms,
             waiting_bytes: waiting.bytes,
             waiting_records: waiting.records,

@@ -107,6 +107,16 @@ impl Supervisor {
         known.or_else(|| Some(handle_of(&self.context, &self.streams, &*self.context.catalog.find(name)?)))
     }
 
+    /// What a lane tells, with what is known of its stream besides.
+    fn told(&self, lane: &LaneStatus) -> StreamStatus {
+        let mut status = lane.snapshot();
+        let record = self.context.catalog.find(&status.name);
+        let transform = record.as_ref().and_then(|record| record.definition.transform.as_ref());
+        status.transform_problem =
+            transform.and_then(|spec| self.context.transforms.problem(spec)).map(|problem| problem.to_string());
+        status
+    }
+
     fn wish(&self, name: &str, change: impl FnOnce(&mut Wishes)) -> Result<(), OperationError> {
         let handle = self.handle(name).ok_or_else(|| OperationError::Unknown(name.to_owned()))?;
         handle.wishes.send_modify(change);
@@ -117,11 +127,11 @@ impl Supervisor {
 impl Operations for Supervisor {
     fn streams(&self) -> Vec<StreamStatus> {
         let handles: Vec<_> = self.streams.lock().values().map(|h| h.status.clone()).collect();
-        handles.iter().map(|status| status.snapshot()).collect()
+        handles.iter().map(|lane| self.told(lane)).collect()
     }
 
     fn stream(&self, name: &str) -> Option<StreamStatus> {
-        Some(self.handle(name)?.status.snapshot())
+        Some(self.told(&self.handle(name)?.status))
     }
 
     fn flush(&self, name: &str) -> Result<(), OperationError> {

@@ -12,7 +12,7 @@ use crate::journal::JournalOptions;
 use crate::log::{CommitPool, FrameBody, LogContext, LogOptions};
 use crate::source::local::Cursors;
 use crate::stage::transform::TransformLimits;
-use crate::stream::definition::{Compression, Definition, Hints, S3Target};
+use crate::stream::definition::{Compression, Definition, Hints, S3Target, TransformSpec};
 use crate::stream::seal::LaneId;
 use crate::stream::{Incarnation, StreamName};
 use crate::telemetry::status::{Operations, StreamState, StreamStatus};
@@ -263,6 +263,44 @@ async fn a_delete_delivers_what_is_there_and_leaves_nothing() {
     assert!(node.put(incarnation, &records(0, 1)).await.is_err());
     assert!(std::fs::read_dir(dir.path().join("streams")).unwrap().next().is_none());
     assert!(node.context.journal.lanes().is_empty());
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transform_that_went_bad_shows_in_the_status_and_the_old_one_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let guest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/guests/poison-packed.wasm");
+    let file = dir.path().join("transforms/t.wasm");
+    std::fs::create_dir(dir.path().join("transforms")).unwrap();
+    std::fs::copy(&guest, &file).unwrap();
+    let mut definition = definition("t", Compression::Gzip, 1 << 20, 0);
+    definition.transform = Some(TransformSpec {
+        lambda_arn: "arn:aws:lambda:us-east-1:000000000000:function:t".to_owned(),
+        function: "t".to_owned(),
+        version: None,
+        retries: 0,
+        batch_bytes: 1 << 20,
+        timeout_ms: 60_000,
+        memory_bytes: 64 << 20,
+        variables: BTreeMap::new(),
+    });
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    let mut sent = 0;
+    for (content, problem) in [(None, None), (Some("half a file"), Some("WebAssembly")), (None, None)] {
+        match content {
+            Some(text) => std::fs::write(&file, text).unwrap(),
+            None => drop(std::fs::copy(&guest, &file).unwrap()),
+        }
+        node.put(incarnation, &records(sent, 3)).await.unwrap();
+        sent += 3;
+        let status = node.until("t", |s| s.ledger.delivered.records == sent as u64).await;
+        let shown = status.transform_problem;
+        assert_eq!(shown.is_some(), problem.is_some(), "{shown:?}");
+        assert!(shown.unwrap_or_default().contains(problem.unwrap_or_default()));
+    }
     node.stop().await;
 }
 

@@ -135,6 +135,7 @@ mod tests {
             name: name.to_owned(),
             state: StreamState::Retrying,
             last_error: Some("S3.SlowDown".to_owned()),
+            transform_problem: None,
             oldest_undelivered_age_ms: Some(1500),
             waiting_bytes: 10,
             waiting_records: 2,

@@ -152,6 +152,9 @@ counters!(DELIVERY_ATTEMPTS:
     r#"outcome="delivered""#, r#"outcome="retry""#, r#"outcome="needs_operator""#, r#"outcome="fault""#);
 static DELIVERY: Histogram = Histogram::new();
 counters!(DELIVERED_BYTES: "");
+// S3Outcome
+counters!(S3_DELIVERIES: r#"outcome="clean""#, r#"outcome="found""#, r#"outcome="assumed""#, r#"outcome="failed""#);
+counters!(S3_UPLOADS_ABORTED: "");
 counters!(TURNS: "");
 counters!(CLOSES: "");
 counters!(STAGE_PANICS: "");
@@ -249,6 +252,17 @@ pub static ALL: &[Metric] = &[
         name: "hydrant_delivered_bytes_total",
         help: "Finished bytes of delivered parcels.",
         series: Series::Counters(&DELIVERED_BYTES),
+    },
+    Metric {
+        name: "hydrant_s3_deliveries_total",
+        help: "Attempts of S3 parcels: answered by a clean 200, found as an earlier attempt wrote it, assumed to be it \
+               because the store says that it exists but does not show it, or failed.",
+        series: Series::Counters(&S3_DELIVERIES),
+    },
+    Metric {
+        name: "hydrant_s3_uploads_aborted_total",
+        help: "Multipart uploads of failed attempts, aborted later.",
+        series: Series::Counters(&S3_UPLOADS_ABORTED),
     },
     Metric {
         name: "hydrant_turns_total",
@@ -392,6 +406,29 @@ pub fn attempt_failed(failure: AttemptFailure) {
     DELIVERY_ATTEMPTS[failure as usize].add(1);
 }
 
+/// How an attempt of an S3 parcel ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum S3Outcome {
+    /// The store answered a clean 200.
+    Clean = 0,
+    /// An earlier attempt had written the object.
+    Found = 1,
+    /// The store says the object exists but does not show it.
+    Assumed = 2,
+    /// It is to be made again.
+    Failed = 3,
+}
+
+/// An attempt of an S3 parcel ended.
+pub fn s3_attempted(outcome: S3Outcome) {
+    S3_DELIVERIES[outcome as usize].add(1);
+}
+
+/// So many multipart uploads of failed attempts were aborted.
+pub fn s3_uploads_aborted(uploads: u64) {
+    S3_UPLOADS_ABORTED[0].add(uploads);
+}
+
 /// A parcel was given up.
 pub fn turned() {
     TURNS[0].add(1);
@@ -422,6 +459,8 @@ mod tests {
         assert_eq!(put(PutKind::Lines, PutFailure::Failed as usize), r#"kind="records",outcome="failed""#);
         assert_eq!(PUT_BYTES[PutKind::Lines as usize].labels, r#"kind="records""#);
         assert_eq!(CUTS[Cut::LaneEnd as usize].labels, r#"reason="lane_end""#);
+        assert_eq!(S3_DELIVERIES[S3Outcome::Assumed as usize].labels, r#"outcome="assumed""#);
+        assert_eq!(S3_DELIVERIES[S3Outcome::Failed as usize].labels, r#"outcome="failed""#);
         assert_eq!(DELIVERY_ATTEMPTS[AttemptFailure::Fault as usize].labels, r#"outcome="fault""#);
     }
 

@@ -90,6 +90,9 @@ pub struct StreamStatus {
     pub state: StreamState,
     /// Text of the last failure, until a delivery succeeds.
     pub last_error: Option<String>,
+    /// Why the newest file of its transform is not in use, as of the last cut. The module before it goes on.
+    #[serde(default)]
+    pub transform_problem: Option<String>,
     /// Age of the oldest record without a fate; `None` when there is none.
     pub oldest_undelivered_age_ms: Option<u64>,
     /// Bytes of records not yet cut.

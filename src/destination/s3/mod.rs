@@ -29,6 +29,7 @@ pub use settings::{ChecksumCalculation, Credentials, S3Settings};
 use super::{Consignment, DeliveryError, Destination, Guarantee};
 use crate::clock::Clock;
 use crate::fault::{Class, Retry};
+use crate::telemetry::metrics::{self, S3Outcome};
 use async_trait::async_trait;
 use client::Stores;
 use parking_lot::RwLock;
@@ -53,7 +54,7 @@ struct Counts {
     uploads_aborted: AtomicU64,
 }
 
-/// Attempts since the start, by how they ended.
+/// Attempts of this destination since it was made, by how they ended; `/metrics` has the sums of the process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct S3Counts {
     /// The store answered a clean 200.
@@ -80,7 +81,7 @@ impl S3Destination {
         self.stores.clear();
     }
 
-    /// Attempts since the start.
+    /// Attempts since it was made.
     pub fn counts(&self) -> S3Counts {
         S3Counts {
             clean: self.counts.clean.load(Relaxed),
@@ -118,6 +119,7 @@ impl S3Destination {
         let ended = if store.settings.goes_in_parts(parcel.length_bytes) {
             let (aborted, ended) = attempt.upload().await;
             self.counts.uploads_aborted.fetch_add(aborted, Relaxed);
+            metrics::s3_uploads_aborted(aborted);
             ended
         } else {
             attempt.put().await
@@ -138,13 +140,14 @@ impl Destination for S3Destination {
 
     async fn deliver(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
         let ended = self.attempt(consignment).await;
-        let count = match &ended {
-            Ok(Delivered::Clean) => &self.counts.clean,
-            Ok(Delivered::Found) => &self.counts.found,
-            Ok(Delivered::Assumed) => &self.counts.assumed,
-            Err(_) => &self.counts.failed,
+        let (count, outcome) = match &ended {
+            Ok(Delivered::Clean) => (&self.counts.clean, S3Outcome::Clean),
+            Ok(Delivered::Found) => (&self.counts.found, S3Outcome::Found),
+            Ok(Delivered::Assumed) => (&self.counts.assumed, S3Outcome::Assumed),
+            Err(_) => (&self.counts.failed, S3Outcome::Failed),
         };
         count.fetch_add(1, Relaxed);
+        metrics::s3_attempted(outcome);
         ended.map(|_| ())
     }
 }

@@ -34,6 +34,7 @@ impl Operations for One {
             name: name.to_owned(),
             state: StreamState::Running,
             last_error: None,
+            transform_problem: Some("it does not start".to_owned()),
             oldest_undelivered_age_ms: None,
             waiting_bytes: 0,
             waiting_records: 0,
@@ -79,6 +80,7 @@ async fn what_there_is_is_shown() {
 
     let one = client.ask("GET", "/streams/s", &[], b"").await.json();
     assert_eq!(one["state"], "running");
+    assert_eq!(one["transform_problem"], "it does not start");
     assert_eq!(one["ledger"]["received"], json!({"records": 3, "bytes": 9}));
     assert_eq!(client.ask("GET", "/streams", &[], b"").await.json(), json!({"streams": [one]}));
     assert_eq!(client.ask("GET", "/streams/t", &[], b"").await.status, 404);

@@ -21,6 +21,8 @@ pub struct TransformFolder {
     dir: PathBuf,
     host: Arc<Host>,
     loaded: Mutex<HashMap<String, Arc<Mutex<Loaded>>>>,
+    /// Of `loaded`, to be asked for while a file is being compiled.
+    problems: Mutex<HashMap<String, LoadError>>,
 }
 
 impl std::fmt::Debug for TransformFolder {
@@ -49,7 +51,7 @@ struct Stamp {
 impl TransformFolder {
     /// A folder, which need not exist yet. Compiled code is kept in memory, once a process.
     pub fn new(dir: PathBuf, limits: TransformLimits) -> Result<Self, HostError> {
-        Ok(Self { dir, host: Arc::new(Host::new(limits)?), loaded: Mutex::default() })
+        Ok(Self { dir, host: Arc::new(Host::new(limits)?), loaded: Mutex::default(), problems: Mutex::default() })
     }
 
     /// The module a stream names, as its file is now; the one before when the file is not usable now.
@@ -64,6 +66,10 @@ impl TransformFolder {
             }
             loaded.problem = Some(problem);
         }
+        match &loaded.problem {
+            Some(problem) => self.problems.lock().insert(file_name.clone(), problem.clone()),
+            None => self.problems.lock().remove(&file_name),
+        };
         match (&loaded.module, &loaded.problem) {
             (Some(module), _) => Ok(Arc::clone(module)),
             (None, Some(problem)) => Err(problem.clone()),
@@ -71,11 +77,9 @@ impl TransformFolder {
         }
     }
 
-    /// Why the newest file of this transform is not in use, if it is not. As of the last `load`.
+    /// Why the newest file of this transform is not in use, if it is not. As of the last `load`; never waits for one.
     pub fn problem(&self, spec: &TransformSpec) -> Option<LoadError> {
-        let entry = Arc::clone(self.loaded.lock().get(&file_name(spec).ok()?)?);
-        let loaded = entry.lock();
-        loaded.problem.clone()
+        self.problems.lock().get(&file_name(spec).ok()?).cloned()
     }
 
     /// Brings `loaded` up to date. An error is returned once for each state of the file.
