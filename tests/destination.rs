@@ -143,7 +143,7 @@ async fn who_may_only_write_delivers_all_the_same() {
 
 /// A metric of this process, which other tests move as well: upwards only.
 fn metric(sample: &str) -> u64 {
-    let text = hydrant::telemetry::exposition::render(&[]);
+    let text = hydrant::telemetry::exposition::render(&Default::default());
     let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{sample} is not exported")).parse().unwrap()
 }

@@ -1,7 +1,7 @@
 //! The data folder: every path in it is spelled here, and its format is checked before anything is read.
 //!
 //! ```text
-//! LOCK  FORMAT  catalog/<name>.json  journal/  streams/<incarnation>/{log,outbox}/  s3/ (embedded store)
+//! LOCK  FORMAT  catalog/<name>.json  deleted.json  journal/  streams/<incarnation>/{log,outbox}/  s3/ (embedded store)
 //! ```
 
 use crate::disk::{Disk, LockError, create_dir_durable, replace_file};
@@ -89,6 +89,11 @@ impl DataFolder {
     /// Seals and closes.
     pub fn journal(&self) -> PathBuf {
         self.root.join("journal")
+    }
+
+    /// Ledgers of streams that are gone.
+    pub fn deleted(&self) -> PathBuf {
+        self.root.join("deleted.json")
     }
 
     /// Logs and outboxes.

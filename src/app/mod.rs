@@ -12,7 +12,7 @@ pub use data_folder::{DataFolderError, embedded_s3_root};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::SystemClock;
 use crate::control::{Control, Rules};
-use crate::delivery::{DeliveryContext, DeliveryOptions, Supervisor, SupervisorError};
+use crate::delivery::{DeletedError, DeletedStreams, DeliveryContext, DeliveryOptions, Supervisor, SupervisorError};
 use crate::destination::Destination;
 use crate::destination::s3::{S3Destination, S3Settings};
 use crate::disk::{DiskBudget, FolderLock, RealDisk};
@@ -89,6 +89,9 @@ pub enum StartError {
     /// The catalog.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The ledgers of deleted streams.
+    #[error(transparent)]
+    Deleted(#[from] DeletedError),
     /// Transforms.
     #[error("transforms cannot be run: {0}")]
     Transforms(String),
@@ -136,7 +139,8 @@ impl App {
         let foundation = tokio::task::spawn_blocking(move || Foundation::open(&blocking_options))
             .await
             .map_err(|died| StartError::Transforms(died.to_string()))??;
-        let Foundation { lock, budget, journal, catalog, logs, pool, disk, clock, folder, transforms } = foundation;
+        let Foundation { lock, budget, journal, catalog, deleted, logs, pool, disk, clock, folder, transforms } =
+            foundation;
 
         let mut s3_settings = options.s3;
         let embedded_s3 = match options.embedded_s3 {
@@ -161,6 +165,7 @@ impl App {
             catalog: catalog.clone(),
             logs: logs.clone(),
             journal: journal.clone(),
+            deleted,
             outbox: Arc::new(Outbox::new(disk, folder.streams(), budget)),
             destination,
             transforms,
@@ -245,6 +250,7 @@ struct Foundation {
     budget: Arc<DiskBudget>,
     journal: Arc<Journal>,
     catalog: Arc<Catalog>,
+    deleted: Arc<DeletedStreams>,
     logs: Arc<Logs>,
     pool: Arc<CommitPool>,
     disk: Arc<RealDisk>,
@@ -264,6 +270,9 @@ impl Foundation {
         let journal_options = JournalOptions { budget: Some(budget.clone()), ..JournalOptions::default() };
         let journal = Arc::new(Journal::open(disk.clone(), folder.journal(), journal_options)?);
         let catalog = Arc::new(Catalog::open(disk.clone(), folder.catalog())?);
+        let rows = catalog.all();
+        let has_row = |incarnation| rows.iter().any(|row| row.definition.incarnation == incarnation);
+        let deleted = Arc::new(DeletedStreams::open(disk.clone(), folder.deleted(), has_row)?);
         let pool = CommitPool::start(COMMIT_THREADS).map_err(StartError::Threads)?;
         let log_context =
             LogContext { disk: disk.clone(), budget: budget.clone(), clock: clock.clone(), options: options.log };
@@ -272,7 +281,7 @@ impl Foundation {
         let transforms = TransformFolder::new(options.transforms_dir.clone(), TransformLimits::default())
             .map_err(|e| StartError::Transforms(e.to_string()))?;
         let transforms = Arc::new(transforms);
-        Ok(Self { lock, budget, journal, catalog, logs, pool, disk, clock, folder, transforms })
+        Ok(Self { lock, budget, journal, catalog, deleted, logs, pool, disk, clock, folder, transforms })
     }
 }
 

@@ -3,12 +3,13 @@
 //! From: `source` (records), `catalog` (definitions), `batch` (when to cut). Through: `stage`, `outbox`, `journal`.
 //! To: `destination`. Files: `run` stages one run into a seal, `error_record` writes the error area's lines, `send`
 //! brings a seal's parcels out, `worker` is the loop of a lane, `supervisor` keeps a worker for each stream and sees
-//! deletions through, `status` is what all of it tells.
+//! deletions through, `deleted` keeps the sums of what is gone, `status` is what all of it tells.
 //!
 //! Invariants: nothing is sent before its seal is stored. Seals of a lane are stored in order and closed in order;
 //! several may be in flight. Sealed bytes and names never change, whatever revision, module or version runs by then.
 //! Nothing is freed before its close is stored. A run that is not sealed did not happen.
 
+mod deleted;
 mod error_record;
 mod run;
 mod send;
@@ -19,6 +20,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use deleted::{DeletedError, DeletedStreams};
 pub use supervisor::{Supervisor, SupervisorError};
 
 use crate::catalog::Catalog;
@@ -85,6 +87,8 @@ pub struct DeliveryContext {
     pub logs: Arc<Logs>,
     /// Seals and cursors.
     pub journal: Arc<Journal>,
+    /// Ledgers of streams that are gone.
+    pub deleted: Arc<DeletedStreams>,
     /// Sealed bytes.
     pub outbox: Arc<Outbox>,
     /// Where parcels go.

@@ -150,8 +150,6 @@ impl LaneStatus {
         };
         let mut in_flight = waiting;
         inner.open.iter().for_each(|(_, tally, _)| in_flight += *tally);
-        let mut received = inner.closed.total();
-        received += in_flight;
         let oldest_sealed = inner.open.iter().map(|(.., oldest_ms)| *oldest_ms).min();
         let age_ms = oldest_sealed
             .map(|oldest_ms| self.clock.wall_ms().saturating_sub(oldest_ms).max(0) as u64)
@@ -174,15 +172,35 @@ impl LaneStatus {
             waiting_records: waiting.records,
             open_seals: inner.open.len() as u64,
             paused: inner.paused,
-            ledger: Ledger {
-                received: count(received),
-                delivered: count(inner.closed.delivered),
-                refused: count(inner.closed.refused),
-                dropped: count(inner.closed.dropped),
-                discarded: count(inner.closed.discarded),
-                in_flight: count(in_flight),
-            },
+            ledger: ledger(&inner.closed, in_flight),
         }
+    }
+
+    /// The fates of all records when what has none is discarded. `None`: the lane was never open.
+    pub fn discarding(&self) -> Option<Fates> {
+        let inner = self.inner.lock();
+        let readable = *inner.readable.as_ref()?.borrow();
+        let mut fates = inner.closed;
+        fates.discarded += Tally {
+            records: readable.records.saturating_sub(inner.consumed.records),
+            bytes: readable.bytes.saturating_sub(inner.consumed.bytes),
+        };
+        inner.open.iter().for_each(|(_, tally, _)| fates.discarded += *tally);
+        Some(fates)
+    }
+}
+
+/// The ledger of records with these fates, and of those without one.
+pub fn ledger(fates: &Fates, in_flight: Tally) -> Ledger {
+    let mut received = fates.total();
+    received += in_flight;
+    Ledger {
+        received: count(received),
+        delivered: count(fates.delivered),
+        refused: count(fates.refused),
+        dropped: count(fates.dropped),
+        discarded: count(fates.discarded),
+        in_flight: count(in_flight),
     }
 }
 

@@ -3,15 +3,15 @@
 //! The catalog is watched; the control plane never calls here. A worker that faults stays down, with its reason in the
 //! status, until the operator resumes it, the stream is deleted, or the service starts anew.
 
-use super::DeliveryContext;
 use super::status::LaneStatus;
 use super::worker::{Deleting, Ended, Wishes, Worker};
+use super::{DeliveryContext, deleted};
 use crate::catalog::{Status, StreamRecord};
 use crate::source::local::LocalLane;
 use crate::stream::Incarnation;
-use crate::stream::seal::{LaneId, Place};
+use crate::stream::seal::{Fates, LaneId, Place};
 use crate::task::{Stop, StopSource, TaskSet};
-use crate::telemetry::status::{OperationError, Operations, StreamStatus};
+use crate::telemetry::status::{OperationError, Operations, Overview, StreamStatus};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -53,14 +53,16 @@ struct Handle {
 type Streams = Mutex<BTreeMap<String, Handle>>;
 
 /// The handle of a stream of the catalog, made if it is not there yet: a stream can be asked about and operated as soon
-/// as it is created.
-fn handle_of(context: &DeliveryContext, streams: &Streams, record: &StreamRecord) -> Handle {
+/// as it is created. `None`: it was deleted meanwhile.
+fn handle_of(context: &DeliveryContext, streams: &Streams, record: &StreamRecord) -> Option<Handle> {
     let name = record.definition.name.to_string();
     let incarnation = record.definition.incarnation;
     let mut streams = streams.lock();
     match streams.get(&name) {
-        Some(handle) if handle.incarnation == incarnation => handle.clone(),
+        Some(handle) if handle.incarnation == incarnation => Some(handle.clone()),
         _ => {
+            // Asked under the lock: a deletion takes the row away before the handle.
+            context.catalog.find(&name).filter(|row| row.definition.incarnation == incarnation)?;
             let handle = Handle {
                 incarnation,
                 status: Arc::new(LaneStatus::new(name.clone(), context.clock.clone())),
@@ -68,7 +70,7 @@ fn handle_of(context: &DeliveryContext, streams: &Streams, record: &StreamRecord
                 kept: Arc::default(),
             };
             streams.insert(name, handle.clone());
-            handle
+            Some(handle)
         }
     }
 }
@@ -104,12 +106,15 @@ impl Supervisor {
 
     fn handle(&self, name: &str) -> Option<Handle> {
         let known = self.streams.lock().get(name).cloned();
-        known.or_else(|| Some(handle_of(&self.context, &self.streams, &*self.context.catalog.find(name)?)))
+        known.or_else(|| handle_of(&self.context, &self.streams, &*self.context.catalog.find(name)?))
     }
 
     /// What a lane tells, with what is known of its stream besides.
-    fn told(&self, lane: &LaneStatus) -> StreamStatus {
-        let mut status = lane.snapshot();
+    fn told(&self, handle: &Handle) -> StreamStatus {
+        let mut status = handle.status.snapshot();
+        if let Some(fates) = self.context.deleted.leaving(handle.incarnation) {
+            status.ledger = deleted::ledger(&fates);
+        }
         let record = self.context.catalog.find(&status.name);
         let transform = record.as_ref().and_then(|record| record.definition.transform.as_ref());
         status.transform_problem =
@@ -125,13 +130,17 @@ impl Supervisor {
 }
 
 impl Operations for Supervisor {
-    fn streams(&self) -> Vec<StreamStatus> {
-        let handles: Vec<_> = self.streams.lock().values().map(|h| h.status.clone()).collect();
-        handles.iter().map(|lane| self.told(lane)).collect()
+    fn overview(&self) -> Overview {
+        // One lock over both: a stream leaves the one part and enters the other under it.
+        let streams = self.streams.lock();
+        Overview {
+            streams: streams.values().map(|handle| self.told(handle)).collect(),
+            deleted: self.context.deleted.sums(),
+        }
     }
 
     fn stream(&self, name: &str) -> Option<StreamStatus> {
-        Some(self.told(&self.handle(name)?.status))
+        Some(self.told(&self.handle(name)?))
     }
 
     fn flush(&self, name: &str) -> Result<(), OperationError> {
@@ -180,7 +189,7 @@ async fn watch_catalog(context: Arc<DeliveryContext>, streams: Arc<Streams>, sto
     loop {
         changes.borrow_and_update();
         for record in context.catalog.all() {
-            let handle = handle_of(&context, &streams, &record);
+            let Some(handle) = handle_of(&context, &streams, &record) else { continue };
             if !handle.kept.swap(true, Ordering::AcqRel) {
                 let keeper = Keeper {
                     context: context.clone(),
@@ -287,14 +296,25 @@ impl Keeper {
         Ok(Arc::new(LocalLane::new(log, incarnation)))
     }
 
-    /// Folder renamed away, journal and catalog rows gone, then unlinked: a crash in between leaves either a stream
-    /// that is still DELETING or a folder with a name that the next start removes.
+    /// Ledger counted, folder renamed away, journal and catalog rows gone, then unlinked: a crash in between leaves
+    /// either a stream that is still DELETING or a folder with a name that the next start removes.
     async fn delete(&self) {
         let incarnation = self.record.definition.incarnation;
         let name = self.record.definition.name.clone();
         if let Some(log) = self.context.logs.forget(incarnation) {
             log.refuse_appends();
+            // What is being synced is acknowledged yet, and must be counted.
+            let _ = log.progress().wait_for(|readable| readable.ended).await;
         }
+        // ORDER: the ledger is counted before the journal forgets it.
+        let (context, fates) = (self.context.clone(), self.fates());
+        let fates = match tokio::task::spawn_blocking(move || context.deleted.count(incarnation, fates)).await {
+            Ok(fates) => fates,
+            Err(died) => {
+                tracing::error!(stream = %name, %died, "counting a deleted stream died");
+                fates
+            }
+        };
         let dir = self.context.streams_dir.join(incarnation.to_string());
         let gone = self.context.streams_dir.join(format!("{DELETED_PREFIX}{incarnation}"));
         let renamed = {
@@ -325,10 +345,30 @@ impl Keeper {
             tracing::warn!(stream = %name, error, "a deleted stream left files; the next start removes them");
         }
         let mut streams = self.streams.lock();
+        self.context.deleted.left(incarnation);
         if streams.get(name.as_str()).is_some_and(|h| h.incarnation == incarnation) {
             streams.remove(name.as_str());
         }
-        tracing::info!(stream = %name, "stream deleted");
+        drop(streams);
+        let (all, discarded) = (fates.total(), fates.discarded);
+        tracing::info!(
+            stream = %name,
+            received_records = all.records,
+            discarded_records = discarded.records,
+            discarded_bytes = discarded.bytes,
+            "stream deleted"
+        );
+    }
+
+    /// What became of the stream's records, those included that are thrown away now. Of a log that could not be opened
+    /// only what was sealed is known.
+    fn fates(&self) -> Fates {
+        self.handle.status.discarding().unwrap_or_else(|| {
+            let lane = self.context.journal.lane(&LaneId::direct_put(self.record.definition.incarnation));
+            let mut fates = lane.ledger;
+            lane.open.iter().for_each(|seal| fates.discarded += seal.fates.total());
+            fates
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::stage::transform::TransformLimits;
 use crate::stream::definition::{Compression, Definition, Hints, S3Target, TransformSpec};
 use crate::stream::seal::LaneId;
 use crate::stream::{Incarnation, StreamName};
-use crate::telemetry::status::{Operations, StreamState, StreamStatus};
+use crate::telemetry::status::{Count, Deleted, Operations, StreamState, StreamStatus};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -104,6 +104,9 @@ impl Node {
             Journal::open(disk.clone(), root.join("journal"), JournalOptions::default()).map_err(|e| text(&e))?,
         );
         let catalog = Arc::new(Catalog::open(disk.clone(), root.join("catalog")).map_err(|e| text(&e))?);
+        let rows = catalog.all();
+        let has_row = |incarnation| rows.iter().any(|row| row.definition.incarnation == incarnation);
+        let deleted = DeletedStreams::open(disk.clone(), root.join("deleted.json"), has_row).map_err(|e| text(&e))?;
         let pool = CommitPool::start(2).unwrap();
         let log_context = LogContext {
             disk: disk.clone(),
@@ -123,6 +126,7 @@ impl Node {
             catalog,
             logs: Logs::new(log_context, pool.clone(), root.join("streams"), cursors),
             journal,
+            deleted: Arc::new(deleted),
             outbox: Arc::new(Outbox::new(disk.clone(), root.join("streams"), budget)),
             destination: store,
             transforms: Arc::new(TransformFolder::new(root.join("transforms"), TransformLimits::default()).unwrap()),
@@ -263,6 +267,52 @@ async fn a_delete_delivers_what_is_there_and_leaves_nothing() {
     assert!(node.put(incarnation, &records(0, 1)).await.is_err());
     assert!(std::fs::read_dir(dir.path().join("streams")).unwrap().next().is_none());
     assert!(node.context.journal.lanes().is_empty());
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_forced_delete_discards_stays_in_the_ledger_over_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let definition = definition("f", Compression::Gzip, 1 << 20, 900_000);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &records(0, 7)).await.unwrap();
+    node.until("f", |s| s.waiting_records == 7).await;
+    node.supervisor.flush("f").unwrap();
+    node.until("f", |s| s.ledger.delivered.records == 7).await;
+    // Eleven that are sealed and cannot be delivered, and five that wait.
+    store.faults.lock().extend((0..200_000).map(|_| fault("down", Retry::AfterOperator)));
+    node.put(incarnation, &records(7, 11)).await.unwrap();
+    node.supervisor.flush("f").unwrap();
+    node.until("f", |s| s.open_seals == 1 && s.state == StreamState::NeedsOperator).await;
+    node.put(incarnation, &records(18, 5)).await.unwrap();
+    let before = node.until("f", |s| s.waiting_records == 5).await.ledger;
+    assert_eq!((before.received.records, before.in_flight.records), (23, 16));
+    assert_eq!(node.supervisor.overview().deleted, Deleted::default());
+
+    node.context.catalog.mark_deleting("f", true).unwrap();
+    let moment = loop {
+        let overview = node.supervisor.overview();
+        // At every moment each record is counted once.
+        let streams: u64 = overview.streams.iter().map(|s| s.ledger.received.records).sum();
+        assert_eq!(streams + overview.deleted.ledger.received.records, 23, "{overview:?}");
+        if overview.streams.is_empty() {
+            break overview.deleted;
+        }
+        tokio::task::yield_now().await;
+    };
+    let ledger = moment.ledger;
+    assert_eq!((moment.streams, ledger.received), (1, before.received));
+    assert_eq!(
+        (ledger.delivered, ledger.discarded, ledger.in_flight),
+        (before.delivered, before.in_flight, Count::default())
+    );
+    node.stop().await;
+    store.faults.lock().clear();
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store).await.unwrap();
+    assert_eq!(node.supervisor.overview().deleted, moment);
     node.stop().await;
 }
 

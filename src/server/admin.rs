@@ -36,10 +36,10 @@ impl Admin {
                 }
             },
             ["metrics"] => {
-                let text = exposition::render(&self.operations.streams());
+                let text = exposition::render(&self.operations.overview());
                 answer::with_body(StatusCode::OK, HeaderValue::from_static(exposition::CONTENT_TYPE), text)
             }
-            ["streams"] => answer::json(StatusCode::OK, &json!({"streams": self.operations.streams()})),
+            ["streams"] => answer::json(StatusCode::OK, &self.operations.overview()),
             ["streams", name] => match self.operations.stream(name) {
                 Some(status) => answer::json(StatusCode::OK, &status),
                 None => operation_error(&OperationError::Unknown(name.to_owned())),

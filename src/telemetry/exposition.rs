@@ -1,15 +1,15 @@
 //! The Prometheus text format (version 0.0.4) of [`super::metrics`] and [`super::status`], written by hand.
 
 use super::metrics::{ALL, BOUNDS_US, Histogram, Series};
-use super::status::{StreamState, StreamStatus};
+use super::status::{Deleted, Overview, StreamState, StreamStatus};
 use std::fmt::Write;
 
 /// Media type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The whole answer of `/metrics`.
-pub fn render(streams: &[StreamStatus]) -> String {
-    let mut text = String::with_capacity(16 * 1024 + streams.len() * 2048);
+pub fn render(overview: &Overview) -> String {
+    let mut text = String::with_capacity(16 * 1024 + overview.streams.len() * 2048);
     head(&mut text, "hydrant_build_info", "Version of the program.", "gauge");
     line(&mut text, "hydrant_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
     for metric in ALL {
@@ -31,7 +31,8 @@ pub fn render(streams: &[StreamStatus]) -> String {
             }
         }
     }
-    stream_lines(&mut text, streams);
+    stream_lines(&mut text, &overview.streams);
+    deleted_lines(&mut text, &overview.deleted);
     text
 }
 
@@ -122,6 +123,29 @@ fn stream_lines(text: &mut String, streams: &[StreamStatus]) {
     }
 }
 
+/// Counters: with the streams' gauges they add up to every record that was ever acknowledged, over restarts too.
+fn deleted_lines(text: &mut String, deleted: &Deleted) {
+    type Unit = fn(super::status::Count) -> u64;
+    const UNITS: [(&str, &str, Unit); 2] = [
+        (
+            "hydrant_deleted_streams_records_total",
+            "Records of streams that are gone, by fate: received = delivered + refused + dropped + discarded.",
+            |count| count.records,
+        ),
+        ("hydrant_deleted_streams_bytes_total", "Bytes of those records, as they arrived, by fate.", |count| {
+            count.bytes
+        }),
+    ];
+    head(text, "hydrant_deleted_streams_total", "Streams that are gone.", "counter");
+    line(text, "hydrant_deleted_streams_total", &[], deleted.streams);
+    for (name, help, unit) in UNITS {
+        head(text, name, help, "counter");
+        for (fate, count) in deleted.ledger.named().into_iter().filter(|(fate, _)| *fate != "in_flight") {
+            line(text, name, &[("fate", fate)], unit(count));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::status::{Count, Ledger};
@@ -148,7 +172,9 @@ mod tests {
     #[test]
     fn every_sample_has_a_type_line_and_stands_once() {
         metrics::log_synced(Duration::from_millis(3));
-        let text = render(&[status("a"), status("b")]);
+        let gone = Ledger { discarded: Count { records: 4, bytes: 40 }, ..Ledger::default() };
+        let deleted = Deleted { streams: 2, ledger: gone };
+        let text = render(&Overview { streams: vec![status("a"), status("b")], deleted });
         let mut typed = HashSet::new();
         let mut seen = HashSet::new();
         for row in text.lines() {
@@ -164,6 +190,10 @@ mod tests {
             }
         }
         assert!(text.contains("hydrant_stream_records{stream=\"a\",fate=\"received\"} 7\n"));
+        assert!(text.contains("\nhydrant_deleted_streams_total 2\n"));
+        assert!(text.contains("hydrant_deleted_streams_records_total{fate=\"discarded\"} 4\n"));
+        assert!(text.contains("hydrant_deleted_streams_bytes_total{fate=\"discarded\"} 40\n"));
+        assert!(!text.contains("hydrant_deleted_streams_records_total{fate=\"in_flight\"}"));
         assert!(text.contains("hydrant_stream_oldest_undelivered_seconds{stream=\"b\"} 1.5\n"));
         assert!(text.contains("hydrant_stream_state{stream=\"a\",state=\"retrying\"} 1\n"));
         assert!(text.contains("hydrant_stream_state{stream=\"a\",state=\"running\"} 0\n"));

@@ -81,6 +81,24 @@ impl Ledger {
     }
 }
 
+/// What became of the records of streams that are gone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// How many streams.
+    pub streams: u64,
+    /// Their ledgers, summed up; nothing of them is in flight.
+    pub ledger: Ledger,
+}
+
+/// All streams of the node, those that are gone included, as they were at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// Those that are there, by name.
+    pub streams: Vec<StreamStatus>,
+    /// The others.
+    pub deleted: Deleted,
+}
+
 /// A stream now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamStatus {
@@ -120,8 +138,8 @@ pub enum OperationError {
 
 /// The streams as the admin listener sees them.
 pub trait Operations: Send + Sync {
-    /// All streams, by name.
-    fn streams(&self) -> Vec<StreamStatus>;
+    /// All streams. A deleted one moves from one part to the other at one moment.
+    fn overview(&self) -> Overview;
     /// One stream.
     fn stream(&self, name: &str) -> Option<StreamStatus>;
     /// Cuts what waits now, without waiting for its delivery.

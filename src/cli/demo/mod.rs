@@ -255,7 +255,7 @@ async fn wait_for_deliveries(app: &App) -> Result<(), DemoError> {
         let _ = app.deliveries().flush(name);
     }
     loop {
-        let streams = app.deliveries().streams();
+        let streams = app.deliveries().overview().streams;
         let in_flight: u64 = streams.iter().map(|s| s.ledger.in_flight.records).sum();
         if streams.len() == STREAMS.len() && in_flight == 0 {
             bar.finish_and_clear();

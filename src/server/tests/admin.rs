@@ -2,7 +2,9 @@
 
 use super::{options, start};
 use crate::server::Admin;
-use crate::telemetry::status::{Count, Ledger, OperationError, Operations, StreamState, StreamStatus};
+use crate::telemetry::status::{
+    Count, Deleted, Ledger, OperationError, Operations, Overview, StreamState, StreamStatus,
+};
 use parking_lot::Mutex;
 use serde_json::json;
 use std::sync::Arc;
@@ -25,8 +27,11 @@ impl One {
 }
 
 impl Operations for One {
-    fn streams(&self) -> Vec<StreamStatus> {
-        self.stream("s").into_iter().collect()
+    fn overview(&self) -> Overview {
+        Overview {
+            streams: self.stream("s").into_iter().collect(),
+            deleted: Deleted { streams: 1, ..Deleted::default() },
+        }
     }
 
     fn stream(&self, name: &str) -> Option<StreamStatus> {
@@ -82,7 +87,8 @@ async fn what_there_is_is_shown() {
     assert_eq!(one["state"], "running");
     assert_eq!(one["transform_problem"], "it does not start");
     assert_eq!(one["ledger"]["received"], json!({"records": 3, "bytes": 9}));
-    assert_eq!(client.ask("GET", "/streams", &[], b"").await.json(), json!({"streams": [one]}));
+    let all = client.ask("GET", "/streams", &[], b"").await.json();
+    assert_eq!((&all["streams"], &all["deleted"]["streams"]), (&json!([one]), &json!(1)));
     assert_eq!(client.ask("GET", "/streams/t", &[], b"").await.status, 404);
     assert_eq!(client.ask("GET", "/", &[], b"").await.status, 404);
 }
