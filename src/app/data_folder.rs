@@ -30,8 +30,13 @@ pub enum DataFolderError {
     /// Not a data folder.
     #[error("{0} is not a data folder of hydrant: its file FORMAT cannot be understood")]
     Foreign(PathBuf),
+    /// A file stands in its place.
+    #[error("{0} is a file, not a data folder; choose another with --data-dir, or data_dir in the configuration")]
+    File(PathBuf),
     /// Cannot be made or read.
-    #[error("cannot use the data folder {dir}: {error}")]
+    #[error(
+        "cannot use the data folder {dir}: {error}; choose another with --data-dir, or data_dir in the configuration"
+    )]
     Io {
         /// The folder.
         dir: PathBuf,
@@ -50,8 +55,11 @@ impl DataFolder {
     /// The folder at `root`, made if it is missing.
     pub fn open(disk: &dyn Disk, root: PathBuf) -> Result<Self, DataFolderError> {
         let root = std::path::absolute(&root).unwrap_or(root);
-        create_dir_durable(disk, &root).map_err(|error| DataFolderError::Io { dir: root.clone(), error })?;
-        Ok(Self { root })
+        match create_dir_durable(disk, &root) {
+            Ok(()) => Ok(Self { root }),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(DataFolderError::File(root)),
+            Err(error) => Err(DataFolderError::Io { dir: root, error }),
+        }
     }
 
     /// Checks the format tag, or writes it into a new folder. The folder must be locked.

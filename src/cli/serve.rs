@@ -31,7 +31,11 @@ pub struct ServeArgs {
 impl ServeArgs {
     /// Reads the configuration; prints its problems and says so where there are any.
     pub fn load(&self) -> Result<Config, ExitCode> {
-        config::load(&self.config).map_err(|problems| {
+        let loaded = config::load(&self.config).and_then(|config| match config::missing(&self.config, &config) {
+            none if none.is_empty() => Ok(config),
+            problems => Err(problems),
+        });
+        loaded.map_err(|problems| {
             for problem in &problems {
                 eprintln!("{problem}");
             }

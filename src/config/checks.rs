@@ -1,9 +1,10 @@
-//! What a valid configuration names outside of itself: files and variables. For `hydrant check` only: at run time each
-//! is read when it is used, and may come later.
+//! What a valid configuration names outside of itself: files and variables. Files are for `hydrant check` only: at run
+//! time each is read when it is used, and may come later. A variable cannot come later, so no service starts without it.
 
 use super::Config;
 use super::problem::{Problem, Problems};
 use crate::control::plan;
+use crate::destination::s3::secret::SecretError;
 use crate::destination::s3::{S3Settings, Secret};
 use crate::stage::convert::{self, SchemaFolder};
 use crate::stream::Id128;
@@ -18,9 +19,11 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
         readable(&tls.cert, "api.tls_cert", &mut problems);
         readable(&tls.key, "api.tls_key", &mut problems);
     }
-    s3(&config.s3, "s3", &mut problems);
-    for (bucket, settings) in &config.s3.buckets {
-        s3(settings, &format!("s3.buckets.{bucket}"), &mut problems);
+    for (settings, at) in stores(config) {
+        if let Some(file) = &settings.ca_file {
+            readable(file, &format!("{at}.ca_file"), &mut problems);
+        }
+        secrets(settings, &at, &mut problems, |_| true);
     }
     let schemas = SchemaFolder::new(&config.schemas_dir);
     for request in &config.streams {
@@ -41,6 +44,21 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
     problems.into_list()
 }
 
+/// Problems with the variables of a configuration that was read from `path`.
+pub fn variables(path: &Path, config: &Config) -> Vec<Problem> {
+    let mut problems = Problems::new(path);
+    for (settings, at) in stores(config) {
+        secrets(settings, &at, &mut problems, |error| matches!(error, SecretError::Env(_)));
+    }
+    problems.into_list()
+}
+
+/// The settings of stores, each with where it stands.
+fn stores(config: &Config) -> impl Iterator<Item = (&S3Settings, String)> {
+    let buckets = config.s3.buckets.iter().map(|(bucket, settings)| (settings, format!("s3.buckets.{bucket}")));
+    std::iter::once((&config.s3, "s3".to_owned())).chain(buckets)
+}
+
 fn readable(file: &Path, member: &str, problems: &mut Problems) {
     if let Err(error) = File::open(file) {
         problems.add(None, member, format!("cannot read {}: {error}", file.display()));
@@ -58,10 +76,8 @@ fn schema(schemas: &SchemaFolder, convert: &ConvertSpec, member: &str, problems:
     }
 }
 
-fn s3(settings: &S3Settings, at: &str, problems: &mut Problems) {
-    if let Some(file) = &settings.ca_file {
-        readable(file, &format!("{at}.ca_file"), problems);
-    }
+/// Secrets that cannot be read, as far as the error is `of_interest`.
+fn secrets(settings: &S3Settings, at: &str, problems: &mut Problems, of_interest: fn(&SecretError) -> bool) {
     let Some(keys) = &settings.credentials else { return };
     let session_token = keys.session_token.as_ref();
     let secrets: [(&str, Option<&Secret>); 3] = [
@@ -70,8 +86,11 @@ fn s3(settings: &S3Settings, at: &str, problems: &mut Problems) {
         ("session_token", session_token),
     ];
     for (member, secret) in secrets {
-        if let Some(Err(error)) = secret.map(Secret::read) {
-            problems.add(None, &format!("{at}.credentials.{member}"), error.to_string());
+        match secret.map(Secret::read) {
+            Some(Err(error)) if of_interest(&error) => {
+                problems.add(None, &format!("{at}.credentials.{member}"), error.to_string());
+            }
+            _ => {}
         }
     }
 }

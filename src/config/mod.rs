@@ -134,6 +134,11 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     parse(path, &text)
 }
 
+/// Problems that keep a service with a valid configuration from starting: variables that are not set.
+pub fn missing(path: &Path, config: &Config) -> Vec<Problem> {
+    checks::variables(path, config)
+}
+
 /// Checks the content of a configuration file named `path`.
 pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
     let mut problems = Problems::new(path);

@@ -74,9 +74,12 @@ pub async fn start_with_part_minimum(options: EmbeddedS3Options, part_min_bytes:
     let EmbeddedS3Options { root, addr, access_key, secret_key, buckets } = options;
     let store = tokio::task::spawn_blocking(move || open(&root, &buckets)).await.map_err(io::Error::other)??;
     let store = store.with_part_minimum(part_min_bytes);
-    let listener = TcpListener::bind(addr)
-        .await
-        .map_err(|e| io::Error::new(e.kind(), format!("the embedded S3 cannot listen at {addr}: {e}")))?;
+    let listener = TcpListener::bind(addr).await.map_err(|e| {
+        io::Error::new(
+            e.kind(),
+            format!("cannot listen at {addr}: {e}; choose another address with --s3-addr (port 0 picks a free one)"),
+        )
+    })?;
     let addr = listener.local_addr()?;
 
     let service = S3Store::new(store);

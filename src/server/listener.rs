@@ -91,7 +91,11 @@ pub enum ListenError {
         addr: SocketAddr,
     },
     /// The system refuses.
-    #[error("cannot listen at {addr} for the {name}: {error}")]
+    #[error(
+        "cannot listen at {addr} for the {name} listener: {error}; choose another address with --{option}-addr, or \
+         {option}.addr in the configuration (port 0 picks a free one)",
+        option = name.to_ascii_lowercase()
+    )]
     Bind {
         /// Which.
         name: &'static str,

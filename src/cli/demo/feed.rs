@@ -97,8 +97,9 @@ fn make_event(id: u64, random: &mut fastrand::Rng, now_ms: i64) -> Vec<u8> {
 }
 
 /// A flat table for a file nobody described: each top-level member by the types met in the first `lines` lines.
-/// Members that hold objects or arrays, or several types, are left out; keys that are no column names too.
-pub fn guess_ddl(path: &Path, lines: usize) -> io::Result<String> {
+/// Members that hold objects or arrays, or several types, are left out; keys that are no column names too. `None`: no
+/// column is left.
+pub fn guess_ddl(path: &Path, lines: usize) -> io::Result<Option<String>> {
     let mut feed = Feed::file(path)?;
     let mut columns: Vec<(String, Option<&'static str>)> = Vec::new();
     for _ in 0..lines {
@@ -122,7 +123,10 @@ pub fn guess_ddl(path: &Path, lines: usize) -> io::Result<String> {
         }
     }
     let listed: Vec<_> = columns.iter().filter_map(|(name, kind)| Some(format!("  `{name}` {}", (*kind)?))).collect();
-    Ok(format!("CREATE EXTERNAL TABLE demo.events (\n{}\n)\n", listed.join(",\n")))
+    if listed.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(format!("CREATE EXTERNAL TABLE demo.events (\n{}\n)\n", listed.join(",\n"))))
 }
 
 fn joined(a: Option<&'static str>, b: Option<&'static str>) -> Option<&'static str> {
@@ -165,7 +169,9 @@ mod tests {
             "{\"A\":1,\"b\":\"x\",\"c\":{}}\n\nnot json\n{\"a\":1.5,\"b\":null,\"d\":true,\"e f\":1}",
         )
         .unwrap();
-        let ddl = guess_ddl(&path, 100).unwrap();
+        let ddl = guess_ddl(&path, 100).unwrap().unwrap();
         assert_eq!(ddl, "CREATE EXTERNAL TABLE demo.events (\n  `a` double,\n  `b` string,\n  `d` boolean\n)\n");
+        std::fs::write(&path, "not json\n[1]\n{\"a\":{\"b\":1}}\n").unwrap();
+        assert_eq!(guess_ddl(&path, 100).unwrap(), None);
     }
 }

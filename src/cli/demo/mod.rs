@@ -17,6 +17,7 @@ use feed::Feed;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -52,6 +53,15 @@ pub struct DemoArgs {
     /// Folder for everything that is kept [default: a new one in the system's temporary folder]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Address of the API [default: 127.0.0.1:4573 with --keep, else a free port]
+    #[arg(long, value_name = "ADDR")]
+    pub api_addr: Option<SocketAddr>,
+    /// Address of the embedded S3 [default: 127.0.0.1:4572 with --keep, else a free port]
+    #[arg(long, value_name = "ADDR")]
+    pub s3_addr: Option<SocketAddr>,
+    /// Address of health, metrics and stream status [default: 127.0.0.1:4574 with --keep, else a free port]
+    #[arg(long, value_name = "ADDR")]
+    pub admin_addr: Option<SocketAddr>,
     /// How many events are made up for each stream
     #[arg(long, value_name = "N", default_value_t = 60_000)]
     pub events: u64,
@@ -76,6 +86,18 @@ pub enum DemoError {
         /// The cause.
         error: io::Error,
     },
+    /// Nothing to send.
+    #[error("{0} holds no line to send; give a file with a JSON object on each line")]
+    Empty(PathBuf),
+    /// No table can be guessed.
+    #[error(
+        "none of the first lines of {0} is a JSON object with a text, a number or a boolean in it, so there is no column \
+         for the Parquet stream; give such a file (`hydrant put` sends lines of any kind)"
+    )]
+    NoColumns(PathBuf),
+    /// The streams are there already.
+    #[error("{0} holds the streams of an earlier demo; choose another --data-dir")]
+    Used(PathBuf),
     /// Deliveries do not end.
     #[error("after {} s not everything was delivered; the log above says why", DELIVERY_PATIENCE.as_secs())]
     Stuck,
@@ -97,7 +119,11 @@ impl DemoArgs {
     async fn try_run(self) -> Result<bool, DemoError> {
         let data_dir = self.data_dir.clone().unwrap_or_else(fresh_folder);
         self.prepare(&data_dir)?;
-        let app = App::start(service(&data_dir, self.keep).app_options()).await?;
+        let app = App::start(self.service(&data_dir).app_options()).await?;
+        if STREAMS.iter().any(|(name, _)| app.deliveries().stream(name).is_some()) {
+            app.stop().await;
+            return Err(DemoError::Used(data_dir));
+        }
         println!("Hydrant demo: API {}, S3 {}, data in {}", app.api_url(), s3_url(&app), data_dir.display());
         let mut client = Client::connect(app.api_url()).await?;
         for (name, shows) in STREAMS {
@@ -117,14 +143,33 @@ impl DemoArgs {
         Ok(good)
     }
 
+    /// The embedded service: on its usual ports when it stays up, on free ones otherwise.
+    fn service(&self, data_dir: &Path) -> DevArgs {
+        let usual = |port: u16| SocketAddr::from(([127, 0, 0, 1], if self.keep { port } else { 0 }));
+        DevArgs {
+            data_dir: data_dir.to_owned(),
+            api_addr: self.api_addr.unwrap_or(usual(4573)),
+            s3_addr: self.s3_addr.unwrap_or(usual(4572)),
+            admin_addr: self.admin_addr.unwrap_or(usual(4574)),
+            transforms_dir: data_dir.join("transforms"),
+            schemas_dir: data_dir.join("schemas"),
+            tls_cert: None,
+            tls_key: None,
+            insecure_bind: false,
+            disk_budget: 16 << 30,
+        }
+    }
+
     /// Puts table and transform where the service looks for them.
     fn prepare(&self, data_dir: &Path) -> Result<(), DemoError> {
         let ddl = match &self.input {
-            Some(path) => feed::guess_ddl(path, 5000).map_err(|error| DemoError::Io {
-                what: "cannot read",
-                path: path.clone(),
-                error,
-            })?,
+            Some(path) => {
+                let io_error = |error| DemoError::Io { what: "cannot read", path: path.clone(), error };
+                if Feed::file(path).and_then(|mut feed| feed.next_event()).map_err(io_error)?.is_none() {
+                    return Err(DemoError::Empty(path.clone()));
+                }
+                feed::guess_ddl(path, 5000).map_err(io_error)?.ok_or_else(|| DemoError::NoColumns(path.clone()))?
+            }
             None => feed::MADE_DDL.to_owned(),
         };
         let files: [(PathBuf, &[u8]); 2] = [
@@ -192,23 +237,6 @@ fn fresh_folder() -> PathBuf {
 
 fn s3_url(app: &App) -> String {
     app.s3_addr().map(|addr| format!("http://{addr}")).unwrap_or_default()
-}
-
-/// The embedded service: on its usual ports when it stays up, on free ones otherwise.
-fn service(data_dir: &Path, usual_ports: bool) -> DevArgs {
-    let addr = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], if usual_ports { port } else { 0 }));
-    DevArgs {
-        data_dir: data_dir.to_owned(),
-        api_addr: addr(4573),
-        s3_addr: addr(4572),
-        admin_addr: addr(4574),
-        transforms_dir: data_dir.join("transforms"),
-        schemas_dir: data_dir.join("schemas"),
-        tls_cert: None,
-        tls_key: None,
-        insecure_bind: false,
-        disk_budget: 16 << 30,
-    }
 }
 
 fn definition(name: &str) -> Value {

@@ -93,7 +93,8 @@ fn print_commands(app: &App, s3_root: &Path, stays_up: bool) {
     println!("  duckdb -c \"SELECT * FROM read_parquet('{}') LIMIT 10\"", files.display());
     if stays_up {
         let s3 = app.s3_addr().map(|a| format!("http://{a}")).unwrap_or_default();
-        let keys = format!("AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} AWS_REGION=us-east-1", KEYS.0, KEYS.1);
+        let keys =
+            format!("AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} AWS_DEFAULT_REGION=us-east-1", KEYS.0, KEYS.1);
         println!("  export {keys}");
         println!(
             "  aws --endpoint-url {} firehose describe-delivery-stream --delivery-stream-name {}",

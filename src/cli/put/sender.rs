@@ -203,7 +203,8 @@ impl Sender {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 self.connection = None;
-                return Attempt::Again(format!("{}:{} {error}", self.endpoint.host, self.endpoint.port));
+                let (host, port) = (&self.endpoint.host, self.endpoint.port);
+                return Attempt::Again(format!("{host}:{port}: {error}; is hydrant up there? --endpoint says where"));
             }
             Err(_) => {
                 self.connection = None;
@@ -217,6 +218,9 @@ impl Sender {
             };
         }
         let why = match serde_json::from_slice::<Refused>(&body) {
+            Ok(Refused { code, message }) if code == "ResourceNotFoundException" => {
+                format!("{code}: {message} Create the stream before (CreateDeliveryStream), or correct its name")
+            }
             Ok(Refused { code, message }) => format!("{code}: {message}"),
             Err(_) => format!("the endpoint answered {status}; check --endpoint"),
         };

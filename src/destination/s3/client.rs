@@ -82,7 +82,7 @@ impl Store {
             tokio::time::sleep(limit).await;
         };
         tokio::select! {
-            answer = request => answer.map_err(failure_of),
+            answer = request => answer.map_err(|error| self.failure(error)),
             () = too_late => Err(no_answer(limit)),
         }
     }
@@ -96,8 +96,21 @@ impl Store {
         E: ProvideErrorMetadata + Error + 'static,
     {
         match tokio::time::timeout(limit, request).await {
-            Ok(answer) => answer.map_err(failure_of),
+            Ok(answer) => answer.map_err(|error| self.failure(error)),
             Err(_) => Err(no_answer(limit)),
+        }
+    }
+
+    /// The facts of an SDK error; where nothing was sent, with the host that was to get it.
+    fn failure<E: ProvideErrorMetadata + Error + 'static>(&self, error: SdkError<E, HttpResponse>) -> Failure {
+        let host = self.settings.endpoint.as_ref().and_then(|url| url.parse::<http::Uri>().ok()).and_then(|uri| {
+            let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+            // Without what may stand before the host: it can be a secret.
+            Some(format!("{}{port}", uri.host()?))
+        });
+        match (failure_of(error), host) {
+            (Failure::NotSent(what), Some(host)) => Failure::NotSent(format!("s3.endpoint {host}: {what}")),
+            (failure, _) => failure,
         }
     }
 }

@@ -21,7 +21,7 @@ enum Place {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The variable is not set, or not UTF-8.
-    #[error("the environment variable {0} is not set")]
+    #[error("the environment variable {0} is not set; set it where hydrant is started")]
     Env(String),
     /// The file cannot be read.
     #[error("the secret file {path} cannot be read: {reason}")]
