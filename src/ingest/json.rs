@@ -4,7 +4,7 @@
 //! a string that is read as text. Strings are found first and looked into only as far as their user needs: base64
 //! checks its own alphabet.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr;
 
 /// The text is not the JSON expected here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
         let mut at = first;
         loop {
             let rest = self.bytes.get(at..).unwrap_or_default();
-            let Some(found) = memchr2(b'"', b'\\', rest) else {
+            let Some(found) = find_quote_or_backslash(rest) else {
                 return Err(Malformed { at: first, what: "a string without an end" });
             };
             at += found;
@@ -234,6 +234,17 @@ impl<'a> RawString<'a> {
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         Ok(tail)
     }
+}
+
+/// Where the first quote or backslash is. Blocks of a fixed length become vector code for any processor, in the place
+/// where it is needed; `memchr2` is called through a pointer for each of a request's hundreds of short strings.
+#[inline]
+fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+    let ends = |byte: &u8| matches!(*byte, b'"' | b'\\');
+    let (blocks, _) = bytes.as_chunks::<32>();
+    let clean = blocks.iter().take_while(|block| !block.iter().fold(false, |hit, byte| hit | ends(byte))).count();
+    let from = clean * 32;
+    bytes[from..].iter().position(ends).map(|at| from + at)
 }
 
 fn hex4(bytes: &[u8]) -> Option<(u32, &[u8])> {
