@@ -14,7 +14,8 @@ use crate::stage::{Encoder, Stage, compress, convert};
 use crate::stream::definition::{Compression, Definition};
 use crate::stream::position::Run;
 use crate::stream::seal::{CutReason, Fates, Parcel, ParcelKind, Place, Seal, Tally};
-use crate::stream::{Position, SealId};
+use crate::stream::{Incarnation, Position, SealId};
+use crate::task::Stop;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -43,6 +44,10 @@ pub struct RunPlan {
     pub refuse_all: Option<Cause>,
     /// Records read so far, for whoever must make sense of a panic.
     pub records_read: Arc<AtomicU64>,
+    /// The service stops: what the stages return is void (a transform may have been interrupted).
+    pub stop: Stop,
+    /// Nobody wants the outcome any more.
+    pub abandon: Stop,
 }
 
 /// A run made ready to be sealed; its files are durable.
@@ -71,6 +76,9 @@ pub enum StageRunError {
     /// A broken invariant.
     #[error("internal error: {0}")]
     Bug(String),
+    /// The service or the stream stopped meanwhile; the run is cut anew.
+    #[error("stopped")]
+    Stopped,
 }
 
 impl StageRunError {
@@ -78,7 +86,7 @@ impl StageRunError {
     pub fn class(&self) -> Class {
         match self {
             Self::NotReady { .. } => Class::User,
-            Self::Io(_) => Class::Upstream,
+            Self::Io(_) | Self::Stopped => Class::Upstream,
             Self::Bug(_) => Class::Bug,
         }
     }
@@ -112,6 +120,9 @@ pub fn stage_run(
         counts.note_source(&chunk);
         plan.records_read.store(counts.total.records, Ordering::Relaxed);
         stages.apply(&chunk, &mut body, &mut errors, &mut counts)?;
+        if plan.stop.is_asked() || plan.abandon.is_asked() {
+            return Err(StageRunError::Stopped);
+        }
     }
     if counts.total.records == 0 {
         return Ok(None);
@@ -119,15 +130,15 @@ pub fn stage_run(
     let run = Run { from: plan.from.clone(), to: reader.last() };
     let data_records = stages.finish(&mut body)?;
 
-    let (mut parcels, mut inline) = (Vec::new(), Vec::new());
+    let mut finished = FinishedParcels { context, incarnation, parcels: Vec::new(), inline: Vec::new() };
     if data_records > 0 {
         let extension = stages.extension(&plan.definition);
         let s3 = &plan.definition.s3;
         let name = &plan.definition.name;
         let key =
             data_key(&s3.prefix, name, plan.definition.revision, counts.oldest_arrival_ms, seal_id, 0, extension)?;
-        let (finished, place) = body.finish(context, reader.as_ref(), &mut inline)?;
-        parcels.push(Parcel {
+        let ((length_bytes, crc32c), place) = body.finish(context, reader.as_ref(), &mut finished.inline)?;
+        finished.parcels.push(Parcel {
             number: 0,
             kind: ParcelKind::Data,
             bucket: s3.bucket.clone(),
@@ -135,14 +146,15 @@ pub fn stage_run(
             content_type: "application/octet-stream".to_owned(),
             content_encoding: stages.content_encoding(&plan.definition).map(str::to_owned),
             kms_key: s3.kms_key.clone(),
-            length_bytes: finished.0,
-            crc32c: finished.1,
+            length_bytes,
+            crc32c,
             records: data_records,
             place,
         });
     }
-    errors.finish(&mut parcels, &mut inline, &counts)?;
+    errors.finish(&mut finished, &counts)?;
     let fates = counts.fates(data_records)?;
+    let (parcels, inline) = finished.into_parts();
     let seal = Seal {
         id: seal_id,
         lane: lane.id().clone(),
@@ -294,7 +306,7 @@ enum BodyKind {
 
 struct Body<'a> {
     context: &'a DeliveryContext,
-    incarnation: crate::stream::Incarnation,
+    incarnation: Incarnation,
     seal_id: SealId,
     kind: BodyKind,
     verbatim_records: u64,
@@ -378,6 +390,34 @@ fn store(context: &DeliveryContext, draft: Draft, inline: &mut Vec<u8>) -> Resul
     Ok(((length_bytes, crc32c), place))
 }
 
+/// Parcels whose bytes are durable; if no seal comes of them, their files are removed again.
+struct FinishedParcels<'a> {
+    context: &'a DeliveryContext,
+    incarnation: Incarnation,
+    parcels: Vec<Parcel>,
+    inline: Vec<u8>,
+}
+
+impl FinishedParcels<'_> {
+    fn into_parts(mut self) -> (Vec<Parcel>, Vec<u8>) {
+        (std::mem::take(&mut self.parcels), std::mem::take(&mut self.inline))
+    }
+}
+
+impl Drop for FinishedParcels<'_> {
+    fn drop(&mut self) {
+        let names = self.parcels.iter().filter_map(|parcel| match &parcel.place {
+            Place::File { name } => Some(name),
+            _ => None,
+        });
+        for name in names {
+            if let Err(error) = self.context.outbox.free(self.incarnation, name) {
+                tracing::warn!(file = name, %error, "a parcel that is not sealed could not be removed");
+            }
+        }
+    }
+}
+
 /// Error parcels under way, one a kind.
 struct ErrorDrafts<'a> {
     context: &'a DeliveryContext,
@@ -416,7 +456,7 @@ impl ErrorDrafts<'_> {
         Ok(())
     }
 
-    fn finish(self, parcels: &mut Vec<Parcel>, inline: &mut Vec<u8>, counts: &Counts) -> Result<(), StageRunError> {
+    fn finish(self, finished: &mut FinishedParcels<'_>, counts: &Counts) -> Result<(), StageRunError> {
         let definition = &self.plan.definition;
         let s3 = &definition.s3;
         for (kind, (number, draft, records)) in self.drafts {
@@ -431,8 +471,8 @@ impl ErrorDrafts<'_> {
                 number,
                 "",
             )?;
-            let ((length_bytes, crc32c), place) = store(self.context, draft, inline)?;
-            parcels.push(Parcel {
+            let ((length_bytes, crc32c), place) = store(self.context, draft, &mut finished.inline)?;
+            finished.parcels.push(Parcel {
                 number,
                 kind: ParcelKind::Error(kind.as_str().to_owned()),
                 bucket: s3.bucket.clone(),

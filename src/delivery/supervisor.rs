@@ -97,7 +97,9 @@ impl Supervisor {
 
     /// Stops all workers and joins them. What is open goes on at the next start.
     pub async fn stop(&self) {
+        // ORDER: asked first, so that nobody seals what an interrupted transform returns.
         self.stop.ask();
+        self.context.transforms.interrupt();
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         for died in tasks.join_all().await {
             tracing::error!(%died, "the supervisor of deliveries died");
@@ -331,6 +333,7 @@ impl Keeper {
             self.handle.status.set_fault(Some(format!("the deletion failed: {fault}")));
             return;
         }
+        self.context.outbox.forget(incarnation);
         let context = self.context.clone();
         let row = name.clone();
         let removed = tokio::task::spawn_blocking(move || {

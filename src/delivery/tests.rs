@@ -2,19 +2,25 @@
 
 mod power_loss;
 
+use super::run::{RunPlan, StageRunError, stage_run};
+use super::status::LaneStatus;
+use super::worker::{StageFailure, store_seal};
 use super::*;
 use crate::catalog::{Status, StreamRecord};
 use crate::clock::SystemClock;
 use crate::destination::{Consignment, DeliveryError, Guarantee};
+use crate::disk::faulty::FaultyDisk;
 use crate::disk::{DiskBudget, RealDisk};
 use crate::fault::{Class, Retry};
 use crate::journal::JournalOptions;
 use crate::log::{CommitPool, FrameBody, LogContext, LogOptions};
-use crate::source::local::Cursors;
+use crate::source::Lane;
+use crate::source::local::{Cursors, LocalLane};
 use crate::stage::transform::TransformLimits;
 use crate::stream::definition::{Compression, Definition, Hints, S3Target, TransformSpec};
-use crate::stream::seal::LaneId;
-use crate::stream::{Incarnation, StreamName};
+use crate::stream::seal::{CutReason, LaneId};
+use crate::stream::{Incarnation, Position, StreamName};
+use crate::task::StopSource;
 use crate::telemetry::status::{Count, Deleted, Operations, StreamState, StreamStatus};
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -371,5 +377,55 @@ async fn pause_flush_and_resume_are_obeyed() {
     node.supervisor.resume("p").unwrap();
     node.until("p", |s| s.ledger.delivered.records == 5 && s.state == StreamState::Running).await;
     assert_eq!(store.lines().len(), 5);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seal_that_fails_to_be_stored_is_tried_again_until_it_is_or_the_service_stops() {
+    let disk = FaultyDisk::new();
+    let node = Node::start(Arc::new(disk.clone()), "/data".into(), Arc::default()).await.unwrap();
+    let definition = Arc::new(definition("s", Compression::Gzip, 3000, 900_000));
+    let incarnation = definition.incarnation;
+    node.put(incarnation, &records(0, 20)).await.unwrap();
+    let lane = LocalLane::new(node.context.logs.get(incarnation).await.unwrap(), incarnation);
+    let (stop, abandon) = (StopSource::new(), StopSource::new());
+    let plan = RunPlan {
+        definition,
+        from: Position::start(),
+        number: 1,
+        cut: CutReason::Flush,
+        max_bytes: u64::MAX,
+        max_records: u64::MAX,
+        refuse_all: None,
+        records_read: Arc::default(),
+        stop: stop.stop(),
+        abandon: abandon.stop(),
+    };
+    let staged = stage_run(&node.context, &lane, &plan).unwrap().unwrap();
+    let status = LaneStatus::new("s".to_owned(), node.context.clock.clone());
+    let store = |seal, inline| {
+        let (stop, abandon) = (stop.stop(), abandon.stop());
+        let (context, status) = (&node.context, &status);
+        async move { store_seal(context, status, &seal, inline, [stop, abandon]).await }
+    };
+
+    // No room at all: only a stop ends the attempts.
+    disk.disk_full_after(0);
+    let storing = store(staged.seal.clone(), staged.inline.clone());
+    let (stored, ()) = tokio::join!(storing, async {
+        while !status.is_failing() {
+            tokio::task::yield_now().await;
+        }
+        abandon.ask();
+    });
+    assert!(matches!(stored, Err(StageFailure::Run(StageRunError::Stopped))), "{stored:?}");
+    assert!(matches!(stage_run(&node.context, &lane, &plan), Err(StageRunError::Stopped)));
+
+    let abandon = StopSource::new();
+    disk.disk_full_after(u64::MAX);
+    disk.fail_sync_once();
+    store_seal(&node.context, &status, &staged.seal, staged.inline, [stop.stop(), abandon.stop()]).await.unwrap();
+    let open = node.context.journal.lane(lane.id()).open;
+    assert_eq!(open.iter().map(|seal| seal.id).collect::<Vec<_>>(), [staged.seal.id]);
     node.stop().await;
 }

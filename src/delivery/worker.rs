@@ -10,13 +10,13 @@ use super::status::LaneStatus;
 use crate::batch::{CutFacts, Decision, decide};
 use crate::catalog::Catalog;
 use crate::failpoint;
-use crate::fault::{Class, Retry};
+use crate::fault::{Class, Fault, Retry};
 use crate::record::{Cause, ErrorKind};
 use crate::source::Lane;
 use crate::stream::definition::Definition;
 use crate::stream::seal::{Close, CutReason, Place, Seal};
 use crate::stream::{Position, StreamName};
-use crate::task::{Stop, panic_message};
+use crate::task::{Stop, StopSource, panic_message};
 use crate::telemetry::metrics;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -103,12 +103,14 @@ struct State {
 struct Staging {
     task: JoinHandle<Result<Option<Arc<Seal>>, StageFailure>>,
     records_read: Arc<AtomicU64>,
+    abandon: StopSource,
     began: Duration,
     reason: CutReason,
 }
 
 /// Why no seal came of a run.
-enum StageFailure {
+#[derive(Debug)]
+pub(super) enum StageFailure {
     Run(StageRunError),
     Panicked(String),
     Journal(String),
@@ -297,6 +299,7 @@ impl Worker {
         };
         let (max_records, refuse_all) = state.panics.next();
         let records_read = Arc::new(AtomicU64::new(0));
+        let abandon = StopSource::new();
         let plan = RunPlan {
             from: state.sealed.clone(),
             number: state.sealed_number + 1,
@@ -305,11 +308,13 @@ impl Worker {
             max_records,
             refuse_all,
             records_read: records_read.clone(),
+            stop: self.stop.clone(),
+            abandon: abandon.stop(),
             definition,
         };
         #[allow(clippy::disallowed_methods, reason = "has a result; joined by `staged` or by `wind_down`")]
-        let task = tokio::spawn(stage_and_seal(self.context.clone(), self.lane.clone(), plan));
-        state.staging = Some(Staging { task, records_read, began: now, reason });
+        let task = tokio::spawn(stage_and_seal(self.context.clone(), self.lane.clone(), self.status.clone(), plan));
+        state.staging = Some(Staging { task, records_read, abandon, began: now, reason });
     }
 
     /// Takes over what staging brought. `Some`: a fault.
@@ -347,6 +352,8 @@ impl Worker {
                 state.panics.note(staging.records_read.load(Ordering::Relaxed), text.clone());
                 (format!("a stage panicked: {text}"), Retry::Backoff)
             }
+            // What asked for it is seen at the next turn of the loop.
+            StageFailure::Run(StageRunError::Stopped) => return None,
             StageFailure::Run(error) => {
                 let retry = if error.class() == Class::User { Retry::AfterOperator } else { Retry::Backoff };
                 (error.to_string(), retry)
@@ -415,6 +422,7 @@ impl Worker {
     /// Ends what is still running. A stop gives attempts that run the grace period; a forced delete none.
     async fn wind_down(&self, state: &mut State, senders: &mut JoinSet<(u64, Sent)>, ended: &Ended) {
         if let Some(staging) = state.staging.take() {
+            staging.abandon.ask();
             // A seal that still comes of it is found in the journal at the next start.
             let _ = staging.task.await;
         }
@@ -445,8 +453,10 @@ impl Worker {
 async fn stage_and_seal(
     context: Arc<DeliveryContext>,
     lane: Arc<dyn Lane>,
+    status: Arc<LaneStatus>,
     plan: RunPlan,
 ) -> Result<Option<Arc<Seal>>, StageFailure> {
+    let (stop, abandon) = (plan.stop.clone(), plan.abandon.clone());
     let permit = context.stage_permits.clone().acquire_owned().await;
     let (run_context, run_lane) = (context.clone(), lane);
     let staged = tokio::task::spawn_blocking(move || {
@@ -469,12 +479,36 @@ async fn stage_and_seal(
     };
     failpoint::crash_at(failpoint::BEFORE_SEAL);
     // ORDER: the outbox is synced (stage_run), then the seal; the first byte leaves after both.
-    if let Err(error) = context.journal.seal(seal.clone(), inline).await {
-        // The seal's files stay: whether it is durable is known only at the next start, which sweeps what no seal names.
-        return Err(StageFailure::Journal(format!("a seal could not be stored: {error}")));
-    }
+    store_seal(&context, &status, &seal, inline, [stop, abandon]).await?;
     failpoint::crash_at(failpoint::AFTER_SEAL);
     Ok(Some(Arc::new(seal)))
+}
+
+/// Stores the seal, trying the very same again while the disk fails: whether a failed one will be found at the next start
+/// is not known, so the files it names stay, and another in its place would leave them behind.
+pub(super) async fn store_seal(
+    context: &DeliveryContext,
+    status: &LaneStatus,
+    seal: &Seal,
+    inline: Vec<u8>,
+    stops: [Stop; 2],
+) -> Result<(), StageFailure> {
+    let options = &context.options;
+    let mut pause = options.backoff_first;
+    while let Err(error) = context.journal.seal(seal.clone(), inline.clone()).await {
+        let text = format!("a seal could not be stored: {error}");
+        if error.retry() != Retry::Backoff {
+            return Err(StageFailure::Journal(text));
+        }
+        status.trouble(text, Retry::Backoff, pause);
+        let [stop, abandon] = &stops;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(options.backoff_longest),
+            () = stop.asked() => return Err(StageFailure::Run(StageRunError::Stopped)),
+            () = abandon.asked() => return Err(StageFailure::Run(StageRunError::Stopped)),
+        }
+    }
+    Ok(())
 }
 
 fn definition(

@@ -44,7 +44,8 @@ pub fn of_call(error: &CallError, attempts: u32) -> Cause {
         | CallError::Trapped(_)
         | CallError::OutOfMemory { .. }
         | CallError::OutputTooLarge { .. }
-        | CallError::NotStarted(_) => ("Lambda.FunctionError", FUNCTION_ERROR),
+        | CallError::NotStarted(_)
+        | CallError::Interrupted => ("Lambda.FunctionError", FUNCTION_ERROR),
     };
     cause(code, with_detail(sentence, " ", Some(&detail)), attempts)
 }

@@ -4,12 +4,16 @@
 
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use wasmtime::{Config, Engine, ResourceLimiter};
 
 /// Resolution of the time limit.
 const TICK: Duration = Duration::from_millis(10);
+
+/// No call is given more time than this.
+const LONGEST_LIMIT: Duration = Duration::from_secs(3600);
 
 /// What an entry of a table is taken to occupy, in bytes.
 const TABLE_ENTRY_BYTES: usize = 16;
@@ -49,6 +53,7 @@ pub struct Host {
     pub engine: Engine,
     pub limits: TransformLimits,
     ticker: Ticker,
+    interrupted: AtomicBool,
 }
 
 impl Host {
@@ -59,7 +64,7 @@ impl Host {
         config.epoch_interruption(true);
         let engine = Engine::new(&config).map_err(|error| HostError(format!("{error:#}")))?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| HostError(error.to_string()))?;
-        Ok(Self { engine, limits, ticker })
+        Ok(Self { engine, limits, ticker, interrupted: AtomicBool::new(false) })
     }
 
     /// Lets time pass for as long as the answer lives.
@@ -69,9 +74,23 @@ impl Host {
         Ticking(&self.ticker.shared)
     }
 
+    /// Ends the calls that run, as if their time were over, and lets none begin any more: the service stops, and nobody
+    /// will use what they return.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::SeqCst);
+        for _ in 0..Self::ticks(LONGEST_LIMIT) {
+            self.engine.increment_epoch();
+        }
+    }
+
+    /// Whether calls are to end. Asked after a call has its deadline: one that is told no runs into it.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
+    }
+
     /// A time limit in ticks: never less than asked, the running tick included.
     pub fn ticks(limit: Duration) -> u64 {
-        u64::try_from(limit.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
+        u64::try_from(limit.min(LONGEST_LIMIT).as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
     }
 }
 

@@ -118,6 +118,8 @@ pub enum CallError {
     Malformed(String),
     /// No instance could be made; no record is to blame.
     NotStarted(String),
+    /// The service stops: nobody uses the answer.
+    Interrupted,
 }
 
 impl CallError {
@@ -130,17 +132,18 @@ impl CallError {
             Self::Trapped(text) | Self::Malformed(text) => text.clone(),
             Self::OutputTooLarge { limit_bytes } => format!("It returned more than the limit of {limit_bytes} bytes."),
             Self::NotStarted(text) => format!("It does not start: {text}"),
+            Self::Interrupted => "The service stopped meanwhile.".to_owned(),
         }
     }
 
     /// Whether the same call may be tried again: what Firehose calls an invocation error.
     pub fn may_retry(&self) -> bool {
-        !matches!(self, Self::Malformed(_))
+        !matches!(self, Self::Malformed(_) | Self::Interrupted)
     }
 
     /// Whether a record may be the cause.
     pub fn by_records(&self) -> bool {
-        !matches!(self, Self::NotStarted(_))
+        !matches!(self, Self::NotStarted(_) | Self::Interrupted)
     }
 }
 
@@ -229,6 +232,9 @@ impl Module {
         limits: CallLimits,
     ) -> Result<Reply, CallError> {
         let mut store = self.store(limits, records.len());
+        if self.host.is_interrupted() {
+            return Err(CallError::Interrupted);
+        }
         let _ticking = self.host.ticking();
         let instance = self.instance.instantiate(&mut store).map_err(|error| {
             match self.classify(&error, &store, limits) {

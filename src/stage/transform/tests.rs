@@ -336,3 +336,18 @@ fn modules_are_shared_between_threads() {
         }
     });
 }
+
+#[test]
+fn an_interrupt_ends_the_call_that_runs_and_those_to_come() {
+    let folder = folder(guests());
+    // An hour and three retries: without the interrupt this would not end.
+    let spec = TransformSpec { timeout_ms: 3_600_000, ..spec("poison-list") };
+    let module = folder.load(&spec).unwrap();
+    let staged = std::thread::scope(|scope| {
+        let call = scope.spawn(|| apply_with(&module, &spec, &["loop!", "x"]));
+        folder.interrupt();
+        call.join().unwrap()
+    });
+    assert_eq!(staged.refused.len(), 2);
+    assert!(staged.refused.iter().any(|refused| refused.cause.message.contains("stopped")), "{staged:?}");
+}
