@@ -12,7 +12,7 @@ mod crashsafe;
 pub mod faulty;
 mod real;
 
-pub use budget::{DiskBudget, OverBudget, Purpose};
+pub use budget::{Account, DiskBudget, OverBudget, Purpose};
 pub use crashsafe::{create_dir_durable, replace_file};
 pub use real::{FolderLock, LockError, RealDisk};
 

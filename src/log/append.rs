@@ -120,7 +120,7 @@ impl StreamLog {
     pub async fn append(self: &Arc<Self>, body: FrameBody) -> Result<Appended, AppendError> {
         let body = EncodedBody::new(body);
         let bytes = body.frame_bytes();
-        self.context.budget.take(bytes, Purpose::Ingest).map_err(|over| AppendError::NoRoom(over.to_string()))?;
+        self.account.take(bytes, Purpose::Ingest).map_err(|over| AppendError::NoRoom(over.to_string()))?;
         let (answer, answered) = oneshot::channel();
         let schedule = {
             let mut queue = self.queue.lock();
@@ -133,7 +133,7 @@ impl StreamLog {
             };
             if let Some(refusal) = refusal {
                 drop(queue);
-                self.context.budget.give_back(bytes);
+                self.account.give_back(bytes);
                 return Err(refusal);
             }
             queue.waiting_bytes += bytes;
@@ -155,6 +155,18 @@ impl StreamLog {
         }
     }
 
+    /// A commit panicked: nothing is known of the write end, so the log ends here. Who waits is told no.
+    pub(super) fn commit_died(&self) {
+        let mut queue = self.queue.lock();
+        queue.refusing = true;
+        queue.scheduled = false;
+        for waiting in queue.waiting.drain(..) {
+            self.account.give_back(waiting.body.frame_bytes());
+        }
+        queue.waiting_bytes = 0;
+        self.progress.send_modify(|progress| progress.ended = true);
+    }
+
     /// Writes and syncs what waits, then answers. Called by the commit pool; returns whether more waits already.
     pub(super) fn commit(&self) -> bool {
         let mut writer = self.writer.lock();
@@ -171,7 +183,7 @@ impl StreamLog {
                     writer.leave_active();
                     drop(writer);
                     metrics::log_sync_failed();
-                    self.context.budget.give_back(bytes);
+                    self.account.give_back(bytes);
                     tracing::error!(log = %self.dir.display(), %error, "append failed; the segment is abandoned");
                     let error = append_error(&error);
                     for waiting in batch {
@@ -313,7 +325,7 @@ impl StreamLog {
             let _ = self.context.disk.remove_file(&path);
             return Err(error);
         }
-        self.context.budget.add(segment::HEADER_BYTES);
+        self.account.add(segment::HEADER_BYTES);
         self.segments.lock().push(Segment {
             id,
             first,

@@ -92,7 +92,7 @@ fn run(shared: &Shared) {
             Err(panic) => {
                 let text = crate::task::panic_message(panic.as_ref());
                 tracing::error!(text, "a commit panicked; the log refuses further records");
-                log.refuse_appends();
+                log.commit_died();
             }
         }
     }

@@ -32,7 +32,7 @@ pub use frame::{Extension, FrameBody};
 pub use read::{Extent, LogReader};
 
 use crate::clock::Clock;
-use crate::disk::{Disk, DiskBudget, create_dir_durable};
+use crate::disk::{Account, Disk, DiskBudget, create_dir_durable};
 use crate::record::Readable;
 use crate::stream::Incarnation;
 use append::Writer;
@@ -77,6 +77,8 @@ pub struct LogContext {
 #[derive(Debug)]
 pub struct StreamLog {
     context: LogContext,
+    /// The stream's part in the disk budget.
+    account: Account,
     dir: PathBuf,
     incarnation: Incarnation,
     /// Requests waiting for the next commit. Held for moments only.
@@ -111,7 +113,8 @@ impl StreamLog {
             waiting_bytes,
             file_bytes,
         } = recovery::recover(context.disk.as_ref(), &dir, incarnation, closed, sealed, now_ms)?;
-        context.budget.add(file_bytes);
+        let account = context.budget.account(&incarnation.to_string());
+        account.add(file_bytes);
         let appendable = last_is_new.then(|| segments.last().map(|s| s.id)).flatten();
         let log = Arc::new(Self {
             writer: Mutex::new(Writer::new(synced_last, last_arrival_ms, next_segment_id, appendable)),
@@ -119,6 +122,7 @@ impl StreamLog {
             segments: Mutex::new(segments),
             progress: watch::channel(Readable { records: synced_last, bytes: waiting_bytes, ended: false }).0,
             context,
+            account,
             dir,
             incarnation,
             pool,

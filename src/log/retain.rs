@@ -4,9 +4,6 @@ use super::StreamLog;
 use super::segment::{self, Segment};
 use crate::failpoint;
 
-/// Part of the disk budget in use above which closed data goes before its time (rule D13), in percent.
-const TIGHT_PERCENT: u128 = 80;
-
 /// Decides which segments go: closed ones that are too old, or any closed one when room is short.
 fn forgettable(segment: &Segment, closed: u64, now_ms: i64, retention_ms: u64, tight: bool) -> bool {
     let age_ms = now_ms.saturating_sub(segment.newest_arrival_ms);
@@ -18,8 +15,8 @@ impl StreamLog {
     /// it is full, or the log is idle and all of it is closed. Blocks; failures are logged and tried again later.
     pub fn release(&self, closed: u64) {
         let options = &self.context.options;
-        let budget = &self.context.budget;
-        let tight = u128::from(budget.used_bytes()) * 100 >= u128::from(budget.limit_bytes()) * TIGHT_PERCENT;
+        // Rule D13: closed data goes before any producer is throttled.
+        let tight = self.context.budget.is_tight();
         let now_ms = self.context.clock.wall_ms();
         // A commit in progress keeps its segment; whoever holds the writer for long is writing.
         let Some(mut writer) = self.writer.try_lock() else { return };
@@ -50,7 +47,7 @@ impl StreamLog {
                 tracing::warn!(file = %path.display(), %error, "a closed segment could not be removed");
             }
         }
-        self.context.budget.give_back(freed_bytes);
+        self.account.give_back(freed_bytes);
         failpoint::crash_at(failpoint::AFTER_TRIM);
     }
 }

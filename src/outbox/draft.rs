@@ -4,7 +4,7 @@
 //! at the end by length alone.
 
 use super::{Finished, INLINE_MAX_BYTES, Shared, Stored};
-use crate::disk::{DiskFile, Purpose};
+use crate::disk::{Account, DiskFile, Purpose};
 use crate::stream::Incarnation;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -30,6 +30,7 @@ pub struct Draft {
 struct OpenFile {
     file: Arc<dyn DiskFile>,
     path: PathBuf,
+    account: Account,
     taken_bytes: u64,
 }
 
@@ -86,11 +87,11 @@ impl Draft {
         if self.file.is_none() {
             let path = self.shared.ready_folder(self.incarnation)?.join(&self.name);
             let file = self.shared.disk.create_new(&path)?;
-            self.file = Some(OpenFile { file, path, taken_bytes: 0 });
+            self.file = Some(OpenFile { file, path, account: self.shared.account(self.incarnation), taken_bytes: 0 });
         }
         let Some(open) = &mut self.file else { return Ok(()) };
         let bytes = (self.waiting.len() + more.len()) as u64;
-        let taken = self.shared.budget.take(bytes, Purpose::Sealing);
+        let taken = open.account.take(bytes, Purpose::Sealing);
         taken.map_err(|over| io::Error::new(io::ErrorKind::StorageFull, over))?;
         open.taken_bytes += bytes;
         open.file.write_all_at(&[&self.waiting, more], self.written_bytes)?;
@@ -128,7 +129,7 @@ impl Drop for Draft {
             if let Err(error) = self.shared.disk.remove_file(&open.path) {
                 tracing::warn!(path = %open.path.display(), %error, "an unfinished parcel's file is left over");
             }
-            self.shared.budget.give_back(open.taken_bytes);
+            open.account.give_back(open.taken_bytes);
         }
     }
 }

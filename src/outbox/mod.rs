@@ -16,7 +16,7 @@ mod tests;
 
 pub use draft::Draft;
 
-use crate::disk::{Disk, DiskBudget, create_dir_durable};
+use crate::disk::{Account, Disk, DiskBudget, create_dir_durable};
 use crate::record::ParcelBytes;
 use crate::stream::{Incarnation, SealId};
 use file::FileBytes;
@@ -114,7 +114,7 @@ impl Outbox {
             _ => {}
         }
         if let Some(bytes) = self.shared.held_bytes.lock().remove(&(incarnation, name.to_owned())) {
-            self.shared.budget.give_back(bytes);
+            self.shared.account(incarnation).give_back(bytes);
         }
         Ok(())
     }
@@ -139,20 +139,20 @@ impl Outbox {
         Ok(removed)
     }
 
-    /// Forgets the files of a deleted stream, whose folder the caller removes: their bytes go back to the budget.
+    /// Forgets the files of a deleted stream, whose folder the caller removes; with them the stream's account.
     pub fn forget(&self, incarnation: Incarnation) {
         self.shared.folders.lock().remove(&incarnation);
-        self.shared.held_bytes.lock().retain(|(owner, _), bytes| {
-            let mine = *owner == incarnation;
-            if mine {
-                self.shared.budget.give_back(*bytes);
-            }
-            !mine
-        });
+        self.shared.held_bytes.lock().retain(|(owner, _), _| *owner != incarnation);
+        self.shared.budget.close_account(&incarnation.to_string());
     }
 }
 
 impl Shared {
+    /// The stream's part in the disk budget.
+    fn account(&self, incarnation: Incarnation) -> Account {
+        self.budget.account(&incarnation.to_string())
+    }
+
     fn folder(&self, incarnation: Incarnation) -> PathBuf {
         self.streams_dir.join(incarnation.to_string()).join("outbox")
     }
@@ -169,8 +169,9 @@ impl Shared {
 
     /// Counts a file that was there at start.
     fn hold(&self, incarnation: Incarnation, name: String, bytes: u64) {
-        if self.held_bytes.lock().insert((incarnation, name), bytes).is_none() {
-            self.budget.add(bytes);
+        let is_new = self.held_bytes.lock().insert((incarnation, name), bytes).is_none();
+        if is_new {
+            self.account(incarnation).add(bytes);
         }
     }
 }
