@@ -20,7 +20,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 /// A row group is closed at this size even if BlockSizeBytes allows more: it lies in memory until then.
-pub const MAX_GROUP_BYTES: u64 = 64 << 20;
+pub const MAX_GROUP_BYTES: u64 = 32 << 20;
 /// Most rows of a row group, so that readers can share out a file of small rows.
 const MAX_GROUP_ROWS: usize = 1 << 20;
 
@@ -39,13 +39,28 @@ struct Group {
     rows: usize,
 }
 
-/// Where the Parquet writer puts bytes, and the encoder takes them from.
+/// Where the Parquet writer puts bytes, and the encoder takes them from: a column of a row group at once. In blocks,
+/// since one buffer that grows to such a length is copied on its way, and takes up to three times the memory.
 #[derive(Clone, Default)]
-struct Spool(Arc<Mutex<Vec<u8>>>);
+struct Spool(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// Size of a block.
+const BLOCK_BYTES: usize = 256 << 10;
 
 impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
+        let mut blocks = self.0.lock();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match blocks.last_mut() {
+                Some(block) if block.len() < BLOCK_BYTES => {
+                    let (fits, more) = rest.split_at(rest.len().min(BLOCK_BYTES - block.len()));
+                    block.extend_from_slice(fits);
+                    rest = more;
+                }
+                _ => blocks.push(Vec::with_capacity(BLOCK_BYTES)),
+            }
+        }
         Ok(bytes.len())
     }
 
@@ -56,8 +71,9 @@ impl Write for Spool {
 
 impl Spool {
     fn drain(&self, sink: &mut dyn Write) -> io::Result<()> {
-        let bytes = std::mem::take(&mut *self.0.lock());
-        sink.write_all(&bytes)
+        let blocks = std::mem::take(&mut *self.0.lock());
+        // Each is freed when it is written.
+        blocks.into_iter().try_for_each(|block| sink.write_all(&block))
     }
 }
 
