@@ -14,9 +14,11 @@ use super::segment::{self, FOUNDING, ScanError, SegmentName, append, encode_head
 use super::state::{Draft, Extent, State, check_inline};
 use crate::disk::{Disk, DiskBudget, DiskFile, create_dir_durable};
 use crate::stream::Id128;
+use crate::telemetry::metrics;
 use parking_lot::RwLock;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Bytes gathered before a write.
 const WRITE_BYTES: usize = 1 << 20;
@@ -216,8 +218,12 @@ impl Writer {
         if let Some(budget) = &self.options.budget {
             budget.add(written_bytes);
         }
+        let started = Instant::now();
         match active.file.sync_data() {
-            Ok(()) => Ok(answers),
+            Ok(()) => {
+                metrics::journal_synced(started.elapsed(), written_bytes);
+                Ok(answers)
+            }
             Err(error) => Err((JournalError::io("sync", &path, &error), answers)),
         }
     }

@@ -142,6 +142,7 @@ counters!(CONNECTION_FAULTS: "");
 static LOG_SYNC: Histogram = Histogram::new();
 counters!(LOG_SYNC_FAILURES: "");
 counters!(LOG_WRITTEN_BYTES: "");
+counters!(JOURNAL_WRITTEN_BYTES: "");
 static JOURNAL_SYNC: Histogram = Histogram::new();
 counters!(CUTS:
     r#"reason="size""#, r#"reason="interval""#, r#"reason="flush""#, r#"reason="stop""#, r#"reason="lane_end""#);
@@ -226,6 +227,11 @@ pub static ALL: &[Metric] = &[
         name: "hydrant_journal_sync_seconds",
         help: "Time of one fdatasync of the journal.",
         series: Series::Histogram(&JOURNAL_SYNC),
+    },
+    Metric {
+        name: "hydrant_journal_written_bytes_total",
+        help: "Bytes of seals, turns and closes written to the journal, small parcels among them.",
+        series: Series::Counters(&JOURNAL_WRITTEN_BYTES),
     },
     Metric { name: "hydrant_cuts_total", help: "Runs cut, by reason.", series: Series::Counters(&CUTS) },
     Metric {
@@ -352,9 +358,10 @@ pub fn log_written(bytes: u64) {
     LOG_WRITTEN_BYTES[0].add(bytes);
 }
 
-/// One fdatasync of the journal took that long.
-pub fn journal_synced(took: Duration) {
+/// One fdatasync of the journal, for so many bytes, took that long.
+pub fn journal_synced(took: Duration, written_bytes: u64) {
     JOURNAL_SYNC.observe(took);
+    JOURNAL_WRITTEN_BYTES[0].add(written_bytes);
 }
 
 /// Why a run was cut. Mirrors the seal's cut reason, which this foundation does not know.
