@@ -166,6 +166,34 @@ def errors(folder):
     assert ledger["received"] == 0, f"a refused request left records behind: {ledger}"
 
 
+@suite.test("throttling is an error for the whole request, which SDKs retry")
+def throttling(folder):
+    service = folder.hydrant(arguments=["--disk-budget", str(512 * 1024 * 1024)]).start()
+    service.create("full", interval_s=900, size_mb=128)
+    service.admin("/streams/full/pause", "POST")
+    impatient = service.firehose(retries=1)
+    records, taken = [{"Data": b"%07d\n" % 0 + b"x" * 400_000}] * 10, 0
+
+    def one_more():
+        nonlocal taken
+        assert impatient.put_record_batch(DeliveryStreamName="full", Records=records)["FailedPutCount"] == 0
+        taken += len(records)
+
+    def until_refused():
+        for _ in range(200):
+            one_more()
+
+    found = raises(impatient.exceptions.ServiceUnavailableException, until_refused, status=500)
+    assert found["Error"]["Message"], found
+    assert taken >= 10 and service.ledger("full")["received"] == taken, "what was refused left records behind"
+    # With room again, the same request goes through by the SDK's own retries.
+    service.admin("/streams/full/resume", "POST")
+    service.flush("full")
+    service.firehose(retries=10).put_record_batch(DeliveryStreamName="full", Records=records)
+    service.flush("full")
+    assert service.drained("full")["full"]["delivered"] == taken + len(records)
+
+
 @suite.test("a request is refused whole or taken whole")
 def whole_requests(folder):
     service = folder.hydrant().start()
