@@ -12,7 +12,9 @@ pub use data_folder::{DataFolderError, embedded_s3_root};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::SystemClock;
 use crate::control::{Control, Rules};
-use crate::delivery::{DeletedError, DeletedStreams, DeliveryContext, DeliveryOptions, Supervisor, SupervisorError};
+use crate::delivery::{
+    DeletedError, DeletedStreams, DeliveryContext, DeliveryOptions, StagePool, Supervisor, SupervisorError,
+};
 use crate::destination::Destination;
 use crate::destination::s3::{S3Destination, S3Settings};
 use crate::disk::{DiskBudget, FolderLock, RealDisk};
@@ -172,7 +174,7 @@ impl App {
             schemas: schemas.clone(),
             clock: clock.clone(),
             region: options.rules.region.clone(),
-            stage_permits: Arc::new(Semaphore::new(options.delivery.stage_slots)),
+            stages: StagePool::start(options.delivery.stage_slots).map_err(StartError::Threads)?,
             send_permits: Arc::new(Semaphore::new(options.delivery.send_slots)),
             options: options.delivery,
         });

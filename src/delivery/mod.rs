@@ -1,7 +1,7 @@
 //! The loop of one lane: cut, stages, seal, deliver, close (rules D1, D3, D12, D13).
 //!
 //! From: `source` (records), `catalog` (definitions), `batch` (when to cut). Through: `stage`, `outbox`, `journal`.
-//! To: `destination`. Files: `run` stages one run into a seal, `error_record` writes the error area's lines, `send`
+//! To: `destination`. Files: `run` stages one run into a seal on a thread of `stage_pool`, `error_record` writes the error area's lines, `send`
 //! brings a seal's parcels out, `worker` is the loop of a lane, `supervisor` keeps a worker for each stream and sees
 //! deletions through, `deleted` keeps the sums of what is gone, `status` is what all of it tells.
 //!
@@ -13,6 +13,7 @@ mod deleted;
 mod error_record;
 mod run;
 mod send;
+mod stage_pool;
 mod status;
 mod supervisor;
 mod worker;
@@ -21,6 +22,7 @@ mod worker;
 mod tests;
 
 pub use deleted::{DeletedError, DeletedStreams};
+pub use stage_pool::StagePool;
 pub use supervisor::{Supervisor, SupervisorError};
 
 use crate::catalog::Catalog;
@@ -103,8 +105,8 @@ pub struct DeliveryContext {
     pub region: String,
     /// Settings.
     pub options: DeliveryOptions,
-    /// Permits of `options.stage_slots`.
-    pub stage_permits: Arc<Semaphore>,
+    /// Threads that stage runs, `options.stage_slots` of them.
+    pub stages: StagePool,
     /// Permits of `options.send_slots`.
     pub send_permits: Arc<Semaphore>,
 }

@@ -121,7 +121,13 @@ impl LaneStatus {
         let new = inner.trouble.as_ref().is_none_or(|(_, known)| *known != retry);
         if new {
             let next_ms = next.as_millis() as u64;
-            tracing::warn!(stream = self.name, error = text, next_ms, "delivery fails and is being retried");
+            let what = match retry {
+                Retry::AfterOperator => {
+                    "delivery needs the operator; it is tried again slowly, with the newest settings"
+                }
+                Retry::Backoff | Retry::Never => "delivery fails and is tried again",
+            };
+            tracing::warn!(stream = self.name, error = text, next_ms, "{what}");
         } else {
             tracing::debug!(stream = self.name, error = text, "delivery still fails");
         }

@@ -139,7 +139,7 @@ impl Node {
             schemas: Arc::new(SchemaFolder::new(root.join("schemas"))),
             clock,
             region: "us-east-1".to_owned(),
-            stage_permits: Arc::new(Semaphore::new(2)),
+            stages: StagePool::start(2).map_err(|e| text(&e))?,
             send_permits: Arc::new(Semaphore::new(4)),
             options,
             disk,

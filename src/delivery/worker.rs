@@ -6,6 +6,7 @@
 use super::DeliveryContext;
 use super::run::{RunPlan, StageRunError, StagedRun, stage_run};
 use super::send::{Sender, Sent};
+use super::stage_pool::JobDied;
 use super::status::LaneStatus;
 use crate::batch::{CutFacts, Decision, decide};
 use crate::catalog::Catalog;
@@ -457,25 +458,14 @@ async fn stage_and_seal(
     plan: RunPlan,
 ) -> Result<Option<Arc<Seal>>, StageFailure> {
     let (stop, abandon) = (plan.stop.clone(), plan.abandon.clone());
-    let permit = context.stage_permits.clone().acquire_owned().await;
-    let (run_context, run_lane) = (context.clone(), lane);
-    let staged = tokio::task::spawn_blocking(move || {
-        let staged = stage_run(&run_context, run_lane.as_ref(), &plan);
-        drop(permit);
-        staged
-    })
-    .await;
+    let run_context = context.clone();
+    let staged = context.stages.run(move || stage_run(&run_context, lane.as_ref(), &plan)).await;
     let StagedRun { seal, inline } = match staged {
         Ok(Ok(Some(staged))) => staged,
         Ok(Ok(None)) => return Ok(None),
         Ok(Err(error)) => return Err(StageFailure::Run(error)),
-        Err(died) => {
-            let text = match died.try_into_panic() {
-                Ok(panic) => panic_message(panic.as_ref()),
-                Err(died) => died.to_string(),
-            };
-            return Err(StageFailure::Panicked(text));
-        }
+        Err(JobDied::Panicked(panic)) => return Err(StageFailure::Panicked(panic_message(panic.as_ref()))),
+        Err(JobDied::Stopped) => return Err(StageFailure::Run(StageRunError::Stopped)),
     };
     failpoint::crash_at(failpoint::BEFORE_SEAL);
     // ORDER: the outbox is synced (stage_run), then the seal; the first byte leaves after both.

@@ -4,6 +4,9 @@ use super::StreamLog;
 use super::segment::{self, Segment};
 use crate::failpoint;
 
+/// An active segment that holds closed data is left early when room is short, but not for less than this.
+const WORTH_LEAVING_BYTES: u64 = 1 << 20;
+
 /// Decides which segments go: closed ones that are too old, or any closed one when room is short.
 fn forgettable(segment: &Segment, closed: u64, now_ms: i64, retention_ms: u64, tight: bool) -> bool {
     let age_ms = now_ms.saturating_sub(segment.newest_arrival_ms);
@@ -20,8 +23,15 @@ impl StreamLog {
         let now_ms = self.context.clock.wall_ms();
         // A commit in progress keeps its segment; whoever holds the writer for long is writing.
         let Some(mut writer) = self.writer.try_lock() else { return };
+        if tight {
+            // What is closed in the active segment goes with it, which is sooner when another one takes what comes.
+            let partly_closed = |s: &Segment| s.first <= closed && s.end_bytes >= WORTH_LEAVING_BYTES;
+            if self.segments.lock().last().is_some_and(|s| Some(s.id) == writer.active_id() && partly_closed(s)) {
+                writer.leave_active();
+            }
+        }
         let active = writer.active_id();
-        let drained = !writer.has_open_file() && self.synced_last() <= closed;
+        let drained = (tight || !writer.has_open_file()) && self.synced_last() <= closed;
         let (gone, freed_bytes) = {
             let mut segments = self.segments.lock();
             let goes = |s: &Segment| {

@@ -163,6 +163,26 @@ async fn a_full_budget_throttles_and_taking_resumes_when_there_is_room() {
     log.append(body(&records(0, 1))).await.unwrap();
 }
 
+#[tokio::test]
+async fn closed_data_in_the_active_segment_goes_when_room_is_short() {
+    let mut fixture = Fixture::new(64 << 20);
+    fixture.context.budget = Arc::new(DiskBudget::new(4 << 20, 0));
+    let log = fixture.open();
+    let fill = || async { while log.append(body(&[vec![b'x'; 100_000]])).await.is_ok() {} };
+    fill().await;
+    // All of it closed: it goes although its file is open.
+    log.release(log.synced_last());
+    assert_eq!(log.file_bytes(), 0);
+    fill().await;
+    // Part of it closed: what comes goes to another segment, and this one when the rest is closed.
+    let last = log.synced_last();
+    log.release(last - 1);
+    assert!(log.append(body(&[vec![b'x'; 100_000]])).await.is_err());
+    log.release(last);
+    assert_eq!(log.append(body(&records(0, 1))).await.unwrap().first, last + 1);
+    assert_eq!(fixture.segment_files().len(), 1);
+}
+
 #[test]
 fn frame_golden() {
     let encoded = frame::EncodedBody::new(FrameBody {
