@@ -32,8 +32,11 @@ impl Disk for RealDisk {
         for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            // A name removed between the listing and the look at it is simply gone.
-            let Ok(meta) = entry.metadata() else { continue };
+            let meta = match entry.metadata() {
+                // A name removed between the listing and the look at it is simply gone.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                meta => meta?,
+            };
             let is_dir = meta.is_dir();
             entries.push(Entry { name, len_bytes: if is_dir { 0 } else { meta.len() }, is_dir });
         }

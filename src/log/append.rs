@@ -180,10 +180,10 @@ impl StreamLog {
                 }
                 Err(error) => {
                     // Rule D8: the segment ends at its synced end and is never synced again.
-                    writer.leave_active();
+                    let left_bytes = self.abandon(&mut writer);
                     drop(writer);
                     metrics::log_sync_failed();
-                    self.account.give_back(bytes);
+                    self.account.give_back(bytes.saturating_sub(left_bytes));
                     tracing::error!(log = %self.dir.display(), %error, "append failed; the segment is abandoned");
                     let error = append_error(&error);
                     for waiting in batch {
@@ -198,6 +198,29 @@ impl StreamLog {
             self.progress.send_modify(|progress| progress.ended = true);
         }
         queue.scheduled
+    }
+
+    /// Leaves the segment of a failed commit at its synced end, or takes it away if it holds nothing else. Returns how
+    /// many of the commit's bytes stay in its file.
+    fn abandon(&self, writer: &mut Writer) -> u64 {
+        let current = writer.current.take();
+        writer.leave_active();
+        let Some(current) = current else { return 0 };
+        let mut segments = self.segments.lock();
+        let Some(at) = segments.iter().position(|s| s.id == current.id) else { return 0 };
+        let segment = &mut segments[at];
+        if segment.last < segment.first {
+            let path = self.dir.join(segment::file_name(segment.id, segment.first));
+            // One that a power cut brings back says nothing that its successor does not.
+            if self.context.disk.remove_file(&path).is_ok() {
+                self.account.give_back(segment.end_bytes);
+                segments.remove(at);
+                return 0;
+            }
+        }
+        let file_bytes = current.file.len_bytes().unwrap_or(current.end_bytes);
+        segment.tail_bytes = file_bytes.saturating_sub(current.end_bytes);
+        segment.tail_bytes
     }
 
     fn take_batch(&self) -> Vec<Waiting> {
@@ -331,6 +354,7 @@ impl StreamLog {
             first,
             last: first - 1,
             end_bytes: segment::HEADER_BYTES,
+            tail_bytes: 0,
             created_ms: now_ms,
             newest_arrival_ms: now_ms,
             index: Vec::new(),

@@ -140,9 +140,4 @@ impl StreamLog {
     pub fn progress(&self) -> watch::Receiver<Readable> {
         self.progress.subscribe()
     }
-
-    /// Bytes of the segment files.
-    pub fn file_bytes(&self) -> u64 {
-        self.segments.lock().iter().map(|s| s.end_bytes).sum()
-    }
 }

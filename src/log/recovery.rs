@@ -66,6 +66,9 @@ pub enum RecoveryError {
         /// Which version.
         reason: String,
     },
+    /// An attempt died, or what an earlier one said, which was not repeated.
+    #[error("{0}")]
+    Failed(String),
     /// The disk failed.
     #[error("cannot read the log in {dir}: {error}")]
     Io {
@@ -93,8 +96,6 @@ pub(super) struct Scanned {
     pub frames: Vec<ScannedFrame>,
     /// Not read, because all of it is below the closed cursor.
     pub skipped: bool,
-    /// Length of the file.
-    pub file_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -206,15 +207,20 @@ pub fn recover(
     let mut waiting_bytes = 0;
     for (i, (header, name, file)) in headers.iter().enumerate() {
         let limit = headers[i + 1..].iter().map(|(h, ..)| h.first.saturating_sub(1)).min();
-        let scan = scan(file.as_ref(), name, header, limit, closed, sealed).map_err(|e| e.at(dir))?;
-        waiting_bytes += scan.1;
-        scans.push(scan.0);
+        let (mut scanned, bytes_above) =
+            scan(file.as_ref(), name, header, limit, closed, sealed).map_err(|e| e.at(dir))?;
+        if let Some((next, ..)) = headers.get(i + 1).filter(|_| scanned.skipped) {
+            // Its frames are not read, but none arrived after the next segment was made.
+            scanned.segment.newest_arrival_ms = next.created_ms.max(header.created_ms);
+        }
+        waiting_bytes += bytes_above;
+        scans.push(scanned);
     }
     let verdict = judge(&scans, closed.max(sealed))?;
 
     let mut recovered = Recovered { next_segment_id, synced_last: verdict.mark, waiting_bytes, ..Recovered::default() };
     recovered.last_arrival_ms = scans.iter().map(|s| s.segment.newest_arrival_ms).max().unwrap_or(i64::MIN);
-    recovered.file_bytes = scans.iter().map(|s| s.file_bytes).sum();
+    recovered.file_bytes = scans.iter().map(|s| s.segment.file_bytes()).sum();
     recovered.segments = scans.iter().map(|s| s.segment.clone()).collect();
     if let (Some(from), Some(newest)) = (verdict.copy_from_frame, scans.last()) {
         let tail = Tail { name: &newest.name, frames: &newest.frames[from..], mark: verdict.mark };
@@ -298,6 +304,7 @@ fn scan(
             first: header.first,
             last: header.first.saturating_sub(1),
             end_bytes: segment::HEADER_BYTES,
+            tail_bytes: 0,
             created_ms: header.created_ms,
             newest_arrival_ms: header.created_ms,
             index: Vec::new(),
@@ -307,7 +314,6 @@ fn scan(
         mark: 0,
         frames: Vec::new(),
         skipped: limit.is_some_and(|limit| limit <= closed),
-        file_bytes,
     };
     if scanned.skipped {
         scanned.segment.last = limit.unwrap_or(scanned.segment.last);
@@ -364,6 +370,7 @@ fn scan(
         let behind = find_marks(file, *offset, file_bytes, header.id).map_err(ScanError::Io)?;
         scanned.mark = scanned.mark.max(behind.unwrap_or(0));
     }
+    scanned.segment.tail_bytes = file_bytes.saturating_sub(scanned.segment.end_bytes);
     Ok((scanned, bytes_above))
 }
 
@@ -468,6 +475,7 @@ fn copy_tail(disk: &dyn Disk, dir: &Path, tail: &Tail<'_>, header: &SegmentHeade
         first: header.first,
         last: header.first - 1,
         end_bytes: segment::HEADER_BYTES,
+        tail_bytes: 0,
         created_ms: header.created_ms,
         newest_arrival_ms: header.created_ms,
         index: Vec::new(),

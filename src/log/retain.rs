@@ -15,7 +15,8 @@ fn forgettable(segment: &Segment, closed: u64, now_ms: i64, retention_ms: u64, t
 
 impl StreamLog {
     /// Removes segments that hold nothing above `closed` and need not be kept. The segment being written stays unless
-    /// it is full, or the log is idle and all of it is closed. Blocks; failures are logged and tried again later.
+    /// it is full, or the log is idle and all of it is closed. Blocks. A file that cannot be removed is left to the next
+    /// start.
     pub fn release(&self, closed: u64) {
         let options = &self.context.options;
         // Rule D13: closed data goes before any producer is throttled.
@@ -41,7 +42,7 @@ impl StreamLog {
             // Only from the front: what remains is one contiguous range.
             let count = segments.iter().take_while(|s| goes(s)).count();
             let gone: Vec<Segment> = segments.drain(..count).collect();
-            let freed: u64 = gone.iter().map(|s| s.end_bytes).sum();
+            let freed: u64 = gone.iter().map(Segment::file_bytes).sum();
             (gone, freed)
         };
         if gone.is_empty() {

@@ -106,6 +106,8 @@ pub struct Segment {
     pub last: u64,
     /// Offset behind the last synced frame.
     pub end_bytes: u64,
+    /// Bytes of the file behind that: what a crash or a failed commit left. They take room until the file goes.
+    pub tail_bytes: u64,
     /// Creation time, ms since the epoch; for retention.
     pub created_ms: i64,
     /// Arrival of its newest record, ms since the epoch; for retention.
@@ -115,6 +117,11 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// Length of the file.
+    pub fn file_bytes(&self) -> u64 {
+        self.end_bytes + self.tail_bytes
+    }
+
     /// Bytes between two entries of the sparse index.
     pub const INDEX_STRIDE_BYTES: u64 = 256 * 1024;
 

@@ -207,3 +207,91 @@ fn frame_golden() {
     assert_eq!(opened.payload, b"abcde");
     assert_eq!(opened.extensions().unwrap().len(), 1);
 }
+
+/// A clock that a test moves.
+#[derive(Debug, Default)]
+struct Hands(std::sync::atomic::AtomicI64);
+
+impl Clock for Hands {
+    fn wall_ms(&self) -> i64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.wall_ms() as u64)
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_for_replay_is_kept_as_long_over_a_restart() {
+    let mut fixture = Fixture::new(300);
+    let clock = Arc::new(Hands::default());
+    fixture.context.clock = clock.clone();
+    fixture.context.options.retention_ms = 1000;
+    let log = fixture.open();
+    let mut last = 0;
+    // The first segment is begun at 0 and takes records up to 900.
+    for now_ms in [0, 900, 900, 900, 900] {
+        clock.0.store(now_ms, std::sync::atomic::Ordering::Relaxed);
+        last = log.append(body(&records(60, 1))).await.unwrap().last;
+    }
+    assert!(fixture.segment_files().len() >= 2);
+    drop(log);
+    let before = fixture.segment_files();
+    for (now_ms, gone) in [(1500, 0), (1899, 0), (1900, before.len())] {
+        clock.0.store(now_ms, std::sync::atomic::Ordering::Relaxed);
+        drop(fixture.try_open(last, last).unwrap());
+        let left = fixture.segment_files().into_iter().filter(|file| before.contains(file)).count();
+        assert_eq!(left, before.len() - gone, "at {now_ms}");
+    }
+}
+
+#[tokio::test]
+async fn the_budget_holds_what_a_crash_left_behind_the_last_frame_until_the_file_goes() {
+    let mut fixture = Fixture::new(1 << 20);
+    let log = fixture.open();
+    log.append(body(&records(0, 3))).await.unwrap();
+    log.append(body(&records(3, 3))).await.unwrap();
+    drop(log);
+    let path = fixture.segment_files().pop().unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend([7; 5000]);
+    std::fs::write(&path, bytes).unwrap();
+    fixture.context.budget = Arc::new(DiskBudget::unlimited());
+    let on_disk = || fixture.segment_files().iter().map(|file| std::fs::metadata(file).unwrap().len()).sum::<u64>();
+    let log = fixture.open();
+    assert!(on_disk() > 5000);
+    assert_eq!(fixture.context.budget.used_bytes(), on_disk());
+    log.append(body(&records(6, 3))).await.unwrap();
+    log.close_if_idle(Duration::ZERO);
+    log.release(9);
+    assert_eq!((fixture.context.budget.used_bytes(), on_disk()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_failed_commit_leaves_no_empty_file_and_no_uncounted_byte() {
+    let disk = crate::disk::faulty::FaultyDisk::new();
+    let mut fixture = Fixture::new(1 << 20);
+    fixture.context.disk = Arc::new(disk.clone());
+    let log = fixture.open();
+    let on_disk = || {
+        let entries = disk.list(&fixture.dir.path().join("log")).unwrap();
+        (entries.len(), entries.iter().map(|entry| entry.len_bytes).sum::<u64>())
+    };
+    // Room for the header of a segment and half a frame.
+    for _ in 0..5 {
+        disk.disk_full_after(segment::HEADER_BYTES + 100);
+        assert!(log.append(body(&records(60, 3))).await.is_err());
+        assert_eq!((on_disk(), fixture.context.budget.used_bytes()), ((0, 0), 0));
+    }
+    disk.disk_full_after(u64::MAX);
+    log.append(body(&records(0, 3))).await.unwrap();
+    disk.disk_full_after(100);
+    assert!(log.append(body(&records(60, 3))).await.is_err());
+    assert_eq!((on_disk().0, on_disk().1), (1, fixture.context.budget.used_bytes()));
+    disk.disk_full_after(u64::MAX);
+    assert_eq!(log.append(body(&records(3, 3))).await.unwrap().first, 4);
+    assert_eq!(on_disk(), (2, fixture.context.budget.used_bytes()));
+    log.close_if_idle(Duration::ZERO);
+    log.release(6);
+    assert_eq!((on_disk(), fixture.context.budget.used_bytes()), ((0, 0), 0));
+}

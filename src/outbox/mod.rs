@@ -119,8 +119,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// At start, before anything is begun: removes the files that are not in `keep` and counts the others against the
-    /// budget. Returns how many were removed.
+    /// Before a lane begins anything: removes the files that are not in `keep` and counts the others against the budget.
+    /// Returns how many were removed.
     pub fn sweep(&self, incarnation: Incarnation, keep: &HashSet<String>) -> io::Result<u64> {
         let folder = self.shared.folder(incarnation);
         let entries = match self.shared.disk.list(&folder) {
@@ -132,7 +132,7 @@ impl Outbox {
             if keep.contains(&entry.name) {
                 self.shared.hold(incarnation, entry.name, entry.len_bytes);
             } else {
-                self.shared.disk.remove_file(&folder.join(&entry.name))?;
+                self.free(incarnation, &entry.name)?;
                 removed += 1;
             }
         }

@@ -119,6 +119,16 @@ fn a_sweep_keeps_and_counts_what_seals_name() {
     assert_eq!(budget.used_bytes(), 100_000);
     restarted.forget(STREAM);
     assert_eq!(budget.used_bytes(), 0);
+
+    // A sweep in the process that finished the files, after its lane stopped on a fault.
+    assert_eq!(t.outbox.sweep(STREAM, &HashSet::new()).unwrap(), 1);
+    t.outbox.free(STREAM, &format!("{SEAL}-0")).unwrap();
+    let mut draft = t.outbox.begin(STREAM, SEAL, 4);
+    draft.write_all(&content(100_000)).unwrap();
+    t.outbox.finish(vec![draft]).unwrap();
+    let before = t.budget.used_bytes();
+    assert_eq!(t.outbox.sweep(STREAM, &HashSet::new()).unwrap(), 1);
+    assert_eq!(t.budget.used_bytes(), before - 100_000);
 }
 
 /// Finishes one large and one small parcel on a disk that goes off after `cut_at` operations, cuts the power, and says

@@ -35,6 +35,9 @@ pub struct Logs {
     /// Held over a recovery, so that no log is recovered twice at once. Never taken on the put path. Holds the
     /// streams that were deleted: a put that found the stream a moment before must not make its log again.
     opening: Mutex<HashSet<Incarnation>>,
+    /// Why the last attempt to open a log failed. Puts are told so at once: they must not recover a damaged log again
+    /// and again.
+    failed: RwLock<HashMap<Incarnation, String>>,
 }
 
 impl Logs {
@@ -45,7 +48,15 @@ impl Logs {
         streams_dir: PathBuf,
         cursors: Arc<dyn Cursors>,
     ) -> Arc<Self> {
-        Arc::new(Self { context, pool, streams_dir, cursors, open: RwLock::default(), opening: Mutex::default() })
+        Arc::new(Self {
+            context,
+            pool,
+            streams_dir,
+            cursors,
+            open: RwLock::default(),
+            opening: Mutex::default(),
+            failed: RwLock::default(),
+        })
     }
 
     /// The log of a stream, if it is open already. Never blocks for long.
@@ -57,48 +68,63 @@ impl Logs {
     pub fn open_blocking(&self, incarnation: Incarnation) -> Result<Arc<StreamLog>, RecoveryError> {
         let forgotten = self.opening.lock();
         if forgotten.contains(&incarnation) {
-            let error = io::Error::new(io::ErrorKind::NotFound, "the stream is deleted");
-            return Err(RecoveryError::Io { dir: self.streams_dir.join(incarnation.to_string()), error });
+            return Err(RecoveryError::Failed("the stream is deleted".to_owned()));
         }
         if let Some(log) = self.opened(incarnation) {
             return Ok(log);
         }
         let (closed, sealed) = self.cursors.closed_and_sealed(&LaneId::direct_put(incarnation));
         let dir = self.streams_dir.join(incarnation.to_string()).join("log");
-        let log = StreamLog::open(self.context.clone(), self.pool.clone(), dir, incarnation, closed, sealed)?;
-        self.open.write().insert(incarnation, log.clone());
-        Ok(log)
+        let log = StreamLog::open(self.context.clone(), self.pool.clone(), dir, incarnation, closed, sealed);
+        match &log {
+            Ok(log) => {
+                self.open.write().insert(incarnation, log.clone());
+                self.failed.write().remove(&incarnation);
+            }
+            Err(error) => drop(self.failed.write().insert(incarnation, error.to_string())),
+        }
+        log
     }
 
-    /// As [`Logs::open_blocking`], off the async threads.
+    /// The log of a stream for whoever puts. One that could not be opened stays so until [`Logs::open_again`] succeeds.
     pub async fn get(self: &Arc<Self>, incarnation: Incarnation) -> Result<Arc<StreamLog>, RecoveryError> {
         if let Some(log) = self.opened(incarnation) {
             return Ok(log);
         }
+        if let Some(reason) = self.failed.read().get(&incarnation) {
+            return Err(RecoveryError::Failed(reason.clone()));
+        }
+        self.open_again(incarnation).await
+    }
+
+    /// As [`Logs::open_blocking`], off the async threads.
+    pub async fn open_again(self: &Arc<Self>, incarnation: Incarnation) -> Result<Arc<StreamLog>, RecoveryError> {
         let logs = self.clone();
         match tokio::task::spawn_blocking(move || logs.open_blocking(incarnation)).await {
             Ok(opened) => opened,
-            Err(died) => Err(RecoveryError::Io {
-                dir: self.streams_dir.clone(),
-                error: io::Error::other(format!("recovery died: {died}")),
-            }),
+            Err(died) => {
+                let reason = format!("the recovery of the log died: {died}");
+                self.failed.write().insert(incarnation, reason.clone());
+                Err(RecoveryError::Failed(reason))
+            }
         }
     }
 
     /// Forgets a deleted stream's log. Its files are the caller's to remove.
     pub fn forget(&self, incarnation: Incarnation) -> Option<Arc<StreamLog>> {
         self.opening.lock().insert(incarnation);
+        self.failed.write().remove(&incarnation);
         self.open.write().remove(&incarnation)
     }
 
-    /// Closes the files of logs not written to for `idle`, and lets go of what is closed in them. Blocks.
+    /// Closes the files of logs not written to for `idle`, and lets go of what is closed in all: what is kept for replay
+    /// gets too old, and goes when room gets short, whether or not anything is closed meanwhile. Blocks.
     pub fn close_idle(&self, idle: Duration) {
         let logs: Vec<_> = self.open.read().iter().map(|(id, log)| (*id, log.clone())).collect();
         for (incarnation, log) in logs {
-            if log.close_if_idle(idle) {
-                let (closed, _) = self.cursors.closed_and_sealed(&LaneId::direct_put(incarnation));
-                log.release(closed);
-            }
+            log.close_if_idle(idle);
+            let (closed, _) = self.cursors.closed_and_sealed(&LaneId::direct_put(incarnation));
+            log.release(closed);
         }
     }
 }
@@ -238,5 +264,80 @@ impl ParcelBytes for LogRange {
             i += 1;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::disk::faulty::FaultyDisk;
+    use crate::disk::{Disk, DiskBudget};
+    use crate::log::{FrameBody, LogOptions};
+    use std::path::Path;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    #[derive(Debug, Default)]
+    struct Closed(AtomicU64);
+
+    impl Cursors for Closed {
+        fn closed_and_sealed(&self, _lane: &LaneId) -> (u64, u64) {
+            let closed = self.0.load(Ordering::Relaxed);
+            (closed, closed)
+        }
+    }
+
+    fn logs(disk: &FaultyDisk, budget: DiskBudget, closed: Arc<Closed>) -> Arc<Logs> {
+        let context = LogContext {
+            disk: Arc::new(disk.clone()),
+            budget: Arc::new(budget),
+            clock: Arc::new(SystemClock::new()),
+            options: LogOptions { segment_bytes: 300, retention_ms: u64::MAX, ..LogOptions::default() },
+        };
+        Logs::new(context, CommitPool::start(1).unwrap(), "/streams".into(), closed)
+    }
+
+    fn body(length: usize) -> FrameBody {
+        FrameBody { lengths: vec![length as u32], payload: vec![b'x'; length], extensions: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_cannot_be_recovered_is_not_tried_again_for_each_put() {
+        let (disk, id) = (FaultyDisk::new(), Incarnation::random());
+        let log = logs(&disk, DiskBudget::unlimited(), Arc::default()).get(id).await.unwrap();
+        log.append(body(10)).await.unwrap();
+        log.append(body(10)).await.unwrap();
+        let dir = Path::new("/streams").join(id.to_string()).join("log");
+        let path = dir.join(&disk.list(&dir).unwrap()[0].name);
+        let flip = |bits: u8| {
+            let file = disk.open(&path).unwrap();
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, 70).unwrap();
+            file.write_all_at(&[&[byte[0] ^ bits]], 70).unwrap();
+        };
+        flip(1);
+        let logs = logs(&disk, DiskBudget::unlimited(), Arc::default());
+        let first = logs.get(id).await.unwrap_err();
+        assert!(matches!(first, RecoveryError::Damaged { .. }), "{first}");
+        flip(1);
+        // Not even looked at, though it could be read now.
+        let second = logs.get(id).await.unwrap_err();
+        assert_eq!(second.to_string(), first.to_string());
+        logs.open_again(id).await.unwrap();
+        assert_eq!(logs.get(id).await.unwrap().synced_last(), 2);
+    }
+
+    #[tokio::test]
+    async fn closed_data_goes_when_room_is_short_though_nothing_more_is_closed() {
+        let (disk, id, closed) = (FaultyDisk::new(), Incarnation::random(), Arc::new(Closed::default()));
+        let logs = logs(&disk, DiskBudget::new(10_000, 0), closed.clone());
+        let log = logs.get(id).await.unwrap();
+        while log.append(body(200)).await.is_ok() {}
+        // In use all the time; closed, though kept for ever were there room for ever.
+        logs.close_idle(Duration::from_secs(3600));
+        assert!(log.append(body(200)).await.is_err());
+        closed.0.store(10, Ordering::Relaxed);
+        logs.close_idle(Duration::from_secs(3600));
+        log.append(body(200)).await.unwrap();
     }
 }
