@@ -6,9 +6,9 @@
 use super::status::LaneStatus;
 use super::worker::Wishes;
 use super::{DeliveryContext, DeliveryOptions};
-use crate::destination::Consignment;
+use crate::destination::{Consignment, DeliveryError};
 use crate::failpoint;
-use crate::fault::Retry;
+use crate::fault::{Class, Retry};
 use crate::record::ParcelBytes;
 use crate::source::Lane;
 use crate::stream::seal::{Parcel, Place, Seal};
@@ -49,14 +49,7 @@ impl Sender {
     /// Sends all parcels of `seal`, data first.
     pub async fn send(&self, seal: &Arc<Seal>) -> Sent {
         for parcel in &seal.parcels {
-            let bytes = match self.open(seal, parcel).await {
-                Ok(bytes) => bytes,
-                Err(error) => {
-                    return Sent::Faulted(format!("the sealed bytes of {} cannot be read: {error}", parcel.key));
-                }
-            };
-            let consignment = Consignment { seal: seal.id, parcel: parcel.clone(), bytes };
-            match self.send_parcel(&consignment).await {
+            match self.send_parcel(seal, parcel).await {
                 Sent::Delivered => {}
                 other => return other,
             }
@@ -64,8 +57,9 @@ impl Sender {
         Sent::Delivered
     }
 
-    async fn send_parcel(&self, consignment: &Consignment) -> Sent {
+    async fn send_parcel(&self, seal: &Seal, parcel: &Parcel) -> Sent {
         let mut failures = 0u32;
+        let mut range = None;
         loop {
             if !self.may_start().await {
                 return Sent::Stopped;
@@ -73,13 +67,13 @@ impl Sender {
             let Ok(permit) = self.context.send_permits.acquire().await else { return Sent::Stopped };
             failpoint::crash_at(failpoint::DURING_DELIVER);
             let started = self.context.clock.monotonic();
-            let attempt = self.context.destination.deliver(consignment).await;
+            let attempt = self.attempt(seal, parcel, &mut range).await;
             drop(permit);
             match attempt {
                 Ok(()) => {
                     failpoint::crash_at(failpoint::WRITTEN_REPLY_LOST);
                     let took = self.context.clock.monotonic().saturating_sub(started);
-                    metrics::delivered(consignment.parcel.length_bytes, took);
+                    metrics::delivered(parcel.length_bytes, took);
                     self.status.attempt_succeeded();
                     return Sent::Delivered;
                 }
@@ -117,7 +111,26 @@ impl Sender {
         }
     }
 
-    async fn open(&self, seal: &Arc<Seal>, parcel: &Parcel) -> io::Result<Arc<dyn ParcelBytes>> {
+    /// One attempt. The bytes are opened for it alone: a parcel that waits for the next one keeps no file open, be it of
+    /// the outbox or a superseded one of the journal. A `range` of the log is kept: it took reading the run to find it.
+    async fn attempt(
+        &self,
+        seal: &Seal,
+        parcel: &Parcel,
+        range: &mut Option<Arc<dyn ParcelBytes>>,
+    ) -> Result<(), DeliveryError> {
+        let bytes = match range {
+            Some(range) => range.clone(),
+            None => self.open(seal, parcel).await.map_err(|error| unreadable(parcel, &error))?,
+        };
+        if parcel.place == Place::Log {
+            *range = Some(bytes.clone());
+        }
+        let consignment = Consignment { seal: seal.id, parcel: parcel.clone(), bytes };
+        self.context.destination.deliver(&consignment).await
+    }
+
+    async fn open(&self, seal: &Seal, parcel: &Parcel) -> io::Result<Arc<dyn ParcelBytes>> {
         match &parcel.place {
             Place::Inline { .. } => self
                 .context
@@ -130,6 +143,18 @@ impl Sender {
                 tokio::task::spawn_blocking(move || lane.joined(&run)).await.map_err(io::Error::other)?
             }
         }
+    }
+}
+
+/// Sealed bytes that cannot be opened. That they are gone or damaged is a fault; anything else may pass.
+fn unreadable(parcel: &Parcel, error: &io::Error) -> DeliveryError {
+    use io::ErrorKind::{InvalidData, NotFound, Other, UnexpectedEof};
+    let lasts = matches!(error.kind(), InvalidData | NotFound | Other | UnexpectedEof);
+    DeliveryError {
+        code: "Outbox.Unreadable".to_owned(),
+        message: format!("the sealed bytes of {} cannot be read: {error}", parcel.key),
+        class: Class::Upstream,
+        retry: if lasts { Retry::Never } else { Retry::Backoff },
     }
 }
 

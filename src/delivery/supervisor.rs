@@ -7,6 +7,8 @@ use super::status::LaneStatus;
 use super::worker::{Deleting, Ended, Wishes, Worker};
 use super::{DeliveryContext, deleted};
 use crate::catalog::{Status, StreamRecord};
+use crate::fault::Retry;
+use crate::log::recovery::RecoveryError;
 use crate::source::local::LocalLane;
 use crate::stream::Incarnation;
 use crate::stream::seal::{Fates, LaneId, Place};
@@ -242,7 +244,7 @@ impl Keeper {
         let _known = KnownAtLast(self.handle.status.clone());
         let mut wishes = self.handle.wishes.subscribe();
         loop {
-            let ended = match self.open_lane().await {
+            let ended = match self.open_lane(&mut wishes).await {
                 Ok(lane) => {
                     let mut worker = Worker {
                         context: self.context.clone(),
@@ -254,7 +256,7 @@ impl Keeper {
                     };
                     worker.run().await
                 }
-                Err(fault) => Ended::Faulted(fault),
+                Err(ended) => ended,
             };
             match ended {
                 Ended::Stopped => return,
@@ -278,10 +280,36 @@ impl Keeper {
         }
     }
 
+    /// The lane, once the disk can be read. `Err`: how it ends without one.
+    async fn open_lane(&self, wishes: &mut watch::Receiver<Wishes>) -> Result<Arc<LocalLane>, Ended> {
+        let options = &self.context.options;
+        let mut pause = options.backoff_first;
+        loop {
+            let text = match self.try_open_lane().await {
+                Ok(lane) => {
+                    if pause > options.backoff_first {
+                        self.handle.status.attempt_succeeded();
+                    }
+                    return Ok(lane);
+                }
+                Err(OpenError::Log(RecoveryError::Io { dir, error })) => RecoveryError::Io { dir, error }.to_string(),
+                Err(OpenError::Log(damage)) => return Err(Ended::Faulted(damage.to_string())),
+                Err(OpenError::Outbox(error)) => format!("the outbox cannot be swept: {error}"),
+            };
+            self.handle.status.trouble(text, Retry::Backoff, pause);
+            self.handle.status.set_known();
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(options.backoff_longest),
+                () = self.stop.asked() => return Err(Ended::Stopped),
+                _ = wishes.wait_for(|wishes| wishes.deleting == Some(Deleting::Forced)) => return Err(Ended::Deleted),
+            }
+        }
+    }
+
     /// Opens the log and sweeps the outbox of what no open seal names.
-    async fn open_lane(&self) -> Result<Arc<LocalLane>, String> {
+    async fn try_open_lane(&self) -> Result<Arc<LocalLane>, OpenError> {
         let incarnation = self.record.definition.incarnation;
-        let log = self.context.logs.get(incarnation).await.map_err(|e| e.to_string())?;
+        let log = self.context.logs.open_again(incarnation).await.map_err(OpenError::Log)?;
         let state = self.context.journal.lane(&LaneId::direct_put(incarnation));
         let keep: HashSet<String> = state
             .open
@@ -294,7 +322,7 @@ impl Keeper {
             .collect();
         let context = self.context.clone();
         let swept = tokio::task::spawn_blocking(move || context.outbox.sweep(incarnation, &keep));
-        swept.await.map_err(|e| e.to_string())?.map_err(|e| format!("the outbox cannot be swept: {e}"))?;
+        swept.await.map_err(io::Error::other).and_then(|swept| swept).map_err(OpenError::Outbox)?;
         Ok(Arc::new(LocalLane::new(log, incarnation)))
     }
 
@@ -325,7 +353,7 @@ impl Keeper {
         };
         let renamed = renamed.map_err(io::Error::other).and_then(|r| r);
         let forgotten = match renamed {
-            Ok(()) => self.context.journal.forget(incarnation).await.map_err(|e| e.to_string()),
+            Ok(()) => self.forget_rows().await,
             Err(error) => Err(error.to_string()),
         };
         if let Err(fault) = forgotten {
@@ -333,19 +361,13 @@ impl Keeper {
             self.handle.status.set_fault(Some(format!("the deletion failed: {fault}")));
             return;
         }
-        self.context.outbox.forget(incarnation);
         let context = self.context.clone();
-        let row = name.clone();
-        let removed = tokio::task::spawn_blocking(move || {
-            context.catalog.remove(row.as_str(), incarnation).map_err(|e| e.to_string())?;
-            match context.disk.remove_dir_all(&gone) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e.to_string()),
-                _ => Ok(()),
+        let removed = tokio::task::spawn_blocking(move || context.disk.remove_dir_all(&gone)).await;
+        match removed.map_err(io::Error::other).and_then(|removed| removed) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(stream = %name, %error, "a deleted stream left files; the next start removes them");
             }
-        })
-        .await;
-        if let Err(error) = removed.map_err(|e| e.to_string()).and_then(|r| r) {
-            tracing::warn!(stream = %name, error, "a deleted stream left files; the next start removes them");
+            _ => {}
         }
         let mut streams = self.streams.lock();
         self.context.deleted.left(incarnation);
@@ -363,6 +385,16 @@ impl Keeper {
         );
     }
 
+    /// Takes the stream out of the journal, then out of the catalog.
+    async fn forget_rows(&self) -> Result<(), String> {
+        let (context, incarnation) = (self.context.clone(), self.record.definition.incarnation);
+        context.journal.forget(incarnation).await.map_err(|e| e.to_string())?;
+        context.outbox.forget(incarnation);
+        let name = self.record.definition.name.clone();
+        let removed = tokio::task::spawn_blocking(move || context.catalog.remove(name.as_str(), incarnation));
+        removed.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+    }
+
     /// What became of the stream's records, those included that are thrown away now. Of a log that could not be opened
     /// only what was sealed is known.
     fn fates(&self) -> Fates {
@@ -373,6 +405,14 @@ impl Keeper {
             fates
         })
     }
+}
+
+/// Why a lane could not be opened.
+enum OpenError {
+    /// The log is damaged, or cannot be read.
+    Log(RecoveryError),
+    /// The outbox cannot be read.
+    Outbox(io::Error),
 }
 
 /// Lets nobody wait any longer when it is dropped.

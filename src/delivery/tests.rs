@@ -1,5 +1,6 @@
 //! Log to destination with real parts but the destination, which is a map with create-only semantics.
 
+mod faults;
 mod power_loss;
 
 use super::run::{RunPlan, StageRunError, stage_run};
@@ -102,7 +103,7 @@ pub struct Node {
 }
 
 impl Node {
-    pub async fn start(disk: Arc<dyn Disk>, root: PathBuf, store: Arc<MemoryStore>) -> Result<Self, String> {
+    pub async fn start(disk: Arc<dyn Disk>, root: PathBuf, store: Arc<dyn Destination>) -> Result<Self, String> {
         let budget = Arc::new(DiskBudget::unlimited());
         let clock = Arc::new(SystemClock::new());
         let text = |e: &dyn std::fmt::Display| e.to_string();
@@ -383,7 +384,7 @@ async fn pause_flush_and_resume_are_obeyed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seal_that_fails_to_be_stored_is_tried_again_until_it_is_or_the_service_stops() {
     let disk = FaultyDisk::new();
-    let node = Node::start(Arc::new(disk.clone()), "/data".into(), Arc::default()).await.unwrap();
+    let node = Node::start(Arc::new(disk.clone()), "/data".into(), Arc::new(MemoryStore::default())).await.unwrap();
     let definition = Arc::new(definition("s", Compression::Gzip, 3000, 900_000));
     let incarnation = definition.incarnation;
     node.put(incarnation, &records(0, 20)).await.unwrap();

@@ -388,7 +388,9 @@ impl Worker {
             let seal = front.seal.clone();
             failpoint::crash_at(failpoint::AFTER_DELIVER);
             let close = Close { seal: seal.id, lane: seal.lane.clone(), number: seal.number };
+            let mut failed = false;
             while let Err(error) = self.context.journal.close(close.clone()).await {
+                failed = true;
                 self.status.trouble(format!("a close could not be stored: {error}"), Retry::Backoff, Duration::ZERO);
                 tokio::select! {
                     () = tokio::time::sleep(self.context.options.backoff_first) => {}
@@ -397,6 +399,9 @@ impl Worker {
                 }
             }
             failpoint::crash_at(failpoint::AFTER_CLOSE);
+            if failed {
+                self.status.attempt_succeeded();
+            }
             metrics::closed();
             self.status.closed(&seal);
             state.open.pop_front();
@@ -424,8 +429,10 @@ impl Worker {
     async fn wind_down(&self, state: &mut State, senders: &mut JoinSet<(u64, Sent)>, ended: &Ended) {
         if let Some(staging) = state.staging.take() {
             staging.abandon.ask();
-            // A seal that still comes of it is found in the journal at the next start.
-            let _ = staging.task.await;
+            // A seal that comes of it all the same is found in the journal by the next worker, which goes on behind it.
+            if let Ok(Ok(Some(seal))) = staging.task.await {
+                self.status.sealed(&seal);
+            }
         }
         if *ended == Ended::Stopped {
             let grace = tokio::time::sleep(self.context.options.stop_grace);
@@ -485,11 +492,13 @@ pub(super) async fn store_seal(
 ) -> Result<(), StageFailure> {
     let options = &context.options;
     let mut pause = options.backoff_first;
+    let mut failed = false;
     while let Err(error) = context.journal.seal(seal.clone(), inline.clone()).await {
         let text = format!("a seal could not be stored: {error}");
         if error.retry() != Retry::Backoff {
             return Err(StageFailure::Journal(text));
         }
+        failed = true;
         status.trouble(text, Retry::Backoff, pause);
         let [stop, abandon] = &stops;
         tokio::select! {
@@ -497,6 +506,9 @@ pub(super) async fn store_seal(
             () = stop.asked() => return Err(StageFailure::Run(StageRunError::Stopped)),
             () = abandon.asked() => return Err(StageFailure::Run(StageRunError::Stopped)),
         }
+    }
+    if failed {
+        status.attempt_succeeded();
     }
     Ok(())
 }
