@@ -140,4 +140,9 @@ impl StreamLog {
     pub fn progress(&self) -> watch::Receiver<Readable> {
         self.progress.subscribe()
     }
+
+    /// Bytes of the segment files.
+    pub fn file_bytes(&self) -> u64 {
+        self.segments.lock().iter().map(Segment::file_bytes).sum()
+    }
 }
