@@ -4,7 +4,7 @@ use super::Rules;
 use super::extensions;
 use super::members::{filled, flag, given, given_at, items, number, text};
 use super::model::CREATE;
-use super::rules::{self, DESTINATIONS, EXTENDED, LambdaArn, PLAIN, conversion, parameters};
+use super::rules::{self, EXTENDED, LambdaArn, PLAIN, conversion, parameters};
 use crate::stage::convert::check_options;
 use crate::stream::definition::*;
 use crate::stream::{Incarnation, StreamName};
@@ -62,8 +62,9 @@ fn tags(request: &Value) -> Result<BTreeMap<String, String>, ApiError> {
 fn with_tags(rules: &Rules, request: &Value, tags: &BTreeMap<String, String>) -> Result<Value, ApiError> {
     let mut effective = request.clone();
     let destination = effective.as_object_mut().and_then(|members| {
-        let name = DESTINATIONS.iter().find(|name| members.contains_key(**name))?;
-        members.get_mut(*name)
+        // Other destinations are refused by name and nothing in them is looked at, not even its type.
+        let name = [EXTENDED, PLAIN].into_iter().find(|name| members.contains_key(*name))?;
+        members.get_mut(name)
     });
     if let Some(destination) = destination
         && extensions::apply_tags(tags, destination)?

@@ -12,7 +12,9 @@ mod source;
 mod time_patterns;
 mod time_zones;
 
-pub use destination::{DESTINATIONS, EXTENDED, PLAIN};
+#[cfg(test)]
+pub use destination::DESTINATIONS;
+pub use destination::{EXTENDED, PLAIN};
 pub use processing::{LambdaArn, parameters};
 
 use super::Rules;

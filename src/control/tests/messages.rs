@@ -633,6 +633,16 @@ fn dynamic_partitioning_rules() {
 }
 
 #[test]
+fn nothing_is_looked_for_in_a_destination_that_is_not_built() {
+    let redshift = invalid("RedshiftDestinationConfiguration is not supported by this version of Hydrant.");
+    let tags = [("hydrant:SizeInMBs", "9")];
+    for anything in [json!("x"), json!([1]), json!({"BufferingHints": 7}), json!({})] {
+        let request = json!({"DeliveryStreamName": "s", "RedshiftDestinationConfiguration": anything});
+        expect(&relaxed(), [(with_tags(request, &tags), redshift.clone())]);
+    }
+}
+
+#[test]
 fn extension_tags_are_checked() {
     let tag = |key: &str, value: &str| with_tags(extended(json!({})), &[(key, value)]);
     let prefix = "InvalidArgumentException: The tag 'hydrant:";
