@@ -54,6 +54,16 @@ struct Found {
     scratch: Vec<u8>,
 }
 
+impl Found {
+    /// Notes a flaw of the record that is being read. Those beyond the most a batch may have are not told one by one:
+    /// the batch is refused for their number, and a body of 8 MiB can hold more than a million of them.
+    fn flaw(&mut self, flaw: Flaw) {
+        if self.body.lengths.len() < MAX_BATCH_RECORDS {
+            self.flaws.push(flaw);
+        }
+    }
+}
+
 fn parse(body: &[u8], shape: Shape) -> Result<Put, ApiError> {
     let mut found = Found {
         name: None,
@@ -108,7 +118,7 @@ fn record(reader: &mut Reader<'_>, found: &mut Found) -> Result<(), Malformed> {
     let number = found.body.lengths.len();
     let before = found.body.payload.len();
     if reader.null() {
-        found.flaws.push(Flaw::NullRecord(number));
+        found.flaw(Flaw::NullRecord(number));
     } else {
         let (mut seen, mut given) = (false, false);
         reader.object(|reader, member| {
@@ -127,12 +137,12 @@ fn record(reader: &mut Reader<'_>, found: &mut Found) -> Result<(), Malformed> {
             Ok(())
         })?;
         if !given {
-            found.flaws.push(Flaw::NullData(number));
+            found.flaw(Flaw::NullData(number));
         }
     }
     let length = found.body.payload.len() - before;
     if length > MAX_RECORD_BYTES {
-        found.flaws.push(Flaw::TooLong(number, length));
+        found.flaw(Flaw::TooLong(number, length));
     }
     // One beyond 32 bits is flawed and goes no further.
     found.body.lengths.push(u32::try_from(length).unwrap_or(u32::MAX));

@@ -7,6 +7,9 @@
 use super::{ApiError, Pattern, Violations, nearest};
 use serde_json::Value;
 
+/// Most names without a member that are told one by one. Each is compared with all the names there are.
+const MOST_UNKNOWN: usize = 20;
+
 /// What the model says of a value.
 #[derive(Debug)]
 pub enum Shape {
@@ -214,6 +217,12 @@ impl Walk {
 
     fn structure(&mut self, members: &'static [Member], given: &serde_json::Map<String, Value>, path: &mut String) {
         for name in given.keys().filter(|name| !members.iter().any(|m| m.name == *name)) {
+            if self.findings.unknown.len() >= MOST_UNKNOWN {
+                if self.findings.unknown.len() == MOST_UNKNOWN {
+                    self.findings.unknown.push("There are more.".to_owned());
+                }
+                break;
+            }
             let place = if path.is_empty() { "the request".to_owned() } else { format!("'{path}'") };
             let hint = match nearest(name, members.iter().map(|m| m.name)) {
                 Some(known) => format!(" Did you mean '{known}'?"),

@@ -112,6 +112,19 @@ fn every_kind_of_finding_has_its_text() {
 }
 
 #[test]
+fn what_a_large_body_can_break_is_told_shortly() {
+    let nulls = serde_json::Value::Array(vec![serde_json::Value::Null; 100_000]);
+    let text = message(json!({"RoleARN": GOOD_ROLE, "Items": nulls}));
+    assert!(text.starts_with("ValidationException: 100001 validation errors detected: "), "{}", &text[..80]);
+    assert!(text.len() < 200_000, "{} bytes", text.len());
+
+    let names: serde_json::Map<_, _> = (0..1000).map(|i| (format!("Name{i}"), json!(1))).collect();
+    let text = message(names.into());
+    assert_eq!(text.matches(" is not a member of the request.").count(), 20);
+    assert!(text.ends_with(" There are more."), "{text}");
+}
+
+#[test]
 fn the_services_own_minimum_holds_only_when_strict() {
     let request = json!({"RoleARN": GOOD_ROLE, "SizeInMBs": 63});
     assert!(check(&HINTS, &request, Compatibility::Relaxed).finish().is_ok());

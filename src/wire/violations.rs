@@ -1,21 +1,37 @@
 //! The text of a ValidationException: every violation of the service model in one message.
 
 use super::ApiError;
-use std::fmt::Display;
+use std::fmt::{self, Display};
+
+/// Most sentences of one message; the rest is only counted. A body of some MiB can hold millions of violations, and
+/// nobody mends them by a text of hundreds of MiB.
+const MOST_TOLD: usize = 1000;
 
 /// Collected violations, in the order found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Violations(Vec<String>);
+pub struct Violations {
+    /// The first [`MOST_TOLD`], in words.
+    told: Vec<String>,
+    /// All.
+    count: usize,
+}
 
 impl Violations {
     /// Adds one: `constraint` is the part after `Member must `. `path` is in lower camel case with `.N.member`.
     pub fn add(&mut self, path: &str, constraint: impl Display) {
-        self.0.push(format!("Value at '{path}' failed to satisfy constraint: Member must {constraint}"));
+        self.note(format_args!("Value at '{path}' failed to satisfy constraint: Member must {constraint}"));
     }
 
     /// Adds one in the form of the data plane, which names the value.
     pub fn add_with_value(&mut self, value: impl Display, path: &str, constraint: impl Display) {
-        self.0.push(format!("Value '{value}' at '{path}' failed to satisfy constraint: Member must {constraint}"));
+        self.note(format_args!("Value '{value}' at '{path}' failed to satisfy constraint: Member must {constraint}"));
+    }
+
+    fn note(&mut self, sentence: fmt::Arguments<'_>) {
+        if self.told.len() < MOST_TOLD {
+            self.told.push(sentence.to_string());
+        }
+        self.count += 1;
     }
 
     /// A blob longer or shorter than the model allows, as the data plane prints it.
@@ -26,19 +42,20 @@ impl Violations {
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.count == 0
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.count
     }
 
     /// The error, if there is any violation.
     pub fn into_error(self) -> Option<ApiError> {
-        let count = self.0.len();
+        let count = self.count;
         let noun = if count == 1 { "error" } else { "errors" };
-        (count > 0).then(|| ApiError::validation(format!("{count} validation {noun} detected: {}", self.0.join("; "))))
+        (count > 0)
+            .then(|| ApiError::validation(format!("{count} validation {noun} detected: {}", self.told.join("; "))))
     }
 
     /// `Err` if there is any violation.

@@ -158,6 +158,17 @@ fn limits_are_inclusive() {
 }
 
 #[test]
+fn a_body_full_of_flaws_is_answered_shortly() {
+    for flawed in ["null", "{}", r#"{"Data":null}"#] {
+        let records = vec![flawed; (1 << 20) / flawed.len()].join(",");
+        let (kind, message) = error_of(&format!("{{\"DeliveryStreamName\":\"s\",\"Records\":[{records}]}}"));
+        assert_eq!(kind, "ValidationException");
+        assert!(message.starts_with("501 validation errors detected: "), "{}", &message[..80]);
+        assert!(message.len() < 100_000, "{} bytes", message.len());
+    }
+}
+
+#[test]
 fn a_single_record_has_its_own_paths() {
     let text = format!("{{\"DeliveryStreamName\":\"s\",\"Record\":{{\"Data\":\"{}\"}}}}", base64(&vec![0; 1_024_001]));
     let error = parse_put_record(text.as_bytes()).unwrap_err();
