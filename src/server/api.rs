@@ -3,7 +3,7 @@
 use super::answer::{self, AWS_JSON, Answer, JSON};
 use super::body::{BodyError, BodyLimits, RequestBody};
 use super::listener::Routes;
-use crate::ingest::{ContentEncoding, Ingest, LinesError, MAX_LINES_BYTES};
+use crate::ingest::{Admission, ContentEncoding, Ingest, LinesError, MAX_LINES_BYTES};
 use crate::telemetry::metrics::{self, PutKind};
 use crate::wire::{self, ApiError};
 use async_trait::async_trait;
@@ -30,13 +30,16 @@ impl ControlPlane for crate::control::Control {
 pub struct Api {
     ingest: Ingest,
     control: Arc<dyn ControlPlane>,
+    /// Bounds the bodies of the operations that are not puts, so that no flood of puts keeps them out.
+    control_room: Admission,
     limits: BodyLimits,
 }
 
 impl Api {
     /// Serves puts by `ingest` and the other operations by `control`.
     pub fn new(ingest: Ingest, control: Arc<dyn ControlPlane>, limits: BodyLimits) -> Self {
-        Self { ingest, control, limits }
+        let control_room = Admission::new(limits.control_room_bytes, limits.control_wait);
+        Self { ingest, control, control_room, limits }
     }
 
     async fn aws(&self, request: Request<Incoming>) -> Answer {
@@ -56,17 +59,16 @@ impl Api {
     }
 
     async fn operate(&self, operation: &str, incoming: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
-        let limit_bytes = self.limits.aws_bytes;
         let kind = match operation {
             "PutRecord" => PutKind::Record,
             "PutRecordBatch" => PutKind::Batch,
             _ => {
-                let body = self.read(incoming, limit_bytes).await.map_err(|error| aws_body_error(&error, None))?;
-                let done = self.control.handle(operation, &body).await;
+                let done = self.control(operation, incoming).await;
                 metrics::control_answered(done.is_ok());
                 return done;
             }
         };
+        let limit_bytes = self.limits.aws_bytes;
         let share_bytes = incoming.declared_bytes().unwrap_or(limit_bytes).min(limit_bytes);
         let admitted = self.ingest.admit(kind, share_bytes).await?;
         let body = self.read(incoming, limit_bytes).await.map_err(|error| {
@@ -77,6 +79,14 @@ impl Api {
             PutKind::Record => self.ingest.put_record(admitted, body).await,
             _ => self.ingest.put_record_batch(admitted, body).await,
         }
+    }
+
+    async fn control(&self, operation: &str, incoming: &mut RequestBody) -> Result<Vec<u8>, ApiError> {
+        let limit_bytes = self.limits.control_bytes;
+        let share_bytes = incoming.declared_bytes().unwrap_or(limit_bytes).min(limit_bytes);
+        let _admitted = self.control_room.admit(share_bytes).await.map_err(|_| ApiError::slow_down())?;
+        let body = self.read(incoming, limit_bytes).await.map_err(|error| aws_body_error(&error, None))?;
+        self.control.handle(operation, &body).await
     }
 
     async fn read(&self, incoming: &mut RequestBody, limit_bytes: usize) -> Result<bytes::Bytes, BodyError> {

@@ -16,17 +16,30 @@ const DISCARD_TIME: Duration = Duration::from_secs(10);
 /// Bounds of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
-    /// Most bytes of a body of the AWS API; a batch of 4 MiB is 5.6 MiB of base64, more with escapes.
+    /// Most bytes of a body of PutRecord and PutRecordBatch; a batch of 4 MiB is 5.6 MiB of base64, more with escapes.
     pub aws_bytes: usize,
     /// Most bytes of a records body as it arrives.
     pub lines_bytes: usize,
+    /// Most bytes of a body of the API's other operations, which becomes a tree many times as large.
+    pub control_bytes: usize,
+    /// Most bytes of such bodies at once.
+    pub control_room_bytes: u32,
+    /// How long such a request may wait for its share of them.
+    pub control_wait: Duration,
     /// Most time from the headers to the last byte.
     pub time: Duration,
 }
 
 impl Default for BodyLimits {
     fn default() -> Self {
-        Self { aws_bytes: 8 << 20, lines_bytes: crate::ingest::MAX_LINES_BYTES, time: Duration::from_secs(60) }
+        Self {
+            aws_bytes: 8 << 20,
+            lines_bytes: crate::ingest::MAX_LINES_BYTES,
+            control_bytes: 512 << 10,
+            control_room_bytes: 8 << 20,
+            control_wait: Duration::from_secs(5),
+            time: Duration::from_secs(60),
+        }
     }
 }
 

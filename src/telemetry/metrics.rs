@@ -189,7 +189,7 @@ pub static ALL: &[Metric] = &[
     },
     Metric {
         name: "hydrant_admitted_bytes",
-        help: "Bytes of put requests being worked on now.",
+        help: "Bytes of requests being worked on now.",
         series: Series::Gauge(&ADMITTED_BYTES),
     },
     Metric {
@@ -321,7 +321,7 @@ pub fn put_body_read(bytes: u64) {
     PUT_BODY_BYTES[0].add(bytes);
 }
 
-/// `bytes` more (or, negative, fewer) of put requests are being worked on.
+/// `bytes` more (or, negative, fewer) of requests are being worked on.
 pub fn admitted(bytes: i64) {
     ADMITTED_BYTES.0.fetch_add(bytes, Ordering::Relaxed);
 }

@@ -227,3 +227,36 @@ async fn over_the_bound_requests_are_throttled_whole() {
     assert_eq!(second.call("PutRecordBatch", TWO).await.status, 200);
     assert_eq!(sink.records(), [b"a", b"a", b"b"]);
 }
+
+#[tokio::test]
+async fn operations_that_are_no_puts_have_a_bound_of_their_own() {
+    let control = BodyLimits { control_room_bytes: 11, control_wait: Duration::ZERO, ..BodyLimits::default() };
+    let (running, streams) = api_with(options(), 1000, control).await;
+    streams.add("s");
+    let headers = [("X-Amz-Target", "Firehose_20150804.ListDeliveryStreams"), ("Expect", "100-continue")];
+    let mut first = running.client().await;
+    first.send(head("POST", "/", &headers, 11)).await;
+    // It has its share once it is told to go on.
+    assert_eq!(first.reply().await.unwrap().status, 100);
+    let mut second = running.client().await;
+    let reply = second.call("ListDeliveryStreams", "{}").await;
+    assert_eq!((reply.status, reply.kind().as_str()), (500, "ServiceUnavailableException"));
+    assert_eq!(second.call("PutRecord", ONE).await.status, 200);
+
+    first.send(r#"{"Limit":1}"#).await;
+    assert_eq!(first.reply().await.unwrap().status, 200);
+    assert_eq!(second.call("ListDeliveryStreams", "{}").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_definition_has_less_room_than_records() {
+    let (running, _) = api().await;
+    let mut client = running.client().await;
+    let mut body = vec![b' '; 512 << 10];
+    body[..2].copy_from_slice(b"{}");
+    assert_eq!(client.call("ListDeliveryStreams", &body).await.status, 200);
+    body.push(b' ');
+    let reply = client.call("ListDeliveryStreams", &body).await;
+    assert_eq!((reply.status, reply.kind().as_str()), (400, "InvalidArgumentException"));
+    assert!(reply.json()["message"].as_str().unwrap().contains("524288"), "{}", reply.json());
+}

@@ -113,7 +113,7 @@ async fn a_client_that_takes_nothing_is_cut_off() {
     let limits =
         ConnectionLimits { connections: 1, stall_time: Duration::from_millis(100), ..ConnectionLimits::default() };
     let (running, _) = api_with(ListenerOptions { limits, ..options() }, 1000, BodyLimits::default()).await;
-    let echoed = vec![b' '; 8 << 20];
+    let echoed = vec![b' '; 256 << 10];
     let list = [("X-Amz-Target", "Firehose_20150804.ListDeliveryStreams")];
     let mut deaf = running.client().await;
     // Answers beyond what the system buffers; sending stops when the server no longer reads.
