@@ -8,10 +8,12 @@ const BAD_ONE_IN: u64 = 97;
 
 /// Where events come from.
 pub enum Feed {
-    /// Made on the spot until `left` are made.
+    /// Made on the spot.
     Made {
-        /// Events still to come.
-        left: u64,
+        /// Id of the next event.
+        next: u64,
+        /// Id of the last event.
+        last: u64,
         /// Their source of variety; seeded, so that two demos show the same events.
         random: fastrand::Rng,
         /// Time of the next event, ms since the epoch.
@@ -24,7 +26,7 @@ pub enum Feed {
 impl Feed {
     /// `count` made-up events, from `now_ms` on.
     pub fn made(count: u64, now_ms: i64) -> Self {
-        Self::Made { left: count, random: fastrand::Rng::with_seed(7), now_ms }
+        Self::Made { next: 1, last: count, random: fastrand::Rng::with_seed(7), now_ms }
     }
 
     /// The lines of a file, blank ones left out.
@@ -35,11 +37,14 @@ impl Feed {
     /// The next event with its newline, `None` at the end.
     pub fn next_event(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self {
-            Self::Made { left: 0, .. } => Ok(None),
-            Self::Made { left, random, now_ms } => {
-                *left -= 1;
+            Self::Made { next, last, random, now_ms } => {
+                if next > last {
+                    return Ok(None);
+                }
+                let id = *next;
+                *next += 1;
                 *now_ms += random.i64(0..3);
-                Ok(Some(make_event(*left, random, *now_ms)))
+                Ok(Some(make_event(id, random, *now_ms)))
             }
             Self::File(lines) => loop {
                 let mut line = Vec::new();

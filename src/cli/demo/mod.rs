@@ -63,7 +63,7 @@ pub struct DemoArgs {
     #[arg(long, value_name = "ADDR")]
     pub admin_addr: Option<SocketAddr>,
     /// How many events are made up for each stream
-    #[arg(long, value_name = "N", default_value_t = 60_000)]
+    #[arg(long, value_name = "N", default_value_t = 150_000)]
     pub events: u64,
 }
 
