@@ -87,13 +87,15 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
     if let Some(convert) = &convert {
         check_options(&convert.deserializer).map_err(|error| ApiError::invalid_argument(error.to_string()))?;
     }
+    let s3 = s3_target(destination);
+    check_key_length(name.as_str(), &s3)?;
     Ok(Definition {
         incarnation,
         revision: 1,
         arn: rules.stream_arn(name.as_str()),
         name,
         hints: hints(destination, convert.is_some()),
-        s3: s3_target(destination),
+        s3,
         transform: transform(destination),
         convert,
     })
@@ -114,6 +116,30 @@ pub const DEFAULT_INTERVAL_S: u64 = 300;
 /// SizeInMBs where none is given.
 pub fn default_size_mib(converts: bool) -> u64 {
     if converts { 128 } else { 5 }
+}
+
+/// The service bounds prefixes by characters, S3 keys by bytes: a prefix of other letters than ASCII may pass the one
+/// and make keys that no store takes, which would show only when records wait.
+fn check_key_length(name: &str, s3: &S3Target) -> Result<(), ApiError> {
+    const KEY_MAX_BYTES: usize = 1024;
+    const LONGEST_FOLDER: &str = "format-conversion-failed/";
+    // Time folder, the largest revision, time, UUID.
+    const REST: &str = "2026/07/13/14/-18446744073709551615-2026-07-13-14-05-09-00000000-0000-0000-0000-000000000000";
+    let extension = if s3.file_extension.is_empty() { ".parquet" } else { &s3.file_extension };
+    let rest_bytes = name.len() + REST.len() + extension.len();
+    let error = match &s3.error_prefix {
+        Some(error_prefix) => ("ErrorOutputPrefix", error_prefix),
+        None => ("Prefix", &s3.prefix),
+    };
+    for (member, prefix, folder) in [(error.0, error.1, LONGEST_FOLDER), ("Prefix", &s3.prefix, "")] {
+        let key_bytes = prefix.len() + folder.len() + rest_bytes;
+        if key_bytes > KEY_MAX_BYTES {
+            return Err(ApiError::invalid_argument(format!(
+                "{member} makes object keys of up to {key_bytes} bytes of UTF-8, and S3 takes {KEY_MAX_BYTES}; shorten it."
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn s3_target(destination: &Value) -> S3Target {

@@ -218,6 +218,9 @@ fn sources_and_encryption_of_what_waits() {
 
 #[test]
 fn prefix_rules() {
+    let too_long = |member: &str, bytes: usize| {
+        format!("{member} makes object keys of up to {bytes} bytes of UTF-8, and S3 takes 1024; shorten it.")
+    };
     let tail = |text: &str| format!("{PREFIXES}{text}");
     let error = "e/!{firehose:error-output-type}/";
     let partition_error = invalid("Dynamic Partitioning Namespaces can't be part of an error prefix expression");
@@ -261,6 +264,12 @@ fn prefix_rules() {
             ),
             (prefixes(&"a".repeat(499), ""), tail("Length of evaluated prefix cannot be greater than 512")),
             (prefixes(&"a".repeat(498), ""), "ok".to_owned()),
+            // One-letter stream, `.parquet` at most: 898 bytes are left.
+            (prefixes(&"日".repeat(299), ""), "ok".to_owned()),
+            (prefixes(&"日".repeat(300), ""), invalid(&too_long("Prefix", 1026))),
+            (prefixes(&"日".repeat(300), "e/"), "ok".to_owned()),
+            (prefixes("", &"日".repeat(300)), invalid(&too_long("ErrorOutputPrefix", 1026))),
+            (prefixes(&"日".repeat(308), "e/"), invalid(&too_long("Prefix", 1025))),
             (prefixes("a", &format!("{error}!{{partitionKeyFromQuery:k}}")), partition_error),
             (
                 prefixes("!{partitionKeyFromQuery:k}/", error),
