@@ -23,9 +23,11 @@ pub const KEYS: (&str, &str) = ("test", "test");
 /// Prints one line of JSON with the addresses when it is ready. Bucket `hydrant` is there from the start; keys are
 /// test / test, region us-east-1.
 #[derive(Debug, Clone, clap::Args)]
-#[command(
-    after_help = "Example:\n  hydrant dev &\n  aws --endpoint-url http://127.0.0.1:4573 firehose list-delivery-streams\n"
-)]
+#[command(after_help = "Example:
+  hydrant dev &
+  aws --endpoint-url http://127.0.0.1:4573 firehose list-delivery-streams
+
+Exit code: 0 stopped in order, 1 it did not start or a second signal ended it.")]
 pub struct DevArgs {
     /// Folder for everything that is kept: records, journal, objects
     #[arg(long, value_name = "DIR", default_value = "hydrant-data")]

@@ -10,6 +10,7 @@ pub mod put;
 pub mod serve;
 
 use crate::app::{App, AppOptions};
+use crate::config::LogSettings;
 use crate::telemetry::logging::{self, LogFormat};
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -24,9 +25,9 @@ pub struct Cli {
     /// [default: $HYDRANT_LOG, else info; warn for commands that are no service]
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log: Option<String>,
-    /// How it is written
-    #[arg(long, global = true, value_enum, default_value_t)]
-    pub log_format: LogFormat,
+    /// How it is written [default: text; of serve: what its configuration says]
+    #[arg(long, global = true, value_enum)]
+    pub log_format: Option<LogFormat>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -45,6 +46,15 @@ pub enum Command {
 /// Why a command was not done: a text for a person.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
+impl Cli {
+    /// Form and level of logs: what the command line says goes before what the configuration says.
+    fn logs(&self, configured: Option<&LogSettings>) -> (LogFormat, Option<String>) {
+        let format = self.log_format.or(configured.and_then(|log| log.format)).unwrap_or_default();
+        let level = self.log.clone().or_else(|| configured.and_then(|log| log.level.clone()));
+        (format, level)
+    }
+}
+
 impl Command {
     /// Level of logs where nobody chose one.
     fn default_level(&self) -> &'static str {
@@ -59,14 +69,14 @@ impl Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // A service's configuration says how it logs, so it is read before the first line is logged.
-    let (format, level, config) = match &cli.command {
+    let config = match &cli.command {
         Command::Serve(args) => match args.load() {
-            Ok(config) => (config.log.format, config.log.level.clone(), Some(config)),
+            Ok(config) => Some(config),
             Err(code) => return code,
         },
-        _ => (cli.log_format, None, None),
+        _ => None,
     };
-    let level = cli.log.or(level);
+    let (format, level) = cli.logs(config.as_ref().map(|config| &config.log));
     if let Err(error) = logging::init(format, level.as_deref(), cli.command.default_level()) {
         eprintln!("hydrant: {error}");
         return ExitCode::FAILURE;
@@ -134,6 +144,20 @@ pub async fn run_service(options: AppOptions, ready: impl FnOnce(&App) -> serde_
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_goes_before_the_configuration() {
+        let configured = LogSettings { level: Some("warn".to_owned()), format: Some(LogFormat::Text) };
+        let logs = |line: &str, configured| Cli::try_parse_from(line.split(' ')).unwrap().logs(configured);
+        let serve = "hydrant serve --config c.yaml";
+        let given = (LogFormat::Json, Some("debug".to_owned()));
+        assert_eq!(logs(&format!("{serve} --log-format json --log debug"), Some(&configured)), given);
+        assert_eq!(logs(serve, Some(&configured)), (LogFormat::Text, Some("warn".to_owned())));
+        let json = LogSettings { level: None, format: Some(LogFormat::Json) };
+        assert_eq!(logs(serve, Some(&json)), (LogFormat::Json, None));
+        assert_eq!(logs("hydrant check --log-format json", None), (LogFormat::Json, None));
+        assert_eq!(logs("hydrant check", None), (LogFormat::Text, None));
+    }
 
     #[test]
     fn the_command_line_is_consistent_and_every_argument_is_explained() {

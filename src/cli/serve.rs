@@ -21,7 +21,11 @@ const ADMISSION_WAIT: Duration = Duration::from_secs(5);
 ///
 /// Prints one line of JSON with the addresses when it is ready. SIGTERM and SIGINT stop it gracefully.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Example:\n  hydrant check --config hydrant.yaml && hydrant serve --config hydrant.yaml\n")]
+#[command(after_help = "Example:
+  hydrant check --config hydrant.yaml && hydrant serve --config hydrant.yaml
+
+Exit code: 0 stopped in order, 1 it did not start or a second signal ended it, 2 problems in the configuration, one a
+line on standard error.")]
 pub struct ServeArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE")]
@@ -86,7 +90,7 @@ pub fn app_options(config: Config) -> AppOptions {
         rules,
         disk_budget_bytes,
         disk_reserve_bytes: limits.disk_reserve_bytes.unwrap_or(disk_budget_bytes / 8),
-        inflight_bytes: u32::try_from(limits.inflight_bytes.unwrap_or(INFLIGHT_BYTES)).unwrap_or(u32::MAX >> 3),
+        inflight_bytes: u32::try_from(limits.inflight_bytes.unwrap_or(INFLIGHT_BYTES)).unwrap_or(u32::MAX),
         admission_wait: limits.admission_wait.unwrap_or(ADMISSION_WAIT),
         log: LogOptions {
             retention_ms: u64::try_from(config.retention.as_millis()).unwrap_or(u64::MAX),
@@ -98,5 +102,20 @@ pub fn app_options(config: Config) -> AppOptions {
             ..defaults
         },
         streams: config.streams,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_bound_on_requests_in_flight_is_never_made_smaller() {
+        for (text, bytes) in [("1MiB", 1 << 20), ("3GiB", 3 << 30), ("64GiB", u32::MAX)] {
+            let text = format!("version: 1\ndata_dir: /d\nlimits: {{inflight: {text}}}\n");
+            let config = config::parse(Path::new("/c.yaml"), &text).unwrap();
+            assert_eq!(app_options(config).inflight_bytes, bytes, "{text}");
+        }
     }
 }

@@ -114,8 +114,8 @@ pub struct Limits {
 pub struct LogSettings {
     /// A level, or levels by module. `None`: the environment decides.
     pub level: Option<String>,
-    /// Text or JSON.
-    pub format: LogFormat,
+    /// Text or JSON. `None`: text.
+    pub format: Option<LogFormat>,
 }
 
 impl Config {

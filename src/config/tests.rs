@@ -118,7 +118,7 @@ fn a_full_file_means_what_it_says() {
             send_slots: Some(8),
         },
         retention: Duration::from_secs(86_400),
-        log: LogSettings { level: Some("hydrant::delivery=debug,info".to_owned()), format: LogFormat::Json },
+        log: LogSettings { level: Some("hydrant::delivery=debug,info".to_owned()), format: Some(LogFormat::Json) },
         streams: vec![
             json!({"DeliveryStreamName": "events", "ExtendedS3DestinationConfiguration": {
                 "RoleARN": "arn:aws:iam::123456789012:role/firehose",
@@ -186,6 +186,8 @@ fn each_problem_names_key_line_and_remedy() {
             "limits: {stage_slots: 0}",
             "F:3: limits.stage_slots: expected a whole number of at least 1, found the number 0",
         ),
+        ("limits: {inflight: 0B}", "F:3: limits.inflight: must be more than 0"),
+        ("limits: {disk_budget: 0B}", "F:3: limits.disk_budget: must be more than 0"),
         ("limits: {disk_reserve: 1GiB}", "F:3: limits.disk_reserve: needs disk_budget, of which it is a part"),
         (
             "limits:\n  disk_budget: 1GiB\n  disk_reserve: 1GiB",
@@ -196,6 +198,11 @@ fn each_problem_names_key_line_and_remedy() {
             "log: {level: \"hydrant=loud\"}",
             "F:3: log.level: expected error, warn, info, debug, trace, or levels by module such as \
              hydrant::delivery=debug,info, found 'hydrant=loud'",
+        ),
+        (
+            "log: {level: inof}",
+            "F:3: log.level: expected error, warn, info, debug, trace, or levels by module such as \
+             hydrant::delivery=debug,info, found 'inof'",
         ),
         ("s3: {endpoint: store}", "F:3: s3.endpoint: expected an http:// or https:// URL, found 'store'"),
         ("s3:\n  buckets:\n    b: {endpont: x}", "F:5: s3.buckets.b.endpont: unknown key; did you mean 'endpoint'?"),

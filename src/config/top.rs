@@ -5,12 +5,11 @@ use super::problem::Problems;
 use super::section::Section;
 use super::{AdminListener, ApiListener, Config, Limits, LogSettings, TlsPaths, VERSION, s3, streams};
 use crate::control::Rules;
-use crate::telemetry::logging::LogFormat;
+use crate::telemetry::logging::{self, LogFormat};
 use crate::wire::Compatibility;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
 
 const API_PORT: u16 = 4573;
 const ADMIN_PORT: u16 = 4574;
@@ -134,6 +133,11 @@ fn limits(top: &mut Section, problems: &mut Problems) -> Limits {
         stage_slots: section.count("stage_slots", problems),
         send_slots: section.count("send_slots", problems),
     };
+    for (member, bytes) in [("disk_budget", limits.disk_budget_bytes), ("inflight", limits.inflight_bytes)] {
+        if bytes == Some(0) {
+            section.problem(member, "must be more than 0", problems);
+        }
+    }
     match (limits.disk_budget_bytes, limits.disk_reserve_bytes) {
         (Some(budget), Some(reserve)) if reserve >= budget => {
             section.problem("disk_reserve", "must be smaller than disk_budget, of which it is a part", problems);
@@ -148,12 +152,9 @@ fn limits(top: &mut Section, problems: &mut Problems) -> Limits {
 fn log(top: &mut Section, problems: &mut Problems) -> LogSettings {
     let Some(mut section) = top.section("log", problems) else { return LogSettings::default() };
     let expected = "error, warn, info, debug, trace, or levels by module such as hydrant::delivery=debug,info";
-    let known = |level: &str| EnvFilter::builder().parse(level).is_ok();
     let settings = LogSettings {
-        level: section.text_that("level", expected, problems, known),
-        format: section
-            .choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)], problems)
-            .unwrap_or_default(),
+        level: section.text_that("level", expected, problems, logging::is_understood),
+        format: section.choice("format", &[("text", LogFormat::Text), ("json", LogFormat::Json)], problems),
     };
     section.finish(problems);
     settings

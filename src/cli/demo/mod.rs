@@ -42,7 +42,11 @@ const STREAMS: [(&str, &str); 3] = [
 
 /// Show the main job: put, batch, transform, Parquet, S3, with everything embedded.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  hydrant demo\n  hydrant demo --input events.ndjson --keep\n")]
+#[command(after_help = "Examples:
+  hydrant demo
+  hydrant demo --input events.ndjson --keep
+
+Exit code: 0 received = delivered + refused + dropped for every stream, 1 it is not, 2 it gave up.")]
 pub struct DemoArgs {
     /// Feed the lines of this file instead of made-up events
     #[arg(long, value_name = "FILE.ndjson")]
