@@ -65,6 +65,11 @@ async fn uploads_of_a_killed_service_are_aborted_at_its_next_start() {
 }
 
 #[tokio::test]
+async fn uploads_of_a_stream_that_is_deleted_by_force_are_aborted() {
+    service::delete_in_an_upload(&Upstream::start().await).await;
+}
+
+#[tokio::test]
 async fn who_neither_lists_nor_aborts_gets_its_parcels_all_the_same() {
     let upstream = Upstream::start().await;
     let broken = |call| Rule { call, when: When::Always, fault: Fault::Answer(500, "InternalError") };

@@ -326,7 +326,7 @@ impl Keeper {
         Ok(Arc::new(LocalLane::new(log, incarnation)))
     }
 
-    /// Ledger counted, folder renamed away, journal and catalog rows gone, then unlinked: a crash in between leaves
+    /// Parcels given up, ledger counted, folder renamed away, journal and catalog rows gone, then unlinked: a crash in between leaves
     /// either a stream that is still DELETING or a folder with a name that the next start removes.
     async fn delete(&self) {
         let incarnation = self.record.definition.incarnation;
@@ -336,6 +336,7 @@ impl Keeper {
             // What is being synced is acknowledged yet, and must be counted.
             let _ = log.progress().wait_for(|readable| readable.ended).await;
         }
+        self.give_up_parcels().await;
         // ORDER: the ledger is counted before the journal forgets it.
         let (context, fates) = (self.context.clone(), self.fates());
         let fates = match tokio::task::spawn_blocking(move || context.deleted.count(incarnation, fates)).await {
@@ -383,6 +384,24 @@ impl Keeper {
             discarded_bytes = discarded.bytes,
             "stream deleted"
         );
+    }
+
+    /// Takes back what attempts of discarded parcels left outside. The deletion waits for that only so long.
+    async fn give_up_parcels(&self) {
+        let lane = self.context.journal.lane(&LaneId::direct_put(self.record.definition.incarnation));
+        let give_up = async {
+            for parcel in lane.open.iter().flat_map(|seal| &seal.parcels) {
+                self.context.destination.give_up(parcel).await;
+            }
+        };
+        tokio::select! {
+            () = give_up => {}
+            () = tokio::time::sleep(self.context.options.stop_grace) => {
+                let stream = &self.record.definition.name;
+                tracing::warn!(%stream, "the destination does not say whether unfinished uploads are gone");
+            }
+            () = self.stop.asked() => {}
+        }
     }
 
     /// Takes the stream out of the journal, then out of the catalog.

@@ -79,4 +79,7 @@ pub trait Destination: Send + Sync + Debug {
     fn guarantee(&self) -> Guarantee;
     /// One attempt; see the module's contract.
     async fn deliver(&self, consignment: &Consignment) -> Result<(), DeliveryError>;
+    /// Nobody will deliver this parcel any more, and no attempt runs: what attempts left unfinished outside is taken
+    /// back, as far as that is possible now.
+    async fn give_up(&self, _parcel: &Parcel) {}
 }

@@ -293,3 +293,31 @@ pub async fn kill_in_an_upload(upstream: &Upstream) {
     let (rows, errors, foreign) = numbers(upstream, "killed/").await;
     assert_eq!((rows, errors, foreign), ((0..GOOD).collect(), (GOOD..GOOD + BAD).collect(), 0));
 }
+
+/// A stream is deleted by force while the store works on a Complete: its upload goes with it.
+pub async fn delete_in_an_upload(upstream: &Upstream) {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("tests.rows.sql"), TABLE).unwrap();
+    let rules = vec![Rule { call: Call::Complete, when: When::Always, fault: Fault::SilentBefore }];
+    let proxy = Proxy::start(upstream.addr, rules, hand(upstream)).await;
+    let s3 = S3Settings {
+        multipart_above_bytes: Some(40_000),
+        part_bytes: Some(40_000),
+        ..super::upstream::settings(proxy.addr)
+    };
+    let mut options = options(root.path(), s3, "forced/");
+    options.delivery.stop_grace = Duration::from_secs(60);
+    let app = App::start(options).await.unwrap();
+    post(app.api_url(), "/streams/rows/records", &body_of(0)).await;
+    app.deliveries().flush("rows").unwrap();
+    let asked = || std::future::ready((proxy.fired(Call::Complete, Fault::SilentBefore) == 1).then_some(()));
+    until("Complete", asked).await.unwrap();
+    assert_eq!(upstream.uploads("forced/").await.len(), 1);
+
+    let request = br#"{"DeliveryStreamName": "rows", "AllowForceDelete": true}"#;
+    app.control().handle("DeleteDeliveryStream", request).await.unwrap();
+    let gone = || std::future::ready(app.deliveries().stream("rows").is_none().then_some(()));
+    until("the deletion", gone).await.unwrap();
+    assert_eq!(upstream.uploads("forced/").await, Vec::<String>::new());
+    app.stop().await;
+}

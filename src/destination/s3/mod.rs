@@ -7,7 +7,7 @@
 //! | [`client`], `credentials` | clients of stores, their connections, keys and time-outs |
 //! | [`answer`] | what an answer means: pure, with its table |
 //! | `body` | a parcel's bytes on their way, in pieces |
-//! | `put`, `multipart` | the requests |
+//! | `put`, `multipart`, `uploads` | the requests |
 //!
 //! Promise: each parcel stands in the store at most once, under its sealed name (rules D2, D4). The guard is the
 //! create-only write; where a store ignores conditions, equal bytes overwrite equal bytes.
@@ -21,6 +21,7 @@ mod multipart;
 mod put;
 pub mod secret;
 pub mod settings;
+mod uploads;
 
 pub use put::{PARCEL as PARCEL_METADATA, RECORDS as RECORDS_METADATA};
 pub use secret::Secret;
@@ -29,13 +30,16 @@ pub use settings::{ChecksumCalculation, Credentials, S3Settings};
 use super::{Consignment, DeliveryError, Destination, Guarantee};
 use crate::clock::Clock;
 use crate::fault::{Class, Retry};
+use crate::stream::seal::Parcel;
 use crate::telemetry::metrics::{self, S3Outcome};
+use answer::Target;
 use async_trait::async_trait;
-use client::Stores;
+use client::{Store, Stores};
 use parking_lot::RwLock;
 use put::{Attempt, Delivered};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use uploads::Uploads;
 
 /// Delivers parcels to buckets; one serves all streams.
 #[derive(Debug)]
@@ -92,15 +96,25 @@ impl S3Destination {
         }
     }
 
-    async fn attempt(&self, consignment: &Consignment) -> Result<Delivered, DeliveryError> {
-        let parcel = &consignment.parcel;
+    fn count_aborted(&self, uploads: u64) {
+        self.counts.uploads_aborted.fetch_add(uploads, Relaxed);
+        metrics::s3_uploads_aborted(uploads);
+    }
+
+    /// The client for the parcel's bucket, by the settings of now.
+    async fn store_of(&self, parcel: &Parcel) -> Result<Arc<Store>, DeliveryError> {
         let settings = Arc::clone(&self.settings.read());
-        let store = self.stores.get(settings.for_bucket(&parcel.bucket)).await.map_err(|error| DeliveryError {
+        self.stores.get(settings.for_bucket(&parcel.bucket)).await.map_err(|error| DeliveryError {
             code: "S3.Settings".to_owned(),
             message: format!("bucket '{}' cannot be reached: {error}", parcel.bucket),
             class: Class::User,
             retry: Retry::AfterOperator,
-        })?;
+        })
+    }
+
+    async fn attempt(&self, consignment: &Consignment) -> Result<Delivered, DeliveryError> {
+        let parcel = &consignment.parcel;
+        let store = self.store_of(parcel).await?;
         if consignment.bytes.length_bytes() != parcel.length_bytes {
             return Err(DeliveryError {
                 code: "Outbox.Damaged".to_owned(),
@@ -118,8 +132,7 @@ impl S3Destination {
         let attempt = Attempt { store: &store, consignment };
         let ended = if store.settings.goes_in_parts(parcel.length_bytes) {
             let (aborted, ended) = attempt.upload().await;
-            self.counts.uploads_aborted.fetch_add(aborted, Relaxed);
-            metrics::s3_uploads_aborted(aborted);
+            self.count_aborted(aborted);
             ended
         } else {
             attempt.put().await
@@ -149,5 +162,16 @@ impl Destination for S3Destination {
         count.fetch_add(1, Relaxed);
         metrics::s3_attempted(outcome);
         ended.map(|_| ())
+    }
+
+    async fn give_up(&self, parcel: &Parcel) {
+        match self.store_of(parcel).await {
+            Ok(store) if store.settings.goes_in_parts(parcel.length_bytes) => {
+                let target = Target { bucket: &parcel.bucket, key: &parcel.key };
+                self.count_aborted(Uploads { store: &store, target }.abort_all().await);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, key = parcel.key, "uploads of a parcel given up cannot be aborted"),
+        }
     }
 }

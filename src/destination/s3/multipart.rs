@@ -2,24 +2,17 @@
 //!
 //! Each attempt starts clean: uploads of this key that an earlier attempt left behind are aborted first, then the key is
 //! looked at (a lost answer to Complete may have left the object), then a new upload of the same bytes is made. An
-//! attempt that fails aborts its own upload; what it could not abort the next one finds. Listing and aborting only tidy
-//! up: where the store goes on failing them, the upload is left behind with a warning, and the parcel goes out.
+//! attempt that fails aborts its own upload; what it could not abort the next one finds (`uploads`).
 
 use super::answer::{Call, Cause, Failure, Outcome};
 use super::body::{LocalFault, Progress, crc32c_of};
 use super::put::{Attempt, Delivered, PARCEL, RECORDS, checksum_text, local_error};
+use super::uploads::{TIDY_PAUSES, Uploads};
 use crate::destination::DeliveryError;
-use crate::fault::Retry;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, ServerSideEncryption};
 use futures::StreamExt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Pages of a listing that are read; a key has no more uploads than that.
-const MAX_PAGES: usize = 100;
-/// Pauses between the tries of a request that only tidies up; after the last try the parcel goes on without it.
-const TIDY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
 
 /// A part that the store has.
 struct Sent {
@@ -37,9 +30,8 @@ impl Attempt<'_> {
     }
 
     async fn upload_counting(&self, aborted: &mut u64) -> Result<Delivered, DeliveryError> {
-        for upload_id in self.left_behind().await {
-            *aborted += u64::from(self.abort(&upload_id, &TIDY_PAUSES).await);
-        }
+        let uploads = Uploads { store: self.store, target: self.target() };
+        *aborted += uploads.abort_all().await;
         if let Some(done) = self.look(Cause::Before).await? {
             return Ok(done);
         }
@@ -48,73 +40,13 @@ impl Attempt<'_> {
             Ok(delivered) => Ok(delivered),
             // The object stands, but not by this upload.
             Err(Unfinished::Settled(delivered)) => {
-                self.abort(&upload_id, &TIDY_PAUSES).await;
+                uploads.abort(&upload_id, &TIDY_PAUSES).await;
                 Ok(delivered)
             }
             Err(Unfinished::Failed(error)) => {
                 // The next attempt aborts what is left.
-                self.abort(&upload_id, &[]).await;
+                uploads.abort(&upload_id, &[]).await;
                 Err(error)
-            }
-        }
-    }
-
-    /// Ids of unfinished uploads of this key. None when the store does not list, or does not let us.
-    async fn left_behind(&self) -> Vec<String> {
-        let parcel = &self.consignment.parcel;
-        let (mut found, mut key_marker, mut id_marker) = (Vec::new(), None, None);
-        let mut pauses = TIDY_PAUSES.iter();
-        for _ in 0..MAX_PAGES {
-            let request = self
-                .store
-                .sdk
-                .list_multipart_uploads()
-                .bucket(&parcel.bucket)
-                .prefix(&parcel.key)
-                .set_key_marker(key_marker.clone())
-                .set_upload_id_marker(id_marker.clone());
-            let page = match self.store.call(request.send()).await {
-                Ok(page) => page,
-                Err(failure) => {
-                    let error = match self.judge(Call::List, &failure) {
-                        // 404 without a code: some stores answer so when there is none.
-                        Outcome::Gone | Outcome::Exists => break,
-                        outcome => outcome.into_error(Call::List, self.target()),
-                    };
-                    if wait_for_next_try(&error, &mut pauses).await {
-                        continue;
-                    }
-                    tracing::warn!(%error, "uploads left behind by failed attempts cannot be listed, hence not aborted");
-                    break;
-                }
-            };
-            let own = page.uploads().iter().filter(|upload| upload.key() == Some(parcel.key.as_str()));
-            found.extend(own.filter_map(|upload| upload.upload_id().map(str::to_owned)));
-            if page.is_truncated() != Some(true) {
-                break;
-            }
-            key_marker = page.next_key_marker().map(str::to_owned);
-            id_marker = page.next_upload_id_marker().map(str::to_owned);
-        }
-        found
-    }
-
-    /// Aborts an upload, with another try after each of `pauses`. Whether it is gone.
-    async fn abort(&self, upload_id: &str, pauses: &[Duration]) -> bool {
-        let parcel = &self.consignment.parcel;
-        let mut pauses = pauses.iter();
-        loop {
-            let request =
-                self.store.sdk.abort_multipart_upload().bucket(&parcel.bucket).key(&parcel.key).upload_id(upload_id);
-            let Err(failure) = self.store.call(request.send()).await else { return true };
-            let error = match self.judge(Call::Abort, &failure) {
-                Outcome::Gone | Outcome::Exists => return true,
-                outcome => outcome.into_error(Call::Abort, self.target()),
-            };
-            if !wait_for_next_try(&error, &mut pauses).await {
-                tracing::warn!(%error, "an upload stays behind; unless a later attempt aborts it, a lifecycle rule of \
-                    the bucket should remove it");
-                return false;
             }
         }
     }
@@ -239,17 +171,6 @@ impl Attempt<'_> {
             Ok(delivered) => Err(Unfinished::Settled(delivered)),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// Waits for the next try of a request that only tidies up. `false`: leave it.
-async fn wait_for_next_try(error: &DeliveryError, pauses: &mut std::slice::Iter<'_, Duration>) -> bool {
-    match pauses.next() {
-        Some(pause) if error.retry == Retry::Backoff => {
-            tokio::time::sleep(*pause).await;
-            true
-        }
-        _ => false,
     }
 }
 
