@@ -176,6 +176,7 @@ impl App {
             region: options.rules.region.clone(),
             stages: StagePool::start(options.delivery.stage_slots).map_err(StartError::Threads)?,
             send_permits: Arc::new(Semaphore::new(options.delivery.send_slots)),
+            failing_permits: Arc::new(Semaphore::new(options.delivery.send_slots.div_ceil(2))),
             options: options.delivery,
         });
         let account_id = options.rules.account_id.clone();

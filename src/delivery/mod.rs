@@ -48,7 +48,7 @@ pub struct DeliveryOptions {
     pub max_open_seals_failing: usize,
     /// Runs that are staged at the same time, over all lanes.
     pub stage_slots: usize,
-    /// Parcels sent at the same time, over all lanes.
+    /// Parcels sent at the same time, over all lanes; those that fail have half of them at most.
     pub send_slots: usize,
     /// First pause after a failed attempt; doubles, with full jitter.
     pub backoff_first: Duration,
@@ -109,4 +109,7 @@ pub struct DeliveryContext {
     pub stages: StagePool,
     /// Permits of `options.send_slots`.
     pub send_permits: Arc<Semaphore>,
+    /// Permits that a parcel needs besides while its lane's destination fails: one that does not answer must not take all
+    /// slots from those that do.
+    pub failing_permits: Arc<Semaphore>,
 }

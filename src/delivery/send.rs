@@ -64,11 +64,19 @@ impl Sender {
             if !self.may_start().await {
                 return Sent::Stopped;
             }
-            let Ok(permit) = self.context.send_permits.acquire().await else { return Sent::Stopped };
+            let failing = match failures > 0 || self.status.is_failing() {
+                true => Some(self.context.failing_permits.acquire().await),
+                false => None,
+            };
+            let permits = (failing, self.context.send_permits.acquire().await);
+            // It may have waited long.
+            if !self.may_start().await {
+                return Sent::Stopped;
+            }
             failpoint::crash_at(failpoint::DURING_DELIVER);
             let started = self.context.clock.monotonic();
             let attempt = self.attempt(seal, parcel, &mut range).await;
-            drop(permit);
+            drop(permits);
             match attempt {
                 Ok(()) => {
                     failpoint::crash_at(failpoint::WRITTEN_REPLY_LOST);

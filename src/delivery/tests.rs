@@ -142,6 +142,7 @@ impl Node {
             region: "us-east-1".to_owned(),
             stages: StagePool::start(2).map_err(|e| text(&e))?,
             send_permits: Arc::new(Semaphore::new(4)),
+            failing_permits: Arc::new(Semaphore::new(2)),
             options,
             disk,
         });

@@ -3,6 +3,7 @@
 use super::*;
 use crate::disk::{DiskFile, Entry};
 use parking_lot::Condvar;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -13,6 +14,8 @@ struct Held {
     held: Arc<(Mutex<bool>, Condvar)>,
     /// Openings of files under `streams` that fail.
     fail_opens: Arc<Mutex<u32>>,
+    /// Syncs of the catalog's folder before the one that fails.
+    catalog_syncs: Arc<Mutex<Option<u32>>>,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,14 @@ impl Disk for Held {
         self.disk.remove_dir_all(dir)
     }
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        if dir.ends_with("catalog") {
+            let mut left = self.catalog_syncs.lock();
+            let fails = *left == Some(0);
+            *left = left.and_then(|left| left.checked_sub(1));
+            if fails {
+                return Err(io::Error::other("the sync failed"));
+            }
+        }
         self.disk.sync_dir(dir)
     }
 }
@@ -180,5 +191,88 @@ async fn a_disk_that_fails_for_a_while_needs_no_operator() {
     drop(permits);
     let status = node.until("s", |s| s.ledger.delivered.records == 1 || s.state == StreamState::Faulted).await;
     assert_eq!(status.state, StreamState::Running, "{:?}", status.last_error);
+    node.stop().await;
+}
+
+/// A store that fails each parcel of streams `bad…` once, and then does not answer for it.
+#[derive(Debug)]
+struct Silent {
+    store: MemoryStore,
+    failed: Mutex<BTreeSet<String>>,
+    /// Closed when it shall answer again.
+    silence: Semaphore,
+}
+
+#[async_trait]
+impl Destination for Silent {
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::ExactlyOnce
+    }
+
+    async fn deliver(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
+        if consignment.parcel.key.contains("/bad") {
+            if self.failed.lock().insert(consignment.parcel_id()) {
+                return Err(fault("down", Retry::Backoff));
+            }
+            let _ = self.silence.acquire().await;
+        }
+        self.store.deliver(consignment).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_that_does_not_answer_leaves_slots_to_others() {
+    let store =
+        Arc::new(Silent { store: MemoryStore::default(), failed: Mutex::default(), silence: Semaphore::new(0) });
+    let node = Node::start(Arc::new(FaultyDisk::new()), "/data".into(), store.clone()).await.unwrap();
+    let put = async |name: &str, from| {
+        let definition = definition(name, Compression::Gzip, 1 << 20, 0);
+        let incarnation = definition.incarnation;
+        node.create(definition).unwrap();
+        node.put(incarnation, &records(from, 1)).await.unwrap();
+    };
+    // As many as there are slots.
+    for (from, name) in ["bad-0", "bad-1", "bad-2", "bad-3"].into_iter().enumerate() {
+        put(name, from).await;
+        node.until(name, |s| s.state == StreamState::Retrying).await;
+    }
+    put("good", 4).await;
+    let delivered = node.until("good", |s| s.ledger.delivered.records == 1);
+    tokio::time::timeout(Duration::from_secs(30), delivered).await.expect("it waits for those that do not answer");
+    store.silence.close();
+    node.until("bad-3", |s| s.ledger.delivered.records == 1).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_whose_row_cannot_be_removed_is_not_gone_before_the_next_start() {
+    let (disk, store) = (Held::default(), Arc::new(MemoryStore::default()));
+    let node = Node::start(Arc::new(disk.clone()), "/data".into(), store.clone()).await.unwrap();
+    let definition = definition("s", Compression::Gzip, 1 << 20, 900_000);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &records(0, 3)).await.unwrap();
+    node.until("s", |s| s.waiting_records == 3).await;
+    // The row is written once more, and then not removed.
+    *disk.catalog_syncs.lock() = Some(1);
+    node.context.catalog.mark_deleting("s", true).unwrap();
+    let failed = |s: &StreamStatus| s.last_error.as_ref().is_some_and(|e| e.contains("the deletion failed"));
+    let overview = loop {
+        let overview = node.supervisor.overview();
+        if overview.deleted.streams > 0 || overview.streams.iter().any(failed) {
+            break overview;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((overview.streams.len(), overview.deleted.streams), (1, 0));
+    assert_eq!(overview.streams[0].ledger.discarded.records, 3);
+    assert!(node.context.catalog.find("s").is_some());
+    node.stop().await;
+    let node = Node::start(Arc::new(disk), "/data".into(), store).await.unwrap();
+    while node.context.catalog.find("s").is_some() || node.supervisor.overview().deleted.streams == 0 {
+        tokio::task::yield_now().await;
+    }
+    let deleted = node.supervisor.overview().deleted;
+    assert_eq!((deleted.streams, deleted.ledger.received.records), (1, 3));
     node.stop().await;
 }
