@@ -16,6 +16,8 @@ pub enum Ensured {
     Created,
     /// It was there, with these settings.
     Present,
+    /// It is there but being deleted, which goes on once the service runs; so this is no reason not to start.
+    Deleting,
 }
 
 /// The operation. The stream is ACTIVE once this returns.
@@ -70,9 +72,8 @@ pub fn ensure(control: &Control, request: Value) -> Result<Ensured, ApiError> {
         return Ok(Ensured::Created);
     };
     if existing.status != Status::Active {
-        return Err(ApiError::resource_in_use(format!(
-            "The stream {name} is being deleted; it can be made again once it is gone."
-        )));
+        tracing::warn!(stream = %name, "the configuration lists a stream that is being deleted; a start after its end makes it again");
+        return Ok(Ensured::Deleting);
     }
     let settings = |request: &Value, tags: &_| json!({"request": describe::settings(request), "Tags": tags});
     let (stored, wanted) = (settings(&existing.request, &existing.tags), settings(&plan.request, &plan.tags));
