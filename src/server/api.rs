@@ -90,7 +90,7 @@ impl Api {
     }
 
     async fn read(&self, incoming: &mut RequestBody, limit_bytes: usize) -> Result<bytes::Bytes, BodyError> {
-        incoming.read(limit_bytes, self.limits.time).await
+        incoming.read(limit_bytes, &self.limits).await
     }
 
     async fn lines(&self, stream: &str, request: Request<Incoming>) -> Answer {
@@ -167,9 +167,11 @@ fn aws_body_error(error: &BodyError, kind: Option<PutKind>) -> ApiError {
         // More than twice what a batch may hold.
         (BodyError::TooLong { .. }, Some(PutKind::Batch)) => ApiError::batch_too_large(),
         (BodyError::TooLong { .. }, _) => ApiError::invalid_argument(format!("The request is too large: {error}.")),
-        (BodyError::TooSlow(_) | BodyError::Broken(_), _) => {
-            ApiError::serialization(format!("The request is incomplete: {error}."))
+        // Nothing is wrong with the request but its way here, so SDKs shall try again.
+        (BodyError::TooSlow(_) | BodyError::Stalled(_), _) => {
+            ApiError::service_unavailable(format!("The request is incomplete: {error}."))
         }
+        (BodyError::Broken(_), _) => ApiError::serialization(format!("The request is incomplete: {error}.")),
     }
 }
 
@@ -179,7 +181,9 @@ fn lines_body_error(error: &BodyError) -> Answer {
         BodyError::TooLong { .. } => {
             answer::failure(StatusCode::PAYLOAD_TOO_LARGE, "TooLong", &format!("{message}; send it in parts"))
         }
-        BodyError::TooSlow(_) => answer::failure(StatusCode::REQUEST_TIMEOUT, "TooSlow", &message),
+        BodyError::TooSlow(_) | BodyError::Stalled(_) => {
+            answer::failure(StatusCode::REQUEST_TIMEOUT, "TooSlow", &message)
+        }
         BodyError::Broken(_) => answer::failure(StatusCode::BAD_REQUEST, "Incomplete", &message),
     }
 }

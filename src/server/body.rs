@@ -28,6 +28,8 @@ pub struct BodyLimits {
     pub control_wait: Duration,
     /// Most time from the headers to the last byte.
     pub time: Duration,
+    /// Most time without a byte. Shorter, since a body holds its share of memory whether its sender is there or not.
+    pub stall_time: Duration,
 }
 
 impl Default for BodyLimits {
@@ -39,6 +41,7 @@ impl Default for BodyLimits {
             control_room_bytes: 8 << 20,
             control_wait: Duration::from_secs(5),
             time: Duration::from_secs(60),
+            stall_time: Duration::from_secs(10),
         }
     }
 }
@@ -48,8 +51,10 @@ impl Default for BodyLimits {
 pub(super) enum BodyError {
     #[error("the body is longer than {limit_bytes} bytes")]
     TooLong { limit_bytes: usize },
-    #[error("the body did not arrive within {} seconds", .0.as_secs())]
+    #[error("the body did not arrive within {} seconds", .0.as_secs_f32())]
     TooSlow(Duration),
+    #[error("no byte of the body came for {} seconds", .0.as_secs_f32())]
+    Stalled(Duration),
     #[error("the body broke off: {0}")]
     Broken(hyper::Error),
 }
@@ -72,19 +77,21 @@ impl RequestBody {
         self.incoming.size_hint().exact().map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
-    /// Reads at most `limit_bytes` within `time`. A body that came in a single piece is not copied.
-    pub(super) async fn read(&mut self, limit_bytes: usize, time: Duration) -> Result<Bytes, BodyError> {
+    /// Reads at most `limit_bytes` within the times of `limits`. A body that came in a single piece is not copied.
+    pub(super) async fn read(&mut self, limit_bytes: usize, limits: &BodyLimits) -> Result<Bytes, BodyError> {
         if self.declared_bytes().is_some_and(|bytes| bytes > limit_bytes) {
             return Err(BodyError::TooLong { limit_bytes });
         }
-        let done = tokio::time::timeout(time, self.gather(limit_bytes)).await.unwrap_or(Err(BodyError::TooSlow(time)));
-        self.given_up = matches!(done, Err(BodyError::TooSlow(_) | BodyError::Broken(_)));
+        let time = limits.time;
+        let gathering = self.gather(limit_bytes, limits.stall_time);
+        let done = tokio::time::timeout(time, gathering).await.unwrap_or(Err(BodyError::TooSlow(time)));
+        self.given_up = matches!(done, Err(BodyError::TooSlow(_) | BodyError::Stalled(_) | BodyError::Broken(_)));
         done
     }
 
-    async fn gather(&mut self, limit_bytes: usize) -> Result<Bytes, BodyError> {
+    async fn gather(&mut self, limit_bytes: usize, stall_time: Duration) -> Result<Bytes, BodyError> {
         let declared = self.declared_bytes();
-        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        let Some(first) = self.next_within(stall_time).await? else { return Ok(Bytes::new()) };
         if first.len() > limit_bytes {
             return Err(BodyError::TooLong { limit_bytes });
         }
@@ -94,13 +101,17 @@ impl RequestBody {
         let mut whole = BytesMut::with_capacity(declared.unwrap_or(first.len() * 2));
         whole.extend_from_slice(&first);
         drop(first);
-        while let Some(piece) = self.next().await? {
+        while let Some(piece) = self.next_within(stall_time).await? {
             if whole.len() + piece.len() > limit_bytes {
                 return Err(BodyError::TooLong { limit_bytes });
             }
             whole.extend_from_slice(&piece);
         }
         Ok(whole.freeze())
+    }
+
+    async fn next_within(&mut self, time: Duration) -> Result<Option<Bytes>, BodyError> {
+        tokio::time::timeout(time, self.next()).await.unwrap_or(Err(BodyError::Stalled(time)))
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {

@@ -190,19 +190,23 @@ async fn a_body_that_breaks_off_puts_nothing() {
 
 #[tokio::test]
 async fn a_body_that_does_not_come_is_given_up() {
-    let limits = BodyLimits { time: Duration::from_millis(300), ..BodyLimits::default() };
-    let (running, streams) = api_with(options(), 1000, limits).await;
-    let sink = streams.add("s");
-    let mut client = running.client().await;
-    client.send(head("POST", "/", &PUT, 1000)).await;
-    client.send(ONE).await;
-    let reply = client.reply().await.unwrap();
-    assert_eq!((reply.status, reply.kind().as_str()), (400, "SerializationException"));
-    assert_eq!(reply.header("connection"), Some("close"));
-    assert!(client.reply().await.is_none());
-    // Its share is free again.
-    assert_eq!(running.client().await.call("PutRecord", ONE).await.status, 200);
-    assert_eq!(sink.records().len(), 1);
+    let (short, never) = (Duration::from_millis(300), Duration::from_secs(86_400));
+    for (time, stall_time) in [(short, never), (never, short)] {
+        let limits = BodyLimits { time, stall_time, ..BodyLimits::default() };
+        let (running, streams) = api_with(options(), 1000, limits).await;
+        let sink = streams.add("s");
+        let mut client = running.client().await;
+        client.send(head("POST", "/", &PUT, 1000)).await;
+        client.send(ONE).await;
+        let reply = client.reply().await.unwrap();
+        assert_eq!((reply.status, reply.kind().as_str()), (500, "ServiceUnavailableException"));
+        assert!(reply.json()["message"].as_str().unwrap().contains("0.3 seconds"), "{}", reply.json());
+        assert_eq!(reply.header("connection"), Some("close"));
+        assert!(client.reply().await.is_none());
+        // Its share is free again.
+        assert_eq!(running.client().await.call("PutRecord", ONE).await.status, 200);
+        assert_eq!(sink.records().len(), 1);
+    }
 }
 
 #[tokio::test]
