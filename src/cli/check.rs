@@ -29,7 +29,7 @@ impl CheckArgs {
             eprintln!("{problem}");
         }
         if problems.is_empty() {
-            println!("{}: nothing to mend", self.config.display());
+            say!("{}: nothing to mend", self.config.display());
             return Ok(ExitCode::SUCCESS);
         }
         let noun = if problems.len() == 1 { "problem" } else { "problems" };

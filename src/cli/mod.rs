@@ -3,6 +3,15 @@
 //! Standard output is for results, standard error for logs and errors, whose texts say what to do. Exit codes of the
 //! commands that are no service: 0 done, 1 done in part, 2 not done.
 
+/// A line on standard output. Nobody may be reading it any more (`hydrant put … | head`): what was done is done all the
+/// same, so this is no panic as with `println!`.
+macro_rules! say {
+    ($($line:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($line)*);
+    }};
+}
+
 pub mod check;
 pub mod demo;
 pub mod dev;
@@ -125,7 +134,7 @@ pub async fn run_service(options: AppOptions, ready: impl FnOnce(&App) -> serde_
             return ExitCode::FAILURE;
         }
     };
-    println!("{}", ready(&app));
+    say!("{}", ready(&app));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

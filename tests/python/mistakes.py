@@ -5,6 +5,7 @@ Neighbour: `operation.py` has the data folder that is locked, or newer than the 
 """
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -67,6 +68,20 @@ def bad_configuration(folder):
         refused(folder, [command, "--config", "absent.yaml"], "absent.yaml", "No such file")
         path.write_bytes(b"\xff\xfe\x00")
         refused(folder, [command, "--config", path], "hydrant.yaml", "UTF-8")
+
+
+@suite.test("nobody reads what a command prints: it is done all the same")
+def closed_output(folder):
+    path = configuration(folder)
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [binary(), "check", "--config", str(path)], cwd=folder.path, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, env=clean_environment()
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert clean(done.stderr) == "" and done.returncode == 0, f"exit code {done.returncode}\n{done.stderr}"
 
 
 @suite.test("a secret that is not there: the variable keeps the service from starting, the file is found by check")

@@ -128,18 +128,18 @@ impl DemoArgs {
             app.stop().await;
             return Err(DemoError::Used(data_dir));
         }
-        println!("Hydrant demo: API {}, S3 {}, data in {}", app.api_url(), s3_url(&app), data_dir.display());
+        say!("Hydrant demo: API {}, S3 {}, data in {}", app.api_url(), s3_url(&app), data_dir.display());
         let mut client = Client::connect(app.api_url()).await?;
         for (name, shows) in STREAMS {
             client.call("CreateDeliveryStream", &definition(name)).await?;
-            println!("  stream {name:<16} {shows}");
+            say!("  stream {name:<16} {shows}");
         }
         self.feed(&mut client).await?;
         let delivered = wait_for_deliveries(&app).await;
         client.close().await;
         let good = report::print(&app, &embedded_s3_root(&data_dir), self.keep);
         if delivered.is_ok() && self.keep {
-            println!("\nUp until Ctrl-C.");
+            say!("\nUp until Ctrl-C.");
             let _ = tokio::signal::ctrl_c().await;
         }
         app.stop().await;

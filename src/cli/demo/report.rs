@@ -21,7 +21,7 @@ pub fn print(app: &App, s3_root: &Path, stays_up: bool) -> bool {
 }
 
 fn print_ledger(app: &App) -> bool {
-    println!("\n{:<16} {:>10} {:>10} {:>9} {:>9} {:>10}", "stream", "received", "delivered", "refused", "dropped", "");
+    say!("\n{:<16} {:>10} {:>10} {:>9} {:>9} {:>10}", "stream", "received", "delivered", "refused", "dropped", "");
     let mut good = true;
     for (name, _) in STREAMS {
         let Some(status) = app.deliveries().stream(name) else {
@@ -32,7 +32,7 @@ fn print_ledger(app: &App) -> bool {
         let adds_up =
             ledger.received.records == ledger.delivered.records + ledger.refused.records + ledger.dropped.records;
         good &= adds_up;
-        println!(
+        say!(
             "{:<16} {:>10} {:>10} {:>9} {:>9} {:>10}",
             name,
             ledger.received.records,
@@ -42,7 +42,7 @@ fn print_ledger(app: &App) -> bool {
             if adds_up { "adds up" } else { "MISSING" },
         );
         if let Some(error) = status.last_error {
-            println!("  last error: {error}");
+            say!("  last error: {error}");
         }
     }
     good
@@ -67,12 +67,12 @@ fn objects(bucket: &Path) -> Vec<(PathBuf, u64)> {
 }
 
 fn print_objects(objects: &[(PathBuf, u64)]) {
-    println!("\n{} objects:", objects.len());
+    say!("\n{} objects:", objects.len());
     for (path, bytes) in objects.iter().take(LISTED) {
-        println!("  {bytes:>12}  {}", path.display());
+        say!("  {bytes:>12}  {}", path.display());
     }
     if objects.len() > LISTED {
-        println!("  … and {} more", objects.len() - LISTED);
+        say!("  … and {} more", objects.len() - LISTED);
     }
 }
 
@@ -80,30 +80,30 @@ fn print_rows(objects: &[(PathBuf, u64)]) {
     let Some((path, _)) = objects.iter().find(|(path, _)| path.extension().is_some_and(|e| e == "parquet")) else {
         return;
     };
-    println!("\nFirst rows of {}:", path.file_name().unwrap_or_default().display());
+    say!("\nFirst rows of {}:", path.file_name().unwrap_or_default().display());
     match std::fs::File::open(path).map_err(|e| e.to_string()).and_then(|f| preview(f, 5).map_err(|e| e.to_string())) {
-        Ok(table) => println!("{table}"),
-        Err(error) => println!("  cannot be read: {error}"),
+        Ok(table) => say!("{table}"),
+        Err(error) => say!("  cannot be read: {error}"),
     }
 }
 
 fn print_commands(app: &App, s3_root: &Path, stays_up: bool) {
-    println!("Look further:");
+    say!("Look further:");
     let files = s3_root.join(BUCKET).join("demo-parquet/**/*.parquet");
-    println!("  duckdb -c \"SELECT * FROM read_parquet('{}') LIMIT 10\"", files.display());
+    say!("  duckdb -c \"SELECT * FROM read_parquet('{}') LIMIT 10\"", files.display());
     if stays_up {
         let s3 = app.s3_addr().map(|a| format!("http://{a}")).unwrap_or_default();
         let keys =
             format!("AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} AWS_DEFAULT_REGION=us-east-1", KEYS.0, KEYS.1);
-        println!("  export {keys}");
-        println!(
+        say!("  export {keys}");
+        say!(
             "  aws --endpoint-url {} firehose describe-delivery-stream --delivery-stream-name {}",
             app.api_url(),
             STREAMS[0].0
         );
-        println!("  aws --endpoint-url {s3} s3 ls --recursive s3://{BUCKET}/");
-        println!("  curl {}/streams", app.admin_url());
+        say!("  aws --endpoint-url {s3} s3 ls --recursive s3://{BUCKET}/");
+        say!("  curl {}/streams", app.admin_url());
     } else {
-        println!("  hydrant demo --keep     stays up for the AWS CLI, SDKs and curl");
+        say!("  hydrant demo --keep     stays up for the AWS CLI, SDKs and curl");
     }
 }

@@ -128,7 +128,7 @@ fn report(summary: &Summary, stream: &str) {
     if summary.failed.len() > SHOWN_FAILURES {
         eprintln!("… and {} more failed lines", summary.failed.len() - SHOWN_FAILURES);
     }
-    println!(
+    say!(
         "{stream}: accepted {} records ({} bytes), blank {}, failed {}, retries {}",
         summary.accepted,
         summary.accepted_bytes,
