@@ -52,10 +52,10 @@ fn store(control: &Control, plan: Plan) -> Result<Arc<StreamRecord>, ApiError> {
 fn check_schema(control: &Control, convert: &ConvertSpec) -> Result<(), ApiError> {
     let unusable = match control.schemas.load(&convert.schema.database, &convert.schema.table) {
         Ok(schema) => convert::check(convert, &schema).err().map(|error| error.to_string()),
-        Err(LoadError::Missing { .. } | LoadError::Io { .. }) => None,
-        Err(error @ (LoadError::Ambiguous { .. } | LoadError::Name(_) | LoadError::Bad { .. })) => {
-            Some(error.to_string())
-        }
+        Err(LoadError::Missing { .. }) => None,
+        Err(
+            error @ (LoadError::Ambiguous { .. } | LoadError::Name(_) | LoadError::Bad { .. } | LoadError::Io { .. }),
+        ) => Some(error.to_string()),
     };
     match unusable {
         Some(why) => Err(ApiError::invalid_argument(format!("The schema in SchemaConfiguration is invalid: {why}"))),

@@ -149,7 +149,12 @@ fn a_table_that_cannot_be_converted_to_is_refused_once_it_is_there() {
     let ensured = block_on(control.ensure(conversion(json!({})))).unwrap_err();
     assert_eq!(ensured.to_string(), refused);
     assert!(catalog.all().is_empty());
-    // A table may come after its stream; there is time until the first cut.
+    // One that is there and cannot be read is no better.
     std::fs::remove_file(schemas.join("db.t.sql")).unwrap();
+    std::fs::create_dir(schemas.join("db.t.sql")).unwrap();
+    let refused = error(call(&control, "CreateDeliveryStream", conversion(json!({}))));
+    assert!(refused.starts_with(start) && refused.contains("db.t.sql"), "{refused}");
+    std::fs::remove_dir(schemas.join("db.t.sql")).unwrap();
+    // A table may come after its stream; there is time until the first cut.
     call(&control, "CreateDeliveryStream", conversion(json!({}))).unwrap();
 }
