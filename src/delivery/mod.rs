@@ -1,17 +1,30 @@
 //! The loop of one lane: cut, stages, seal, deliver, close (rules D1, D3, D12, D13).
 //!
 //! From: `source` (records), `catalog` (definitions), `batch` (when to cut). Through: `stage`, `outbox`, `journal`.
-//! To: `destination`. Files: `run` stages one run into a seal on a thread of `stage_pool`, `error_record` writes the error area's lines, `send`
-//! brings a seal's parcels out, `worker` is the loop of a lane, `supervisor` keeps a worker for each stream and sees
-//! deletions through, `deleted` keeps the sums of what is gone, `status` is what all of it tells.
+//! To: `destination`.
+//!
+//! | file | responsibility |
+//! |---|---|
+//! | `supervisor` | a keeper for each stream of the catalog; what the operator asks and wishes |
+//! | `keeper` | one stream's worker from start to stop, and its deletion |
+//! | `worker` | the loop of a lane |
+//! | `sealing`, `stage_pool`, `panics` | a run from the cut to its stored seal; the threads for it; a stage that panics |
+//! | `run`, `parcels`, `counts`, `error_record` | one run through the stages; what it becomes; its fates; lines of the error area |
+//! | `send` | a seal's parcels, attempt by attempt |
+//! | `status`, `deleted` | what all of it tells; the sums of what is gone |
 //!
 //! Invariants: nothing is sent before its seal is stored. Seals of a lane are stored in order and closed in order;
 //! several may be in flight. Sealed bytes and names never change, whatever revision, module or version runs by then.
 //! Nothing is freed before its close is stored. A run that is not sealed did not happen.
 
+mod counts;
 mod deleted;
 mod error_record;
+mod keeper;
+mod panics;
+mod parcels;
 mod run;
+mod sealing;
 mod send;
 mod stage_pool;
 mod status;

@@ -3,26 +3,26 @@
 //! through to the caller, who tries again with less (rule D3).
 
 use super::DeliveryContext;
-use super::error_record::{self, ErrorContext};
-use crate::destination::s3::key::{KeyError, data_key, error_key};
+use super::counts::Counts;
+use super::parcels::{Body, ErrorDrafts, FinishedParcels};
+use crate::destination::s3::key::{KeyError, data_key};
 use crate::fault::Class;
-use crate::outbox::{Draft, Finished, Stored};
-use crate::record::{Cause, Chunk, ErrorKind, Origin, Refused};
-use crate::source::{Lane, RunReader};
+use crate::record::{Cause, Chunk, Refused};
+use crate::source::Lane;
 use crate::stage::transform::InvocationInfo;
 use crate::stage::{Encoder, Stage, compress, convert};
 use crate::stream::definition::{Compression, Definition};
 use crate::stream::position::Run;
-use crate::stream::seal::{CutReason, Fates, Parcel, ParcelKind, Place, Seal, Tally};
-use crate::stream::{Incarnation, Position, SealId};
+use crate::stream::seal::{CutReason, Parcel, ParcelKind, Seal};
+use crate::stream::{Position, SealId};
 use crate::task::Stop;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes read and staged at once.
-const CHUNK_BYTES: u64 = 2 << 20;
+pub(super) const CHUNK_BYTES: u64 = 2 << 20;
 
 /// What to stage.
 #[derive(Debug, Clone)]
@@ -108,8 +108,8 @@ pub fn stage_run(
     let staged_ms = context.clock.wall_ms();
     let mut stages = Stages::prepare(context, plan, seal_id, staged_ms)?;
     let incarnation = plan.definition.incarnation;
-    let mut body = Body::new(context, plan, &stages, seal_id);
-    let mut errors = ErrorDrafts { context, plan, seal_id, staged_ms, drafts: BTreeMap::new(), line: Vec::new() };
+    let mut body = Body::new(context, plan, stages.encoder.is_some(), seal_id);
+    let mut errors = ErrorDrafts::new(context, plan, seal_id, staged_ms);
     let mut counts = Counts::default();
 
     let mut reader = lane.reader(&plan.from, None)?;
@@ -291,257 +291,5 @@ impl Stages {
         // A Parquet file is not content-encoded; what AWS writes there (`hadoop-snappy`) makes clients that honour the
         // header fail. See docs/differences.md.
         if self.converts { None } else { compress::content_encoding(definition.s3.compression) }
-    }
-}
-
-/// The data parcel's bytes: a draft in the outbox, or nothing but a checksum when they are a range of the log.
-enum BodyKind {
-    Drafted(Draft),
-    /// Begun as a range of the log; a copy is drafted only if the log cannot serve it cheaply.
-    LogRange {
-        crc32c: u32,
-        length_bytes: u64,
-    },
-}
-
-struct Body<'a> {
-    context: &'a DeliveryContext,
-    incarnation: Incarnation,
-    seal_id: SealId,
-    kind: BodyKind,
-    verbatim_records: u64,
-}
-
-impl<'a> Body<'a> {
-    fn new(context: &'a DeliveryContext, plan: &RunPlan, stages: &Stages, seal_id: SealId) -> Self {
-        let incarnation = plan.definition.incarnation;
-        let kind = match stages.encoder {
-            Some(_) => BodyKind::Drafted(context.outbox.begin(incarnation, seal_id, 0)),
-            None => BodyKind::LogRange { crc32c: 0, length_bytes: 0 },
-        };
-        Self { context, incarnation, seal_id, kind, verbatim_records: 0 }
-    }
-
-    fn writer(&mut self) -> Result<&mut dyn Write, StageRunError> {
-        match &mut self.kind {
-            BodyKind::Drafted(draft) => Ok(draft),
-            BodyKind::LogRange { .. } => Err(StageRunError::Bug("an encoder without a draft".to_owned())),
-        }
-    }
-
-    fn push_verbatim(&mut self, chunk: &Chunk) -> Result<(), StageRunError> {
-        let BodyKind::LogRange { crc32c, length_bytes } = &mut self.kind else {
-            return Err(StageRunError::Bug("a verbatim push into a draft".to_owned()));
-        };
-        for (_, bytes) in chunk.iter() {
-            *crc32c = crc32c::crc32c_append(*crc32c, bytes);
-            *length_bytes += bytes.len() as u64;
-        }
-        self.verbatim_records += chunk.slots.len() as u64;
-        Ok(())
-    }
-
-    /// Returns ((length, CRC-32C), place).
-    fn finish(
-        self,
-        context: &DeliveryContext,
-        reader: &dyn RunReader,
-        inline: &mut Vec<u8>,
-    ) -> Result<((u64, u32), Place), StageRunError> {
-        match self.kind {
-            BodyKind::Drafted(draft) => store(context, draft, inline),
-            BodyKind::LogRange { crc32c, length_bytes } => match reader.joined() {
-                Some(joined) if joined.length_bytes() == length_bytes => Ok(((length_bytes, crc32c), Place::Log)),
-                Some(_) => Err(StageRunError::Bug("the range of the log has another length".to_owned())),
-                None => {
-                    // Many small frames: copied, so that delivery need not gather them one by one.
-                    let mut draft = self.context.outbox.begin(self.incarnation, self.seal_id, 0);
-                    copy_records(context, reader, &mut draft)?;
-                    store(context, draft, inline)
-                }
-            },
-        }
-    }
-}
-
-fn copy_records(_context: &DeliveryContext, reader: &dyn RunReader, draft: &mut Draft) -> Result<(), StageRunError> {
-    let mut again = reader.again()?;
-    while let Some(chunk) = again.next_chunk(CHUNK_BYTES, u64::MAX)? {
-        for (_, bytes) in chunk.iter() {
-            draft.write_all(bytes)?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes a draft durable; returns ((length, CRC-32C), place) and appends inline bytes.
-fn store(context: &DeliveryContext, draft: Draft, inline: &mut Vec<u8>) -> Result<((u64, u32), Place), StageRunError> {
-    let Some(Finished { length_bytes, crc32c, content }) = context.outbox.finish(vec![draft])?.pop() else {
-        return Err(StageRunError::Bug("the outbox lost a draft".to_owned()));
-    };
-    let place = match content {
-        Stored::Inline(bytes) => {
-            let offset_bytes = inline.len() as u64;
-            inline.extend_from_slice(&bytes);
-            Place::Inline { offset_bytes }
-        }
-        Stored::File(name) => Place::File { name },
-    };
-    Ok(((length_bytes, crc32c), place))
-}
-
-/// Parcels whose bytes are durable; if no seal comes of them, their files are removed again.
-struct FinishedParcels<'a> {
-    context: &'a DeliveryContext,
-    incarnation: Incarnation,
-    parcels: Vec<Parcel>,
-    inline: Vec<u8>,
-}
-
-impl FinishedParcels<'_> {
-    fn into_parts(mut self) -> (Vec<Parcel>, Vec<u8>) {
-        (std::mem::take(&mut self.parcels), std::mem::take(&mut self.inline))
-    }
-}
-
-impl Drop for FinishedParcels<'_> {
-    fn drop(&mut self) {
-        let names = self.parcels.iter().filter_map(|parcel| match &parcel.place {
-            Place::File { name } => Some(name),
-            _ => None,
-        });
-        for name in names {
-            if let Err(error) = self.context.outbox.free(self.incarnation, name) {
-                tracing::warn!(file = name, %error, "a parcel that is not sealed could not be removed");
-            }
-        }
-    }
-}
-
-/// Error parcels under way, one a kind.
-struct ErrorDrafts<'a> {
-    context: &'a DeliveryContext,
-    plan: &'a RunPlan,
-    seal_id: SealId,
-    staged_ms: i64,
-    drafts: BTreeMap<ErrorKind, (u32, Draft, u64)>,
-    line: Vec<u8>,
-}
-
-impl ErrorDrafts<'_> {
-    fn write(&mut self, source: &Chunk, refused: &[Refused], counts: &mut Counts) -> Result<(), StageRunError> {
-        for Refused { origin, cause } in refused {
-            let Some(slot) = source.find(*origin) else {
-                return Err(StageRunError::Bug(format!("a stage refused {origin:?}, which it was not given")));
-            };
-            let base = self.plan.from.number().unwrap_or(0);
-            let sequence_number = (base + 1 + origin.ordinal).to_string();
-            let context = ErrorContext {
-                definition: &self.plan.definition,
-                arrival_ms: slot.arrival_ms,
-                staged_ms: self.staged_ms,
-                sequence_number: &sequence_number,
-            };
-            self.line.clear();
-            error_record::write_line(&mut self.line, cause, source.bytes(slot), &context)
-                .map_err(|e| StageRunError::Bug(format!("an error record could not be written: {e}")))?;
-            let next = self.drafts.len() as u32 + 1;
-            let (_, draft, records) = self.drafts.entry(cause.kind).or_insert_with(|| {
-                (next, self.context.outbox.begin(self.plan.definition.incarnation, self.seal_id, next), 0)
-            });
-            draft.write_all(&self.line)?;
-            *records += 1;
-            counts.refused.add(u64::from(slot.len));
-        }
-        Ok(())
-    }
-
-    fn finish(self, finished: &mut FinishedParcels<'_>, counts: &Counts) -> Result<(), StageRunError> {
-        let definition = &self.plan.definition;
-        let s3 = &definition.s3;
-        for (kind, (number, draft, records)) in self.drafts {
-            let key = error_key(
-                &s3.prefix,
-                s3.error_prefix.as_deref(),
-                kind.as_str(),
-                &definition.name,
-                definition.revision,
-                counts.oldest_arrival_ms,
-                self.seal_id,
-                number,
-                "",
-            )?;
-            let ((length_bytes, crc32c), place) = store(self.context, draft, &mut finished.inline)?;
-            finished.parcels.push(Parcel {
-                number,
-                kind: ParcelKind::Error(kind.as_str().to_owned()),
-                bucket: s3.bucket.clone(),
-                key,
-                content_type: "application/octet-stream".to_owned(),
-                content_encoding: None,
-                kms_key: s3.kms_key.clone(),
-                length_bytes,
-                crc32c,
-                records,
-                place,
-            });
-        }
-        Ok(())
-    }
-}
-
-/// Records by fate while the run is staged.
-#[derive(Debug)]
-struct Counts {
-    total: Tally,
-    refused: Tally,
-    dropped: Tally,
-    oldest_arrival_ms: i64,
-    newest_arrival_ms: i64,
-}
-
-impl Default for Counts {
-    fn default() -> Self {
-        Self {
-            total: Tally::default(),
-            refused: Tally::default(),
-            dropped: Tally::default(),
-            oldest_arrival_ms: i64::MAX,
-            newest_arrival_ms: i64::MIN,
-        }
-    }
-}
-
-impl Counts {
-    fn note_source(&mut self, chunk: &Chunk) {
-        for slot in &chunk.slots {
-            self.total.add(u64::from(slot.len));
-            self.oldest_arrival_ms = self.oldest_arrival_ms.min(slot.arrival_ms);
-            self.newest_arrival_ms = self.newest_arrival_ms.max(slot.arrival_ms);
-        }
-    }
-
-    fn note_dropped(&mut self, source: &Chunk, dropped: &[Origin]) -> Result<(), StageRunError> {
-        for origin in dropped {
-            let Some(slot) = source.find(*origin) else {
-                return Err(StageRunError::Bug(format!("a stage dropped {origin:?}, which it was not given")));
-            };
-            self.dropped.add(u64::from(slot.len));
-        }
-        Ok(())
-    }
-
-    /// Every record has exactly one fate, or this is a bug and nothing is sealed.
-    fn fates(&self, data_records: u64) -> Result<Fates, StageRunError> {
-        let others = self.refused.records + self.dropped.records;
-        if data_records + others != self.total.records {
-            return Err(StageRunError::Bug(format!(
-                "{} records read, but {data_records} delivered, {} refused and {} dropped",
-                self.total.records, self.refused.records, self.dropped.records
-            )));
-        }
-        let delivered =
-            Tally { records: data_records, bytes: self.total.bytes - self.refused.bytes - self.dropped.bytes };
-        Ok(Fates { delivered, refused: self.refused, dropped: self.dropped, discarded: Tally::default() })
     }
 }

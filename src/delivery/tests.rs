@@ -4,8 +4,8 @@ mod faults;
 mod power_loss;
 
 use super::run::{RunPlan, StageRunError, stage_run};
+use super::sealing::{StageFailure, store_seal};
 use super::status::LaneStatus;
-use super::worker::{StageFailure, store_seal};
 use super::*;
 use crate::catalog::{Status, StreamRecord};
 use crate::clock::SystemClock;

@@ -4,20 +4,20 @@
 //! ends. While one seal is sent the next run is staged, up to the allowed number of open seals.
 
 use super::DeliveryContext;
-use super::run::{RunPlan, StageRunError, StagedRun, stage_run};
+use super::panics::Panics;
+use super::run::{RunPlan, StageRunError};
+use super::sealing::{StageFailure, stage_and_seal};
 use super::send::{Sender, Sent};
-use super::stage_pool::JobDied;
 use super::status::LaneStatus;
 use crate::batch::{CutFacts, Decision, decide};
 use crate::catalog::Catalog;
 use crate::failpoint;
-use crate::fault::{Class, Fault, Retry};
-use crate::record::{Cause, ErrorKind};
+use crate::fault::{Class, Retry};
 use crate::source::Lane;
 use crate::stream::definition::Definition;
 use crate::stream::seal::{Close, CutReason, Place, Seal};
 use crate::stream::{Position, StreamName};
-use crate::task::{Stop, StopSource, panic_message};
+use crate::task::{Stop, StopSource};
 use crate::telemetry::metrics;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,9 +25,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-
-/// Times a run is staged whole after a panic before it is halved.
-const WHOLE_TRIES: u32 = 2;
 
 /// What is asked of a worker; the newest value counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,60 +104,6 @@ struct Staging {
     abandon: StopSource,
     began: Duration,
     reason: CutReason,
-}
-
-/// Why no seal came of a run.
-#[derive(Debug)]
-pub(super) enum StageFailure {
-    Run(StageRunError),
-    Panicked(String),
-    Journal(String),
-}
-
-/// What is known of a run that makes a stage panic.
-#[derive(Debug, Default)]
-struct Panics {
-    tries: u32,
-    max_records: Option<u64>,
-    last_text: String,
-}
-
-impl Panics {
-    /// Notes a panic after `records_read` records were read.
-    fn note(&mut self, records_read: u64, text: String) {
-        self.tries += 1;
-        self.last_text = text;
-        if self.tries >= WHOLE_TRIES {
-            let whole = self.max_records.unwrap_or(records_read).min(records_read.max(1));
-            self.max_records = Some(if whole <= 1 { 0 } else { whole / 2 });
-        }
-    }
-
-    /// How the next run is staged: most records, and the cause to refuse them with once a single one is left.
-    fn next(&self) -> (u64, Option<Cause>) {
-        match self.max_records {
-            None => (u64::MAX, None),
-            Some(0) => {
-                let cause = Cause {
-                    kind: ErrorKind::ProcessingFailed,
-                    code: "InternalError".to_owned(),
-                    message: format!("A stage failed on this record: {}", self.last_text),
-                    attempts: self.tries,
-                };
-                (1, Some(cause))
-            }
-            Some(max) => (max, None),
-        }
-    }
-
-    /// A run was sealed: what was refused is behind us; larger runs are tried step by step.
-    fn note_sealed(&mut self) {
-        *self = match self.max_records {
-            Some(0) | None => Self::default(),
-            Some(max) if max >= 1 << 20 => Self::default(),
-            Some(max) => Self { tries: WHOLE_TRIES, max_records: Some(max * 2), last_text: self.last_text.clone() },
-        };
-    }
 }
 
 impl Worker {
@@ -457,62 +400,6 @@ impl Worker {
     }
 }
 
-/// Stages a run off the async threads and stores its seal.
-async fn stage_and_seal(
-    context: Arc<DeliveryContext>,
-    lane: Arc<dyn Lane>,
-    status: Arc<LaneStatus>,
-    plan: RunPlan,
-) -> Result<Option<Arc<Seal>>, StageFailure> {
-    let (stop, abandon) = (plan.stop.clone(), plan.abandon.clone());
-    let run_context = context.clone();
-    let staged = context.stages.run(move || stage_run(&run_context, lane.as_ref(), &plan)).await;
-    let StagedRun { seal, inline } = match staged {
-        Ok(Ok(Some(staged))) => staged,
-        Ok(Ok(None)) => return Ok(None),
-        Ok(Err(error)) => return Err(StageFailure::Run(error)),
-        Err(JobDied::Panicked(panic)) => return Err(StageFailure::Panicked(panic_message(panic.as_ref()))),
-        Err(JobDied::Stopped) => return Err(StageFailure::Run(StageRunError::Stopped)),
-    };
-    failpoint::crash_at(failpoint::BEFORE_SEAL);
-    // ORDER: the outbox is synced (stage_run), then the seal; the first byte leaves after both.
-    store_seal(&context, &status, &seal, inline, [stop, abandon]).await?;
-    failpoint::crash_at(failpoint::AFTER_SEAL);
-    Ok(Some(Arc::new(seal)))
-}
-
-/// Stores the seal, trying the very same again while the disk fails: whether a failed one will be found at the next start
-/// is not known, so the files it names stay, and another in its place would leave them behind.
-pub(super) async fn store_seal(
-    context: &DeliveryContext,
-    status: &LaneStatus,
-    seal: &Seal,
-    inline: Vec<u8>,
-    stops: [Stop; 2],
-) -> Result<(), StageFailure> {
-    let options = &context.options;
-    let mut pause = options.backoff_first;
-    let mut failed = false;
-    while let Err(error) = context.journal.seal(seal.clone(), inline.clone()).await {
-        let text = format!("a seal could not be stored: {error}");
-        if error.retry() != Retry::Backoff {
-            return Err(StageFailure::Journal(text));
-        }
-        failed = true;
-        status.trouble(text, Retry::Backoff, pause);
-        let [stop, abandon] = &stops;
-        tokio::select! {
-            () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(options.backoff_longest),
-            () = stop.asked() => return Err(StageFailure::Run(StageRunError::Stopped)),
-            () = abandon.asked() => return Err(StageFailure::Run(StageRunError::Stopped)),
-        }
-    }
-    if failed {
-        status.attempt_succeeded();
-    }
-    Ok(())
-}
-
 fn definition(
     catalog: &Catalog,
     name: &StreamName,
@@ -547,29 +434,5 @@ async fn sleep(wait: Option<Duration>) {
     match wait {
         Some(wait) => tokio::time::sleep(wait).await,
         None => std::future::pending().await,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_that_panics_is_halved_down_to_the_record_that_causes_it() {
-        let mut panics = Panics::default();
-        panics.note(1000, "boom".to_owned());
-        assert_eq!(panics.next().0, u64::MAX);
-        let mut sizes = Vec::new();
-        while panics.next().1.is_none() {
-            let max = panics.next().0.min(1000);
-            sizes.push(max);
-            panics.note(max, "boom".to_owned());
-        }
-        assert_eq!(sizes, [1000, 500, 250, 125, 62, 31, 15, 7, 3, 1]);
-        let (max, cause) = panics.next();
-        assert_eq!(max, 1);
-        assert!(cause.unwrap().message.contains("boom"));
-        panics.note_sealed();
-        assert_eq!(panics.next(), (u64::MAX, None));
     }
 }

@@ -3,7 +3,7 @@
 //! From: `ingest` appends the records of a request as one frame. To: `source::local` reads synced records in order and
 //! says what is closed. One folder a stream, `streams/<incarnation>/log/`, segment files in it.
 //!
-//! Files: [`frame`] and [`segment`] are the formats, [`recovery`] what is left after a crash, `append` group commit,
+//! Files: [`frame`] and [`segment`] are the formats, `scan` and [`recovery`] what is left after a crash, `append` group commit,
 //! `commit` the threads that sync, `read` synced records as chunks, `retain` what may be forgotten.
 //!
 //! Invariants: an append answers `Ok` only after fdatasync of its frame. Readers see synced records only. Record numbers
@@ -19,6 +19,7 @@ pub mod frame;
 mod read;
 pub mod recovery;
 mod retain;
+mod scan;
 pub mod segment;
 
 #[cfg(test)]

@@ -1,0 +1,225 @@
+//! The parcels of a run while it is staged: the data parcel's bytes, and one error parcel a kind of refusal.
+//!
+//! From: `run`, which pushes chunks. Through: `outbox`, which makes the bytes durable. What is finished and comes to no
+//! seal is removed again.
+
+use super::DeliveryContext;
+use super::counts::Counts;
+use super::error_record::{self, ErrorContext};
+use super::run::{CHUNK_BYTES, RunPlan, StageRunError};
+use crate::destination::s3::key::error_key;
+use crate::outbox::{Draft, Finished, Stored};
+use crate::record::{Chunk, ErrorKind, Refused};
+use crate::source::RunReader;
+use crate::stream::seal::{Parcel, ParcelKind, Place};
+use crate::stream::{Incarnation, SealId};
+use std::collections::BTreeMap;
+use std::io::Write;
+
+/// The data parcel's bytes: a draft in the outbox, or nothing but a checksum when they are a range of the log.
+enum BodyKind {
+    Drafted(Draft),
+    /// Begun as a range of the log; a copy is drafted only if the log cannot serve it cheaply.
+    LogRange {
+        crc32c: u32,
+        length_bytes: u64,
+    },
+}
+
+pub struct Body<'a> {
+    context: &'a DeliveryContext,
+    incarnation: Incarnation,
+    seal_id: SealId,
+    kind: BodyKind,
+    /// Records pushed as they are.
+    pub verbatim_records: u64,
+}
+
+impl<'a> Body<'a> {
+    pub fn new(context: &'a DeliveryContext, plan: &RunPlan, is_encoded: bool, seal_id: SealId) -> Self {
+        let incarnation = plan.definition.incarnation;
+        let kind = match is_encoded {
+            true => BodyKind::Drafted(context.outbox.begin(incarnation, seal_id, 0)),
+            false => BodyKind::LogRange { crc32c: 0, length_bytes: 0 },
+        };
+        Self { context, incarnation, seal_id, kind, verbatim_records: 0 }
+    }
+
+    pub fn writer(&mut self) -> Result<&mut dyn Write, StageRunError> {
+        match &mut self.kind {
+            BodyKind::Drafted(draft) => Ok(draft),
+            BodyKind::LogRange { .. } => Err(StageRunError::Bug("an encoder without a draft".to_owned())),
+        }
+    }
+
+    pub fn push_verbatim(&mut self, chunk: &Chunk) -> Result<(), StageRunError> {
+        let BodyKind::LogRange { crc32c, length_bytes } = &mut self.kind else {
+            return Err(StageRunError::Bug("a verbatim push into a draft".to_owned()));
+        };
+        for (_, bytes) in chunk.iter() {
+            *crc32c = crc32c::crc32c_append(*crc32c, bytes);
+            *length_bytes += bytes.len() as u64;
+        }
+        self.verbatim_records += chunk.slots.len() as u64;
+        Ok(())
+    }
+
+    /// Returns ((length, CRC-32C), place).
+    pub fn finish(
+        self,
+        context: &DeliveryContext,
+        reader: &dyn RunReader,
+        inline: &mut Vec<u8>,
+    ) -> Result<((u64, u32), Place), StageRunError> {
+        match self.kind {
+            BodyKind::Drafted(draft) => store(context, draft, inline),
+            BodyKind::LogRange { crc32c, length_bytes } => match reader.joined() {
+                Some(joined) if joined.length_bytes() == length_bytes => Ok(((length_bytes, crc32c), Place::Log)),
+                Some(_) => Err(StageRunError::Bug("the range of the log has another length".to_owned())),
+                None => {
+                    // Many small frames: copied, so that delivery need not gather them one by one.
+                    let mut draft = self.context.outbox.begin(self.incarnation, self.seal_id, 0);
+                    copy_records(context, reader, &mut draft)?;
+                    store(context, draft, inline)
+                }
+            },
+        }
+    }
+}
+
+fn copy_records(_context: &DeliveryContext, reader: &dyn RunReader, draft: &mut Draft) -> Result<(), StageRunError> {
+    let mut again = reader.again()?;
+    while let Some(chunk) = again.next_chunk(CHUNK_BYTES, u64::MAX)? {
+        for (_, bytes) in chunk.iter() {
+            draft.write_all(bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a draft durable; returns ((length, CRC-32C), place) and appends inline bytes.
+fn store(context: &DeliveryContext, draft: Draft, inline: &mut Vec<u8>) -> Result<((u64, u32), Place), StageRunError> {
+    let Some(Finished { length_bytes, crc32c, content }) = context.outbox.finish(vec![draft])?.pop() else {
+        return Err(StageRunError::Bug("the outbox lost a draft".to_owned()));
+    };
+    let place = match content {
+        Stored::Inline(bytes) => {
+            let offset_bytes = inline.len() as u64;
+            inline.extend_from_slice(&bytes);
+            Place::Inline { offset_bytes }
+        }
+        Stored::File(name) => Place::File { name },
+    };
+    Ok(((length_bytes, crc32c), place))
+}
+
+/// Parcels whose bytes are durable; if no seal comes of them, their files are removed again.
+pub struct FinishedParcels<'a> {
+    /// Whose outbox.
+    pub context: &'a DeliveryContext,
+    /// Whose parcels.
+    pub incarnation: Incarnation,
+    /// Them.
+    pub parcels: Vec<Parcel>,
+    /// Bytes of the small ones.
+    pub inline: Vec<u8>,
+}
+
+impl FinishedParcels<'_> {
+    pub fn into_parts(mut self) -> (Vec<Parcel>, Vec<u8>) {
+        (std::mem::take(&mut self.parcels), std::mem::take(&mut self.inline))
+    }
+}
+
+impl Drop for FinishedParcels<'_> {
+    fn drop(&mut self) {
+        let names = self.parcels.iter().filter_map(|parcel| match &parcel.place {
+            Place::File { name } => Some(name),
+            _ => None,
+        });
+        for name in names {
+            if let Err(error) = self.context.outbox.free(self.incarnation, name) {
+                tracing::warn!(file = name, %error, "a parcel that is not sealed could not be removed");
+            }
+        }
+    }
+}
+
+/// Error parcels under way, one a kind.
+pub struct ErrorDrafts<'a> {
+    context: &'a DeliveryContext,
+    plan: &'a RunPlan,
+    seal_id: SealId,
+    staged_ms: i64,
+    drafts: BTreeMap<ErrorKind, (u32, Draft, u64)>,
+    line: Vec<u8>,
+}
+
+impl<'a> ErrorDrafts<'a> {
+    /// None yet.
+    pub fn new(context: &'a DeliveryContext, plan: &'a RunPlan, seal_id: SealId, staged_ms: i64) -> Self {
+        Self { context, plan, seal_id, staged_ms, drafts: BTreeMap::new(), line: Vec::new() }
+    }
+}
+
+impl ErrorDrafts<'_> {
+    pub fn write(&mut self, source: &Chunk, refused: &[Refused], counts: &mut Counts) -> Result<(), StageRunError> {
+        for Refused { origin, cause } in refused {
+            let Some(slot) = source.find(*origin) else {
+                return Err(StageRunError::Bug(format!("a stage refused {origin:?}, which it was not given")));
+            };
+            let base = self.plan.from.number().unwrap_or(0);
+            let sequence_number = (base + 1 + origin.ordinal).to_string();
+            let context = ErrorContext {
+                definition: &self.plan.definition,
+                arrival_ms: slot.arrival_ms,
+                staged_ms: self.staged_ms,
+                sequence_number: &sequence_number,
+            };
+            self.line.clear();
+            error_record::write_line(&mut self.line, cause, source.bytes(slot), &context)
+                .map_err(|e| StageRunError::Bug(format!("an error record could not be written: {e}")))?;
+            let next = self.drafts.len() as u32 + 1;
+            let (_, draft, records) = self.drafts.entry(cause.kind).or_insert_with(|| {
+                (next, self.context.outbox.begin(self.plan.definition.incarnation, self.seal_id, next), 0)
+            });
+            draft.write_all(&self.line)?;
+            *records += 1;
+            counts.refused.add(u64::from(slot.len));
+        }
+        Ok(())
+    }
+
+    pub fn finish(self, finished: &mut FinishedParcels<'_>, counts: &Counts) -> Result<(), StageRunError> {
+        let definition = &self.plan.definition;
+        let s3 = &definition.s3;
+        for (kind, (number, draft, records)) in self.drafts {
+            let key = error_key(
+                &s3.prefix,
+                s3.error_prefix.as_deref(),
+                kind.as_str(),
+                &definition.name,
+                definition.revision,
+                counts.oldest_arrival_ms,
+                self.seal_id,
+                number,
+                "",
+            )?;
+            let ((length_bytes, crc32c), place) = store(self.context, draft, &mut finished.inline)?;
+            finished.parcels.push(Parcel {
+                number,
+                kind: ParcelKind::Error(kind.as_str().to_owned()),
+                bucket: s3.bucket.clone(),
+                key,
+                content_type: "application/octet-stream".to_owned(),
+                content_encoding: None,
+                kms_key: s3.kms_key.clone(),
+                length_bytes,
+                crc32c,
+                records,
+                place,
+            });
+        }
+        Ok(())
+    }
+}
