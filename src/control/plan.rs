@@ -88,7 +88,7 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
         check_options(&convert.deserializer).map_err(|error| ApiError::invalid_argument(error.to_string()))?;
     }
     let s3 = s3_target(destination);
-    check_key_length(name.as_str(), &s3)?;
+    check_keys(name.as_str(), &s3)?;
     Ok(Definition {
         incarnation,
         revision: 1,
@@ -119,8 +119,8 @@ pub fn default_size_mib(converts: bool) -> u64 {
 }
 
 /// The service bounds prefixes by characters, S3 keys by bytes: a prefix of other letters than ASCII may pass the one
-/// and make keys that no store takes, which would show only when records wait.
-fn check_key_length(name: &str, s3: &S3Target) -> Result<(), ApiError> {
+/// and make keys that no store takes, which would show only when records wait. So would one with a NUL character.
+fn check_keys(name: &str, s3: &S3Target) -> Result<(), ApiError> {
     const KEY_MAX_BYTES: usize = 1024;
     const LONGEST_FOLDER: &str = "format-conversion-failed/";
     // Time folder, the largest revision, time, UUID.
@@ -132,6 +132,11 @@ fn check_key_length(name: &str, s3: &S3Target) -> Result<(), ApiError> {
         None => ("Prefix", &s3.prefix),
     };
     for (member, prefix, folder) in [(error.0, error.1, LONGEST_FOLDER), ("Prefix", &s3.prefix, "")] {
+        if prefix.contains('\0') {
+            return Err(ApiError::invalid_argument(format!(
+                "{member} holds a NUL character, which no object key can."
+            )));
+        }
         let key_bytes = prefix.len() + folder.len() + rest_bytes;
         if key_bytes > KEY_MAX_BYTES {
             return Err(ApiError::invalid_argument(format!(
