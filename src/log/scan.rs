@@ -183,11 +183,24 @@ pub fn scan(
     Ok((scanned, bytes_above))
 }
 
-/// The highest `synced last` in any valid frame header of segment `id` between two offsets; `None` without one.
+/// The highest `synced last` in any valid frame header of segment `id` between two offsets; `None` without one. Where the
+/// chain of headers breaks, whatever looks like one counts: rather a fault too many than a loss unseen.
 fn find_marks(file: &dyn DiskFile, from: u64, upto: u64, id: u64) -> io::Result<Option<u64>> {
     const BLOCK: usize = 4 * 1024 * 1024;
     let mut found: Option<u64> = None;
     let mut at = from;
+    // From frame to frame as long as headers hold: a record may imitate a header, and is not looked into.
+    while at.checked_add(frame::HEADER_BYTES as u64).is_some_and(|end| end <= upto) {
+        let mut head = [0; frame::HEADER_BYTES];
+        file.read_exact_at(&mut head, at)?;
+        match FrameHeader::parse(&head) {
+            Ok(header) if header.assigned.segment_id == id => {
+                found = found.max(Some(header.assigned.synced_last));
+                at += header.frame_bytes();
+            }
+            _ => break,
+        }
+    }
     while at + (frame::HEADER_BYTES as u64) <= upto {
         let len = BLOCK.min((upto - at) as usize);
         let mut block = vec![0; len];

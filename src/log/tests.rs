@@ -295,3 +295,21 @@ async fn a_failed_commit_leaves_no_empty_file_and_no_uncounted_byte() {
     log.release(6);
     assert_eq!((on_disk(), fixture.context.budget.used_bytes()), ((0, 0), 0));
 }
+
+#[tokio::test]
+async fn a_record_that_imitates_a_frame_makes_no_mark() {
+    let fixture = Fixture::new(1 << 20);
+    let log = fixture.open();
+    log.append(body(&records(0, 2))).await.unwrap();
+    let assigned = frame::Assigned { segment_id: 1, first: 5000, arrival_ms: 0, synced_last: 4999 };
+    let imitation = frame::EncodedBody::new(body(&records(0, 1))).header(&assigned).to_vec();
+    // The frame of the imitation is torn behind it.
+    log.append(body(&[imitation, vec![b'x'; 100]])).await.unwrap();
+    drop(log);
+    let path = fixture.segment_files().pop().unwrap();
+    let mut torn = std::fs::read(&path).unwrap();
+    torn.truncate(torn.len() - 10);
+    std::fs::write(&path, torn).unwrap();
+    let log = fixture.open();
+    assert_eq!((log.synced_last(), read_all(&log, 0, 1 << 20)), (2, records(0, 2)));
+}
