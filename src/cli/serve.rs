@@ -98,6 +98,7 @@ pub fn app_options(config: Config) -> AppOptions {
         },
         delivery: DeliveryOptions {
             stage_slots: limits.stage_slots.unwrap_or(defaults.stage_slots).max(1),
+            transform_slots: limits.transform_slots.unwrap_or(defaults.transform_slots).max(1),
             send_slots: limits.send_slots.unwrap_or(defaults.send_slots).max(1),
             ..defaults
         },

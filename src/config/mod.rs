@@ -105,6 +105,8 @@ pub struct Limits {
     pub admission_wait: Option<Duration>,
     /// Runs staged at the same time; each holds a few MiB.
     pub stage_slots: Option<usize>,
+    /// Runs of streams with a transform staged at the same time.
+    pub transform_slots: Option<usize>,
     /// Parcels sent at the same time.
     pub send_slots: Option<usize>,
 }

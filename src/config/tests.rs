@@ -43,6 +43,7 @@ limits:
   inflight: 64MiB
   admission_wait: 2s
   stage_slots: 3
+  transform_slots: 5
   send_slots: 8
 retention: 24h
 log: {level: "hydrant::delivery=debug,info", format: json}
@@ -115,6 +116,7 @@ fn a_full_file_means_what_it_says() {
             inflight_bytes: Some(64 << 20),
             admission_wait: Some(Duration::from_secs(2)),
             stage_slots: Some(3),
+            transform_slots: Some(5),
             send_slots: Some(8),
         },
         retention: Duration::from_secs(86_400),

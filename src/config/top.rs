@@ -131,6 +131,7 @@ fn limits(top: &mut Section, problems: &mut Problems) -> Limits {
         inflight_bytes: section.size("inflight", problems),
         admission_wait: section.duration("admission_wait", problems),
         stage_slots: section.count("stage_slots", problems),
+        transform_slots: section.count("transform_slots", problems),
         send_slots: section.count("send_slots", problems),
     };
     for (member, bytes) in [("disk_budget", limits.disk_budget_bytes), ("inflight", limits.inflight_bytes)] {

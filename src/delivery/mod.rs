@@ -59,8 +59,11 @@ pub struct DeliveryOptions {
     pub max_open_seals: usize,
     /// Seals of a lane that may be open while its destination fails (rule D13).
     pub max_open_seals_failing: usize,
-    /// Runs that are staged at the same time, over all lanes.
+    /// Runs of streams without a transform that are staged at the same time.
     pub stage_slots: usize,
+    /// Runs of streams with a transform that are staged at the same time. More than there are processors: a guest that
+    /// loops holds its slot until its time is over.
+    pub transform_slots: usize,
     /// Parcels sent at the same time, over all lanes; those that fail have half of them at most.
     pub send_slots: usize,
     /// First pause after a failed attempt; doubles, with full jitter.
@@ -80,6 +83,7 @@ impl Default for DeliveryOptions {
             max_open_seals: 4,
             max_open_seals_failing: 2,
             stage_slots: cores,
+            transform_slots: cores.max(2) * 2,
             send_slots: 32,
             backoff_first: Duration::from_millis(100),
             backoff_longest: Duration::from_secs(30),
@@ -120,6 +124,8 @@ pub struct DeliveryContext {
     pub options: DeliveryOptions,
     /// Threads that stage runs, `options.stage_slots` of them.
     pub stages: StagePool,
+    /// Threads that stage the runs of streams with a transform, `options.transform_slots` of them.
+    pub transform_stages: StagePool,
     /// Permits of `options.send_slots`.
     pub send_permits: Arc<Semaphore>,
     /// Permits that a parcel needs besides while its lane's destination fails: one that does not answer must not take all

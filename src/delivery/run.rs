@@ -216,7 +216,9 @@ impl Stages {
                 now_ms: staged_ms,
                 seed,
             };
-            stages.transform = Some(module.stage(spec, info));
+            let (stop, abandon) = (plan.stop.clone(), plan.abandon.clone());
+            let interrupted = Arc::new(move || stop.is_asked() || abandon.is_asked());
+            stages.transform = Some(module.stage(spec, info, interrupted));
         }
         if let Some(spec) = &definition.convert {
             let not_ready = |message| StageRunError::NotReady { code: "DataFormatConversion.EntityNotFound", message };

@@ -33,7 +33,9 @@ pub async fn stage_and_seal(
 ) -> Result<Option<Arc<Seal>>, StageFailure> {
     let (stop, abandon) = (plan.stop.clone(), plan.abandon.clone());
     let run_context = context.clone();
-    let staged = context.stages.run(move || stage_run(&run_context, lane.as_ref(), &plan)).await;
+    // Guests may hold their threads for minutes, so streams without one have threads of their own.
+    let threads = if plan.definition.transform.is_some() { &context.transform_stages } else { &context.stages };
+    let staged = threads.run(move || stage_run(&run_context, lane.as_ref(), &plan)).await;
     let StagedRun { seal, inline } = match staged {
         Ok(Ok(Some(staged))) => staged,
         Ok(Ok(None)) => return Ok(None),

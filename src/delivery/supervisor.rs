@@ -93,9 +93,7 @@ impl Supervisor {
 
     /// Stops all workers and joins them. What is open goes on at the next start.
     pub async fn stop(&self) {
-        // ORDER: asked first, so that nobody seals what an interrupted transform returns.
         self.stop.ask();
-        self.context.transforms.interrupt();
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         for died in tasks.join_all().await {
             tracing::error!(%died, "the supervisor of deliveries died");

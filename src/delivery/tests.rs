@@ -141,6 +141,7 @@ impl Node {
             clock,
             region: "us-east-1".to_owned(),
             stages: StagePool::start(2).map_err(|e| text(&e))?,
+            transform_stages: StagePool::start(2).map_err(|e| text(&e))?,
             send_permits: Arc::new(Semaphore::new(4)),
             failing_permits: Arc::new(Semaphore::new(2)),
             options,
@@ -324,6 +325,50 @@ async fn what_a_forced_delete_discards_stays_in_the_ledger_over_restarts() {
     node.stop().await;
 }
 
+/// The transform `t`.
+fn transform(timeout_ms: u64) -> TransformSpec {
+    TransformSpec {
+        lambda_arn: "arn:aws:lambda:us-east-1:000000000000:function:t".to_owned(),
+        function: "t".to_owned(),
+        version: None,
+        retries: 0,
+        batch_bytes: 1 << 20,
+        timeout_ms,
+        memory_bytes: 64 << 20,
+        variables: BTreeMap::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guests_that_loop_hold_up_no_stream_without_one_and_end_with_their_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    std::fs::create_dir(dir.path().join("transforms")).unwrap();
+    let guest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/guests/poison-packed.wasm");
+    std::fs::copy(guest, dir.path().join("transforms/t.wasm")).unwrap();
+    // As many as there are threads for them, with an hour of time each.
+    for name in ["loop-0", "loop-1"] {
+        let mut definition = definition(name, Compression::Gzip, 1 << 20, 0);
+        definition.transform = Some(transform(3_600_000));
+        let incarnation = definition.incarnation;
+        node.create(definition).unwrap();
+        node.put(incarnation, &["loop!".to_owned()]).await.unwrap();
+    }
+    let plain = definition("plain", Compression::Gzip, 1 << 20, 0);
+    let incarnation = plain.incarnation;
+    node.create(plain).unwrap();
+    node.put(incarnation, &records(0, 9)).await.unwrap();
+    node.until("plain", |s| s.ledger.delivered.records == 9).await;
+    // A forced delete, a pause and the stop end the calls: else this test would take hours.
+    node.context.catalog.mark_deleting("loop-0", true).unwrap();
+    while node.supervisor.overview().deleted.ledger.discarded.records != 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(node.supervisor.stream("loop-1").unwrap().ledger.in_flight.records, 1);
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transform_that_went_bad_shows_in_the_status_and_the_old_one_goes_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -334,16 +379,7 @@ async fn a_transform_that_went_bad_shows_in_the_status_and_the_old_one_goes_on()
     std::fs::create_dir(dir.path().join("transforms")).unwrap();
     std::fs::copy(&guest, &file).unwrap();
     let mut definition = definition("t", Compression::Gzip, 1 << 20, 0);
-    definition.transform = Some(TransformSpec {
-        lambda_arn: "arn:aws:lambda:us-east-1:000000000000:function:t".to_owned(),
-        function: "t".to_owned(),
-        version: None,
-        retries: 0,
-        batch_bytes: 1 << 20,
-        timeout_ms: 60_000,
-        memory_bytes: 64 << 20,
-        variables: BTreeMap::new(),
-    });
+    definition.transform = Some(transform(60_000));
     let incarnation = definition.incarnation;
     node.create(definition).unwrap();
     let mut sent = 0;

@@ -143,6 +143,12 @@ impl Worker {
             }
             let wish = wishes.borrow_and_update().clone();
             self.status.set_wishes(wish.paused, wish.deleting.is_some());
+            if wish.paused
+                && let Some(staging) = &state.staging
+            {
+                // What is not sealed did not happen; a guest that loops is stopped with it.
+                staging.abandon.ask();
+            }
             let now = self.context.clock.monotonic();
             let (available, ended) = {
                 let readable = readable.borrow_and_update();

@@ -29,7 +29,7 @@ fn spec(function: &str, variables: &[(&str, &str)]) -> TransformSpec {
 fn apply(dir: &Path, spec: &TransformSpec, records: &[&[u8]]) -> Staged {
     let folder = TransformFolder::new(dir.to_owned(), TransformLimits::default()).unwrap();
     let chunk = Chunk::from_records(records.iter().copied(), 0, 1_709_251_199_007);
-    folder.load(spec).unwrap().stage(spec, InvocationInfo::default()).apply(chunk)
+    folder.load(spec).unwrap().stage(spec, InvocationInfo::default(), std::sync::Arc::new(|| false)).apply(chunk)
 }
 
 /// Verdicts of one record after the other, as text.

@@ -77,11 +77,6 @@ impl TransformFolder {
         }
     }
 
-    /// Ends all calls that run and refuses those to come, for a stop. What they return from then on is void.
-    pub fn interrupt(&self) {
-        self.host.interrupt();
-    }
-
     /// Why the newest file of this transform is not in use, if it is not. As of the last `load`; never waits for one.
     pub fn problem(&self, spec: &TransformSpec) -> Option<LoadError> {
         self.problems.lock().get(&file_name(spec).ok()?).cloned()

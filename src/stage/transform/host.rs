@@ -4,10 +4,9 @@
 
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use wasmtime::{Config, Engine, ResourceLimiter};
+use wasmtime::{Config, Engine, ResourceLimiter, Trap};
 
 /// Resolution of the time limit.
 const TICK: Duration = Duration::from_millis(10);
@@ -53,7 +52,6 @@ pub struct Host {
     pub engine: Engine,
     pub limits: TransformLimits,
     ticker: Ticker,
-    interrupted: AtomicBool,
 }
 
 impl Host {
@@ -64,7 +62,7 @@ impl Host {
         config.epoch_interruption(true);
         let engine = Engine::new(&config).map_err(|error| HostError(format!("{error:#}")))?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| HostError(error.to_string()))?;
-        Ok(Self { engine, limits, ticker, interrupted: AtomicBool::new(false) })
+        Ok(Self { engine, limits, ticker })
     }
 
     /// Lets time pass for as long as the answer lives.
@@ -72,20 +70,6 @@ impl Host {
         self.ticker.shared.state.lock().calls += 1;
         self.ticker.shared.changed.notify_all();
         Ticking(&self.ticker.shared)
-    }
-
-    /// Ends the calls that run, as if their time were over, and lets none begin any more: the service stops, and nobody
-    /// will use what they return.
-    pub fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::SeqCst);
-        for _ in 0..Self::ticks(LONGEST_LIMIT) {
-            self.engine.increment_epoch();
-        }
-    }
-
-    /// Whether calls are to end. Asked after a call has its deadline: one that is told no runs into it.
-    pub fn is_interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::SeqCst)
     }
 
     /// A time limit in ticks: never less than asked, the running tick included.
@@ -149,17 +133,32 @@ impl Drop for Ticker {
     }
 }
 
-/// Memory of one instance: linear memories and tables together. Also the store's data.
+/// Whether the outcome of a run is not wanted any more: its stream or the service stops. Asked while a guest runs.
+pub type Interrupted = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// What one instance may take: memory (linear memories and tables together) and time. Also the store's data.
 pub struct Confined {
     limit_bytes: usize,
     used_bytes: usize,
     /// Set when growth was refused: tells a guest that met its limit from one with a bug.
     pub refused_growth: bool,
+    ticks_left: u64,
+    interrupted: Interrupted,
+    /// Set when the call was ended because nobody wants its outcome.
+    pub was_interrupted: bool,
 }
 
 impl Confined {
-    pub fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, used_bytes: 0, refused_growth: false }
+    pub fn new(limit_bytes: usize, time: Duration, interrupted: Interrupted) -> Self {
+        let ticks_left = Host::ticks(time);
+        Self { limit_bytes, used_bytes: 0, refused_growth: false, ticks_left, interrupted, was_interrupted: false }
+    }
+
+    /// A tick has passed: whether the call may go on.
+    pub fn tick(&mut self) -> Result<(), Trap> {
+        self.was_interrupted = (self.interrupted)();
+        self.ticks_left = self.ticks_left.saturating_sub(1);
+        if self.was_interrupted || self.ticks_left == 0 { Err(Trap::Interrupt) } else { Ok(()) }
     }
 
     fn grow(&mut self, by_bytes: usize) -> bool {

@@ -32,6 +32,6 @@ mod proptests;
 mod tests;
 
 pub use folder::TransformFolder;
-pub use host::{HostError, TransformLimits};
+pub use host::{HostError, Interrupted, TransformLimits};
 pub use module::{LoadError, Module};
 pub use stage::InvocationInfo;

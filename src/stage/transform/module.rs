@@ -4,7 +4,7 @@
 
 use super::abi::{self, Failure, InputRecord, Invocation, LogLine, Outcome};
 use super::guest_log::GuestLog;
-use super::host::{Confined, Host};
+use super::host::{Confined, Host, Interrupted};
 use super::packed::{self, Malformed};
 use super::stage::{InvocationInfo, TransformStage};
 use super::verdict::Answer;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
-use wasmtime::{Engine, Store, Trap, WasmBacktrace};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// What the trial instance made at load may take.
 const TRIAL_LIMIT: Duration = Duration::from_secs(60);
@@ -203,13 +203,19 @@ impl Module {
     }
 
     /// A stage that runs records through this module as `spec` says.
-    pub fn stage(self: &Arc<Self>, spec: &TransformSpec, info: InvocationInfo) -> Box<dyn Stage> {
-        Box::new(TransformStage::new(Arc::clone(self), spec.clone(), info))
+    /// Once `interrupted` says yes, guests are stopped, and what the stage returns is void.
+    pub fn stage(
+        self: &Arc<Self>,
+        spec: &TransformSpec,
+        info: InvocationInfo,
+        interrupted: Interrupted,
+    ) -> Box<dyn Stage> {
+        Box::new(TransformStage::new(Arc::clone(self), spec.clone(), info, interrupted))
     }
 
     fn try_out(&self) -> Result<(), LoadError> {
         let limits = CallLimits { time: TRIAL_LIMIT, memory_bytes: TRIAL_MEMORY_BYTES as u64 };
-        let mut store = self.store(limits, 0);
+        let mut store = self.store(limits, 0, &(Arc::new(|| false) as Interrupted));
         let _ticking = self.host.ticking();
         let instance = self
             .instance
@@ -230,11 +236,12 @@ impl Module {
         invocation: Invocation<'_>,
         records: impl ExactSizeIterator<Item = InputRecord<'a>>,
         limits: CallLimits,
+        interrupted: &Interrupted,
     ) -> Result<Reply, CallError> {
-        let mut store = self.store(limits, records.len());
-        if self.host.is_interrupted() {
+        if interrupted() {
             return Err(CallError::Interrupted);
         }
+        let mut store = self.store(limits, records.len(), interrupted);
         let _ticking = self.host.ticking();
         let instance = self.instance.instantiate(&mut store).map_err(|error| {
             match self.classify(&error, &store, limits) {
@@ -266,17 +273,22 @@ impl Module {
         }
     }
 
-    fn store(&self, limits: CallLimits, records: usize) -> Store<Confined> {
+    fn store(&self, limits: CallLimits, records: usize, interrupted: &Interrupted) -> Store<Confined> {
         let memory_bytes = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
-        let mut store = Store::new(&self.host.engine, Confined::new(memory_bytes));
+        let mut store =
+            Store::new(&self.host.engine, Confined::new(memory_bytes, limits.time, Arc::clone(interrupted)));
         store.limiter(|confined| confined);
-        store.set_epoch_deadline(Host::ticks(limits.time));
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut context| {
+            Ok(context.data_mut().tick().map(|()| UpdateDeadline::Continue(1))?)
+        });
         store.set_hostcall_fuel(self.host.limits.output_bytes.saturating_add(records * RECORD_OVERHEAD_BYTES));
         store
     }
 
     fn classify(&self, error: &wasmtime::Error, store: &Store<Confined>, limits: CallLimits) -> CallError {
         match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) if store.data().was_interrupted => CallError::Interrupted,
             Some(Trap::Interrupt) => {
                 CallError::TimedOut { limit_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX) }
             }

@@ -3,6 +3,7 @@
 use super::abi::{InputRecord, Invocation};
 use super::cause;
 use super::halving::{Batch, Effort, Failed, settle};
+use super::host::Interrupted;
 use super::id::Ids;
 use super::module::{CallError, CallLimits, Module};
 use super::verdict::{Answer, Verdict, judge};
@@ -40,12 +41,13 @@ pub struct TransformStage {
     module: Arc<Module>,
     spec: TransformSpec,
     info: InvocationInfo,
+    interrupted: Interrupted,
     calls: u64,
 }
 
 impl TransformStage {
-    pub fn new(module: Arc<Module>, spec: TransformSpec, info: InvocationInfo) -> Self {
-        Self { module, spec, info, calls: 0 }
+    pub fn new(module: Arc<Module>, spec: TransformSpec, info: InvocationInfo, interrupted: Interrupted) -> Self {
+        Self { module, spec, info, interrupted, calls: 0 }
     }
 }
 
@@ -147,10 +149,13 @@ impl TransformStage {
             memory_limit_bytes: self.spec.memory_bytes,
             variables: &variables,
         };
-        self.module.call(invocation, records, limits)
+        self.module.call(invocation, records, limits, &self.interrupted)
     }
 
     fn report(&self, records: usize, error: &CallError) {
+        if matches!(error, CallError::Interrupted) {
+            return;
+        }
         let (stream, function) = (&self.info.stream_arn, &self.spec.function);
         if let CallError::Failed { lines, .. } = error {
             self.module.guest_log.lines(stream, function, lines);

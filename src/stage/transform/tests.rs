@@ -7,6 +7,7 @@ use crate::stream::definition::TransformSpec;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 pub const WORLDS: [&str; 2] = ["poison-list", "poison-packed"];
@@ -52,7 +53,7 @@ pub fn apply(spec: &TransformSpec, records: &[&str]) -> Staged {
 
 fn apply_with(module: &Arc<Module>, spec: &TransformSpec, records: &[&str]) -> Staged {
     let chunk = Chunk::from_records(records.iter().map(|record| record.as_bytes()), 100, ARRIVAL_MS);
-    let staged = module.stage(spec, info()).apply(chunk);
+    let staged = module.stage(spec, info(), Arc::new(|| false)).apply(chunk);
     let mut origins: Vec<Origin> = staged.passed.slots.iter().map(|slot| slot.origin).collect();
     assert!(origins.is_sorted(), "passed records in order");
     origins.extend(staged.refused.iter().map(|refused| refused.origin));
@@ -339,15 +340,13 @@ fn modules_are_shared_between_threads() {
 
 #[test]
 fn an_interrupt_ends_the_call_that_runs_and_those_to_come() {
-    let folder = folder(guests());
     // An hour and three retries: without the interrupt this would not end.
     let spec = TransformSpec { timeout_ms: 3_600_000, ..spec("poison-list") };
-    let module = folder.load(&spec).unwrap();
-    let staged = std::thread::scope(|scope| {
-        let call = scope.spawn(|| apply_with(&module, &spec, &["loop!", "x"]));
-        folder.interrupt();
-        call.join().unwrap()
-    });
+    let module = folder(guests()).load(&spec).unwrap();
+    let asked = AtomicUsize::new(0);
+    let interrupted = Arc::new(move || asked.fetch_add(1, Ordering::Relaxed) > 2);
+    let chunk = Chunk::from_records([&b"loop!"[..], b"x"], 100, ARRIVAL_MS);
+    let staged = module.stage(&spec, info(), interrupted).apply(chunk);
     assert_eq!(staged.refused.len(), 2);
-    assert!(staged.refused.iter().any(|refused| refused.cause.message.contains("stopped")), "{staged:?}");
+    assert!(staged.refused.iter().all(|refused| refused.cause.message.contains("stopped")), "{staged:?}");
 }
