@@ -84,7 +84,14 @@ impl Keeper {
         let options = &self.context.options;
         let mut pause = options.backoff_first;
         loop {
-            let text = match self.try_open_lane().await {
+            let opened = self.try_open_lane().await;
+            if let Err(OpenError::Log(error)) = &opened {
+                let lane = self.context.journal.lane(&LaneId::direct_put(self.record.definition.incarnation));
+                let sealed = lane.sealed.number().unwrap_or(0);
+                let mark = if let RecoveryError::Damaged { mark, .. } = error { sealed.max(*mark) } else { sealed };
+                self.handle.status.unread(mark, lane.ledger, &lane.open);
+            }
+            let text = match opened {
                 Ok(lane) => {
                     if pause > options.backoff_first {
                         self.handle.status.attempt_succeeded();
@@ -92,7 +99,11 @@ impl Keeper {
                     return Ok(lane);
                 }
                 Err(OpenError::Log(RecoveryError::Io { dir, error })) => RecoveryError::Io { dir, error }.to_string(),
-                Err(OpenError::Log(damage)) => return Err(Ended::Faulted(damage.to_string())),
+                Err(OpenError::Log(damage)) => {
+                    let what = "nothing was changed; put the file back from a copy and resume the stream, or delete it with \
+                                AllowForceDelete, which counts as discarded what is known to wait";
+                    return Err(Ended::Faulted(format!("{damage}; {what}")));
+                }
                 Err(OpenError::Outbox(error)) => format!("the outbox cannot be swept: {error}"),
             };
             self.handle.status.trouble(text, Retry::Backoff, pause);
@@ -214,7 +225,7 @@ impl Keeper {
     }
 
     /// What became of the stream's records, those included that are thrown away now. Of a log that could not be opened
-    /// only what was sealed is known.
+    /// what was sealed is known, and how many records more were acknowledged at least.
     fn fates(&self) -> Fates {
         self.handle.status.discarding().unwrap_or_else(|| {
             let lane = self.context.journal.lane(&LaneId::direct_put(self.record.definition.incarnation));

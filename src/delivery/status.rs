@@ -32,6 +32,8 @@ struct Inner {
     closed: Fates,
     /// (number, records, oldest arrival) of each open seal.
     open: VecDeque<(u64, Tally, i64)>,
+    /// What waits is not known from the log, which cannot be opened.
+    is_unread: bool,
     waiting_since: Option<Duration>,
     paused: bool,
     deleting: bool,
@@ -62,7 +64,7 @@ impl LaneStatus {
         let mut inner = self.inner.lock();
         inner.closed = closed;
         inner.open = open.iter().map(|s| (s.number, s.fates.total(), s.oldest_arrival_ms)).collect();
-        if inner.readable.is_none() {
+        if std::mem::take(&mut inner.is_unread) || inner.readable.is_none() {
             // Readable bytes begin with what waits behind the last seal, readable records with the lane.
             let sealed = closed.total().records + inner.open.iter().map(|o| o.1.records).sum::<u64>();
             inner.consumed = Tally { records: sealed, bytes: 0 };
@@ -70,6 +72,22 @@ impl LaneStatus {
         }
         drop(inner);
         self.set_known();
+    }
+
+    /// The log cannot be opened: cursors and open seals as the journal has them, and `mark`, the highest record known to
+    /// have been acknowledged. Bytes that wait are not known and shown as none.
+    pub fn unread(&self, mark: u64, closed: Fates, open: &[Arc<Seal>]) {
+        let is_new = {
+            let inner = self.inner.lock();
+            inner.readable.is_none() || inner.is_unread
+        };
+        if is_new {
+            // Nothing moves it any more; the last value stays readable.
+            let (_, readable) = watch::channel(Readable { records: mark, bytes: 0, ended: false });
+            self.inner.lock().readable = None;
+            self.opened(readable, closed, open);
+            self.inner.lock().is_unread = true;
+        }
     }
 
     /// A run was sealed.
