@@ -258,7 +258,9 @@ fn forge(image: &mut Image, random: &mut fastrand::Rng) {
     let value: u64 = random.choice([0, 1, 2, 0xffff, u64::from(u32::MAX), u64::MAX, 1 << 40]).unwrap_or_default();
     let width = random.usize(1..=8).min(at + 60 - field);
     bytes[field..field + width].copy_from_slice(&value.to_le_bytes()[..width]);
-    let checksum = crc32c::crc32c(&bytes[at..at + 60]);
+    // A frame's checksum is over the incarnation as well.
+    let seed = if bytes[at..].starts_with(b"HYF1") { crc32c::crc32c(&INCARNATION.0) } else { 0 };
+    let checksum = crc32c::crc32c_append(seed, &bytes[at..at + 60]);
     bytes[at + 60..at + HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
 }
 

@@ -6,6 +6,7 @@ use super::segment::{self, Segment, SegmentHeader};
 use crate::disk::{DiskFile, Purpose};
 use crate::failpoint;
 use crate::fault::{Class, Fault, Retry};
+use crate::stream::Incarnation;
 use crate::telemetry::metrics;
 use std::collections::VecDeque;
 use std::io;
@@ -257,7 +258,7 @@ impl StreamLog {
             let body = &waiting.body;
             let assigned = Assigned { segment_id: current.id, first: next, arrival_ms, synced_last };
             placed.push((next, offset_bytes));
-            gathered.extend_from_slice(&body.header(&assigned));
+            gathered.extend_from_slice(&body.header(&assigned, self.incarnation));
             let [table, payload] = body.parts();
             gathered.extend_from_slice(table);
             if payload.len() < GATHER_BELOW_BYTES {
@@ -269,7 +270,7 @@ impl StreamLog {
             }
             if failpoint::fires(failpoint::TORN_TAIL) {
                 let half = body.frame_bytes() / 2;
-                tear(current.file.as_ref(), offset_bytes, half, body, &assigned);
+                tear(current.file.as_ref(), offset_bytes, half, body, &assigned, self.incarnation);
             }
             next += u64::from(body.record_count());
             offset_bytes += body.frame_bytes();
@@ -395,9 +396,9 @@ fn append_error(error: &io::Error) -> AppendError {
 }
 
 /// Leaves half of a frame in the file and dies: what a crash in the middle of a write leaves.
-fn tear(file: &dyn DiskFile, offset_bytes: u64, half: u64, body: &EncodedBody, assigned: &Assigned) {
+fn tear(file: &dyn DiskFile, offset_bytes: u64, half: u64, body: &EncodedBody, assigned: &Assigned, log: Incarnation) {
     let [table, payload] = body.parts();
-    let mut whole = body.header(assigned).to_vec();
+    let mut whole = body.header(assigned, log).to_vec();
     whole.extend_from_slice(table);
     whole.extend_from_slice(payload);
     let kept = half as usize;

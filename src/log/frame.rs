@@ -4,13 +4,17 @@
 //!  0 magic "HYF1"      4 version u16   6 flags u16      8 segment id u64   16 first record number u64
 //! 24 arrival ms i64   32 synced last u64 (highest record number known synced when this was written)
 //! 40 record count u32 44 extensions length u32         48 payload length u64
-//! 56 body CRC-32C u32 60 header CRC-32C u32 (over 0..60)
+//! 56 body CRC-32C u32 60 header CRC-32C u32 (over the log's incarnation and 0..60)
 //! 64 extensions (kind u16, length u32, bytes)*, record lengths u32*, payload (records back to back)
 //! ```
+//!
+//! The incarnation is random and no producer knows it, so no record can imitate a frame; nor is a frame of another stream
+//! taken for one of this.
 //!
 //! Extensions are typed and reserved early: a reader that meets a kind with the top bit set and does not know it
 //! refuses the frame; other unknown kinds are skipped.
 
+use crate::stream::Incarnation;
 use crc32c::{crc32c, crc32c_append};
 
 /// First bytes of every frame.
@@ -106,8 +110,8 @@ impl EncodedBody {
         [&self.table, &self.payload]
     }
 
-    /// The header once the log has assigned place and time.
-    pub fn header(&self, assigned: &Assigned) -> [u8; HEADER_BYTES] {
+    /// The header once the log of that stream has assigned place and time.
+    pub fn header(&self, assigned: &Assigned, log: Incarnation) -> [u8; HEADER_BYTES] {
         FrameHeader {
             assigned: *assigned,
             record_count: self.record_count,
@@ -115,7 +119,7 @@ impl EncodedBody {
             payload_len: self.payload.len() as u64,
             body_crc: self.body_crc,
         }
-        .encode()
+        .encode(log)
     }
 }
 
@@ -164,8 +168,8 @@ pub enum FrameError {
 }
 
 impl FrameHeader {
-    /// The header's bytes.
-    pub fn encode(&self) -> [u8; HEADER_BYTES] {
+    /// The header's bytes in a log of that stream.
+    pub fn encode(&self, log: Incarnation) -> [u8; HEADER_BYTES] {
         let mut h = [0u8; HEADER_BYTES];
         h[0..4].copy_from_slice(&MAGIC);
         h[4..6].copy_from_slice(&VERSION.to_le_bytes());
@@ -177,13 +181,13 @@ impl FrameHeader {
         h[44..48].copy_from_slice(&self.extensions_len.to_le_bytes());
         h[48..56].copy_from_slice(&self.payload_len.to_le_bytes());
         h[56..60].copy_from_slice(&self.body_crc.to_le_bytes());
-        let crc = crc32c(&h[..60]);
+        let crc = header_crc(&h, log);
         h[60..64].copy_from_slice(&crc.to_le_bytes());
         h
     }
 
-    /// Reads and checks a header.
-    pub fn parse(bytes: &[u8]) -> Result<Self, FrameError> {
+    /// Reads and checks a header in a log of that stream.
+    pub fn parse(bytes: &[u8], log: Incarnation) -> Result<Self, FrameError> {
         let Some(h) = bytes.first_chunk::<HEADER_BYTES>() else {
             return Err(FrameError::Short { needed_bytes: HEADER_BYTES as u64 });
         };
@@ -193,7 +197,7 @@ impl FrameHeader {
         if h[0..4] != MAGIC {
             return Err(FrameError::Bad("no frame magic"));
         }
-        if crc32c(&h[..60]) != u32_at(60) {
+        if header_crc(h, log) != u32_at(60) {
             return Err(FrameError::Bad("wrong header checksum"));
         }
         if u16_at(4) != VERSION {
@@ -253,6 +257,10 @@ impl FrameHeader {
         opened.check_extensions()?;
         Ok(opened)
     }
+}
+
+fn header_crc(header: &[u8; HEADER_BYTES], log: Incarnation) -> u32 {
+    crc32c_append(crc32c(&log.0), &header[..60])
 }
 
 /// A checked body.

@@ -177,7 +177,8 @@ impl LogReader {
                 open.block_at = open.offset_bytes;
             }
             let start = (open.offset_bytes - open.block_at) as usize;
-            let header = FrameHeader::parse(&open.block[start..]).map_err(|error| damaged(open, &error))?;
+            let header = FrameHeader::parse(&open.block[start..], self.log.incarnation)
+                .map_err(|error| damaged(open, &error))?;
             if header.frame_bytes() <= (open.block.len() - start) as u64 {
                 return Ok(Some(header));
             }

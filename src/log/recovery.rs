@@ -238,7 +238,7 @@ fn copy_tail(disk: &dyn Disk, dir: &Path, tail: &Tail<'_>, header: &SegmentHeade
     for scanned in tail.frames {
         let mut bytes = vec![0; scanned.len_bytes as usize];
         source.read_exact_at(&mut bytes, scanned.offset_bytes)?;
-        reassign(&mut bytes, header.id, tail.mark);
+        reassign(&mut bytes, header, tail.mark);
         target.write_all_at(&[&bytes], segment.end_bytes)?;
         segment.note_frame(scanned.first, segment.end_bytes);
         segment.end_bytes += scanned.len_bytes;
@@ -253,9 +253,10 @@ fn copy_tail(disk: &dyn Disk, dir: &Path, tail: &Tail<'_>, header: &SegmentHeade
 }
 
 /// Gives a good frame's header a new segment id and mark.
-fn reassign(frame_bytes: &mut [u8], segment_id: u64, synced_last: u64) {
-    if let Ok(header) = FrameHeader::parse(frame_bytes) {
-        let assigned = Assigned { segment_id, synced_last, ..header.assigned };
-        frame_bytes[..frame::HEADER_BYTES].copy_from_slice(&FrameHeader { assigned, ..header }.encode());
+fn reassign(frame_bytes: &mut [u8], segment: &SegmentHeader, synced_last: u64) {
+    if let Ok(header) = FrameHeader::parse(frame_bytes, segment.incarnation) {
+        let assigned = Assigned { segment_id: segment.id, synced_last, ..header.assigned };
+        let header = FrameHeader { assigned, ..header }.encode(segment.incarnation);
+        frame_bytes[..frame::HEADER_BYTES].copy_from_slice(&header);
     }
 }

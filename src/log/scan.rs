@@ -84,7 +84,7 @@ pub fn read_header(
         _ => {}
     }
     // A header is synced before the first frame is written: a frame without a header is damage.
-    match find_marks(file, 0, file_bytes, id).map_err(ScanError::Io)? {
+    match find_marks(file, 0, file_bytes, id, incarnation).map_err(ScanError::Io)? {
         None => Ok(None),
         Some(mark) => Err(ScanError::Damaged(RecoveryError::Damaged {
             file: name.to_owned(),
@@ -130,7 +130,7 @@ pub fn scan(
         return Ok((scanned, 0));
     }
     let mut bytes_above = 0;
-    let mut walk = FrameWalk::new(file, segment::HEADER_BYTES, file_bytes);
+    let mut walk = FrameWalk::new(file, header.incarnation, segment::HEADER_BYTES, file_bytes);
     while limit.is_none_or(|limit| scanned.segment.last < limit) {
         let offset_bytes = walk.offset_bytes;
         let (frame, body) = match walk.next().map_err(ScanError::Io)? {
@@ -176,7 +176,7 @@ pub fn scan(
     }
     if let Some((offset, _)) = &scanned.bad {
         // Frames behind the bad one still say what had been synced when they were written.
-        let behind = find_marks(file, *offset, file_bytes, header.id).map_err(ScanError::Io)?;
+        let behind = find_marks(file, *offset, file_bytes, header.id, header.incarnation).map_err(ScanError::Io)?;
         scanned.mark = scanned.mark.max(behind.unwrap_or(0));
     }
     scanned.segment.tail_bytes = file_bytes.saturating_sub(scanned.segment.end_bytes);
@@ -185,7 +185,7 @@ pub fn scan(
 
 /// The highest `synced last` in any valid frame header of segment `id` between two offsets; `None` without one. Where the
 /// chain of headers breaks, whatever looks like one counts: rather a fault too many than a loss unseen.
-fn find_marks(file: &dyn DiskFile, from: u64, upto: u64, id: u64) -> io::Result<Option<u64>> {
+fn find_marks(file: &dyn DiskFile, from: u64, upto: u64, id: u64, log: Incarnation) -> io::Result<Option<u64>> {
     const BLOCK: usize = 4 * 1024 * 1024;
     let mut found: Option<u64> = None;
     let mut at = from;
@@ -193,7 +193,7 @@ fn find_marks(file: &dyn DiskFile, from: u64, upto: u64, id: u64) -> io::Result<
     while at.checked_add(frame::HEADER_BYTES as u64).is_some_and(|end| end <= upto) {
         let mut head = [0; frame::HEADER_BYTES];
         file.read_exact_at(&mut head, at)?;
-        match FrameHeader::parse(&head) {
+        match FrameHeader::parse(&head, log) {
             Ok(header) if header.assigned.segment_id == id => {
                 found = found.max(Some(header.assigned.synced_last));
                 at += header.frame_bytes();
@@ -206,7 +206,7 @@ fn find_marks(file: &dyn DiskFile, from: u64, upto: u64, id: u64) -> io::Result<
         let mut block = vec![0; len];
         file.read_exact_at(&mut block, at)?;
         for start in memchr::memmem::find_iter(&block, &frame::MAGIC) {
-            if let Ok(header) = FrameHeader::parse(&block[start..])
+            if let Ok(header) = FrameHeader::parse(&block[start..], log)
                 && header.assigned.segment_id == id
             {
                 found = found.max(Some(header.assigned.synced_last));
@@ -230,6 +230,7 @@ enum Step<'a> {
 /// Walks the frames of a file with one buffer.
 struct FrameWalk<'a> {
     file: &'a dyn DiskFile,
+    log: Incarnation,
     offset_bytes: u64,
     upto: u64,
     buffer: Vec<u8>,
@@ -239,8 +240,8 @@ struct FrameWalk<'a> {
 impl<'a> FrameWalk<'a> {
     const BLOCK: u64 = 4 * 1024 * 1024;
 
-    fn new(file: &'a dyn DiskFile, from: u64, upto: u64) -> Self {
-        Self { file, offset_bytes: from, upto, buffer: Vec::new(), buffer_at: from }
+    fn new(file: &'a dyn DiskFile, log: Incarnation, from: u64, upto: u64) -> Self {
+        Self { file, log, offset_bytes: from, upto, buffer: Vec::new(), buffer_at: from }
     }
 
     fn ensure(&mut self, len: u64) -> io::Result<bool> {
@@ -265,7 +266,7 @@ impl<'a> FrameWalk<'a> {
             return Ok(Step::Bad(FrameError::Short { needed_bytes: frame::HEADER_BYTES as u64 }));
         }
         let at = (self.offset_bytes - self.buffer_at) as usize;
-        let header = match FrameHeader::parse(&self.buffer[at..]) {
+        let header = match FrameHeader::parse(&self.buffer[at..], self.log) {
             Ok(header) => header,
             Err(error) => return Ok(Step::Bad(error)),
         };

@@ -191,7 +191,8 @@ fn frame_golden() {
         extensions: vec![Extension { kind: frame::extension_kind::TOKEN, value: b"t".to_vec() }],
     });
     let assigned = frame::Assigned { segment_id: 7, first: 41, arrival_ms: 1_700_000_000_123, synced_last: 40 };
-    let mut bytes = encoded.header(&assigned).to_vec();
+    let log = crate::stream::Id128([7; 16]);
+    let mut bytes = encoded.header(&assigned, log).to_vec();
     encoded.parts().iter().for_each(|p| bytes.extend_from_slice(p));
     let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/log/frame-v1.hex");
@@ -200,7 +201,8 @@ fn frame_golden() {
         std::fs::write(golden, format!("{hex}\n")).unwrap();
     }
     assert_eq!(std::fs::read_to_string(golden).unwrap().trim(), hex);
-    let header = frame::FrameHeader::parse(&bytes).unwrap();
+    let header = frame::FrameHeader::parse(&bytes, log).unwrap();
+    assert!(frame::FrameHeader::parse(&bytes, crate::stream::Id128([8; 16])).is_err());
     assert_eq!((header.assigned, header.last()), (assigned, 43));
     let opened = header.open(&bytes[frame::HEADER_BYTES..]).unwrap();
     assert_eq!(opened.lengths().collect::<Vec<_>>(), [3, 0, 2]);
@@ -302,7 +304,8 @@ async fn a_record_that_imitates_a_frame_makes_no_mark() {
     let log = fixture.open();
     log.append(body(&records(0, 2))).await.unwrap();
     let assigned = frame::Assigned { segment_id: 1, first: 5000, arrival_ms: 0, synced_last: 4999 };
-    let imitation = frame::EncodedBody::new(body(&records(0, 1))).header(&assigned).to_vec();
+    // The best a producer can do, who does not know the log's incarnation.
+    let imitation = frame::EncodedBody::new(body(&records(0, 1))).header(&assigned, Incarnation::random()).to_vec();
     // The frame of the imitation is torn behind it.
     log.append(body(&[imitation, vec![b'x'; 100]])).await.unwrap();
     drop(log);
