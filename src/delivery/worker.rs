@@ -12,7 +12,7 @@ use super::status::LaneStatus;
 use crate::batch::{CutFacts, Decision, decide};
 use crate::catalog::Catalog;
 use crate::failpoint;
-use crate::fault::{Class, Retry};
+use crate::fault::{Class, Fault, Retry};
 use crate::source::Lane;
 use crate::stream::definition::Definition;
 use crate::stream::seal::{Close, CutReason, Place, Seal};
@@ -339,8 +339,12 @@ impl Worker {
             let close = Close { seal: seal.id, lane: seal.lane.clone(), number: seal.number };
             let mut failed = false;
             while let Err(error) = self.context.journal.close(close.clone()).await {
+                let text = format!("a close could not be stored: {error}");
+                if error.retry() != Retry::Backoff {
+                    return Err(text);
+                }
                 failed = true;
-                self.status.trouble(format!("a close could not be stored: {error}"), Retry::Backoff, Duration::ZERO);
+                self.status.trouble(text, Retry::Backoff, self.context.options.backoff_first);
                 tokio::select! {
                     () = tokio::time::sleep(self.context.options.backoff_first) => {}
                     // The seal stays open: its parcels are found delivered at the next start.
