@@ -11,7 +11,7 @@ pub use data_folder::{DataFolderError, embedded_s3_root};
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::SystemClock;
-use crate::control::{Control, Rules};
+use crate::control::{Control, Folders, Rules};
 use crate::delivery::{
     DeletedError, DeletedStreams, DeliveryContext, DeliveryOptions, StagePool, Supervisor, SupervisorError,
 };
@@ -170,7 +170,7 @@ impl App {
             deleted,
             outbox: Arc::new(Outbox::new(disk, folder.streams(), budget)),
             destination,
-            transforms,
+            transforms: transforms.clone(),
             schemas: schemas.clone(),
             clock: clock.clone(),
             region: options.rules.region.clone(),
@@ -181,7 +181,7 @@ impl App {
             options: options.delivery,
         });
         let account_id = options.rules.account_id.clone();
-        let control = Control::new(catalog.clone(), clock, options.rules, schemas);
+        let control = Control::new(catalog.clone(), clock, options.rules, Folders { schemas, transforms });
         for (i, request) in options.streams.into_iter().enumerate() {
             ensure_stream(&control, i, request).await?;
         }

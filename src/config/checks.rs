@@ -7,8 +7,9 @@ use crate::control::plan;
 use crate::destination::s3::secret::SecretError;
 use crate::destination::s3::{S3Settings, Secret};
 use crate::stage::convert::{self, SchemaFolder};
+use crate::stage::transform::{self, TransformFolder, TransformLimits};
 use crate::stream::Id128;
-use crate::stream::definition::ConvertSpec;
+use crate::stream::definition::{ConvertSpec, TransformSpec};
 use std::fs::File;
 use std::path::Path;
 
@@ -26,16 +27,15 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
         secrets(settings, &at, &mut problems, |_| true);
     }
     let schemas = SchemaFolder::new(&config.schemas_dir);
+    let transforms = TransformFolder::new(config.transforms_dir.clone(), TransformLimits::default());
     for request in &config.streams {
         let Ok(plan) = plan(&config.rules(), Id128([0; 16]), request.clone()) else { continue };
         let name = format!("streams.{}", plan.definition.name);
         if let Some(transform) = &plan.definition.transform {
-            let version = transform.version.as_deref().filter(|version| *version != "$LATEST");
-            let file = match version {
-                Some(version) => format!("{}@{version}.wasm", transform.function),
-                None => format!("{}.wasm", transform.function),
-            };
-            readable(&config.transforms_dir.join(file), &name, &mut problems);
+            match &transforms {
+                Ok(folder) => module(folder, transform, &name, &mut problems),
+                Err(error) => problems.add(None, &name, error.to_string()),
+            }
         }
         if let Some(convert) = &plan.definition.convert {
             schema(&schemas, convert, &format!("{name}.SchemaConfiguration"), &mut problems);
@@ -62,6 +62,14 @@ fn stores(config: &Config) -> impl Iterator<Item = (&S3Settings, String)> {
 fn readable(file: &Path, member: &str, problems: &mut Problems) {
     if let Err(error) = File::open(file) {
         problems.add(None, member, format!("cannot read {}: {error}", file.display()));
+    }
+}
+
+/// The transform is there and can be run.
+fn module(transforms: &TransformFolder, spec: &TransformSpec, member: &str, problems: &mut Problems) {
+    if let Err(error) = transforms.examine(spec) {
+        let file = transform::file_name(spec).unwrap_or_else(|_| spec.function.clone());
+        problems.add(None, member, format!("cannot use {file}: {error}"));
     }
 }
 

@@ -385,7 +385,10 @@ streams:
         std::fs::write(dir.path().join(file), "x").unwrap();
     }
     let schema = "streams.a.SchemaConfiguration";
-    assert_eq!(members(), [keys[0], schema], "x declares no table");
+    assert_eq!(members(), [keys[0], "streams.a", schema], "x is no transform and declares no table");
+    let problem = check(&path).swap_remove(1).to_string();
+    assert!(problem.contains("cannot use f@2.wasm: not a WebAssembly component"), "{problem}");
+    std::fs::write(dir.path().join("t/f@2.wasm"), include_bytes!("../../transforms/enrich.wasm")).unwrap();
     std::fs::write(dir.path().join("s/db.t.sql"), "create table t (a int)").unwrap();
     assert_eq!(members(), keys[..1]);
 }

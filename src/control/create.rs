@@ -3,8 +3,9 @@
 use super::{Control, Plan, describe, plan};
 use crate::catalog::{Status, StreamRecord};
 use crate::stage::convert::{self, LoadError};
+use crate::stage::transform;
 use crate::stream::Id128;
-use crate::stream::definition::ConvertSpec;
+use crate::stream::definition::{ConvertSpec, TransformSpec};
 use crate::wire::ApiError;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -32,6 +33,9 @@ fn store(control: &Control, plan: Plan) -> Result<Arc<StreamRecord>, ApiError> {
     if let Some(convert) = &plan.definition.convert {
         check_schema(control, convert)?;
     }
+    if let Some(transform) = &plan.definition.transform {
+        check_transform(control, transform)?;
+    }
     let record = StreamRecord {
         definition: Arc::new(plan.definition),
         status: Status::Active,
@@ -50,7 +54,7 @@ fn store(control: &Control, plan: Plan) -> Result<Arc<StreamRecord>, ApiError> {
 
 /// Refuses a table that cannot be converted to. One that is not there yet may come before the first cut.
 fn check_schema(control: &Control, convert: &ConvertSpec) -> Result<(), ApiError> {
-    let unusable = match control.schemas.load(&convert.schema.database, &convert.schema.table) {
+    let unusable = match control.folders.schemas.load(&convert.schema.database, &convert.schema.table) {
         Ok(schema) => convert::check(convert, &schema).err().map(|error| error.to_string()),
         Err(LoadError::Missing { .. }) => None,
         Err(
@@ -60,6 +64,17 @@ fn check_schema(control: &Control, convert: &ConvertSpec) -> Result<(), ApiError
     match unusable {
         Some(why) => Err(ApiError::invalid_argument(format!("The schema in SchemaConfiguration is invalid: {why}"))),
         None => Ok(()),
+    }
+}
+
+/// Refuses a file that is no transform. One that is not there yet may come before the first cut.
+fn check_transform(control: &Control, spec: &TransformSpec) -> Result<(), ApiError> {
+    match control.folders.transforms.examine(spec) {
+        Ok(()) | Err(transform::LoadError::NotFound(_)) => Ok(()),
+        Err(error) => {
+            let file = transform::file_name(spec).unwrap_or_else(|_| spec.function.clone());
+            Err(ApiError::invalid_argument(format!("The transform {file} that LambdaArn names is invalid: {error}")))
+        }
     }
 }
 

@@ -25,6 +25,7 @@ pub use plan::{Plan, plan};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::stage::convert::SchemaFolder;
+use crate::stage::transform::TransformFolder;
 use crate::wire::{ApiError, Compatibility, OPERATIONS};
 use serde_json::Value;
 use std::sync::Arc;
@@ -68,13 +69,23 @@ pub struct Control {
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
     rules: Arc<Rules>,
-    schemas: Arc<SchemaFolder>,
+    folders: Folders,
+}
+
+/// Where the files are that streams name. One that is there must be usable when its stream is created; one that is
+/// missing may come before the first cut.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// Tables for conversion.
+    pub schemas: Arc<SchemaFolder>,
+    /// Modules.
+    pub transforms: Arc<TransformFolder>,
 }
 
 impl Control {
-    /// Operations over `catalog`. A new stream is checked against its table in `schemas`, if that is there.
-    pub fn new(catalog: Arc<Catalog>, clock: Arc<dyn Clock>, rules: Rules, schemas: Arc<SchemaFolder>) -> Self {
-        Self { catalog, clock, rules: Arc::new(rules), schemas }
+    /// Operations over `catalog`. A new stream is checked against its files in `folders`.
+    pub fn new(catalog: Arc<Catalog>, clock: Arc<dyn Clock>, rules: Rules, folders: Folders) -> Self {
+        Self { catalog, clock, rules: Arc::new(rules), folders }
     }
 
     /// The installation's rules.

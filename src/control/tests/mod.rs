@@ -10,6 +10,7 @@ mod proptests;
 use super::*;
 use crate::clock::Clock;
 use crate::disk::RealDisk;
+use crate::stage::transform::TransformLimits;
 use crate::stream::Id128;
 use crate::stream::definition::Definition;
 use serde_json::json;
@@ -109,7 +110,9 @@ pub fn control(rules: Rules) -> (tempfile::TempDir, Arc<Catalog>, Control) {
     let dir = tempfile::tempdir().unwrap();
     let catalog = Arc::new(Catalog::open(Arc::new(RealDisk), dir.path().join("catalog")).unwrap());
     let schemas = Arc::new(SchemaFolder::new(dir.path().join("schemas")));
-    let control = Control::new(catalog.clone(), Arc::new(FixedClock(1_700_000_000_250)), rules, schemas);
+    let transforms = TransformFolder::new(dir.path().join("transforms"), TransformLimits::default()).unwrap();
+    let folders = Folders { schemas, transforms: Arc::new(transforms) };
+    let control = Control::new(catalog.clone(), Arc::new(FixedClock(1_700_000_000_250)), rules, folders);
     (dir, catalog, control)
 }
 

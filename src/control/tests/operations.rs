@@ -158,3 +158,38 @@ fn a_table_that_cannot_be_converted_to_is_refused_once_it_is_there() {
     // A table may come after its stream; there is time until the first cut.
     call(&control, "CreateDeliveryStream", conversion(json!({}))).unwrap();
 }
+
+#[test]
+fn a_file_that_is_no_transform_is_refused_once_it_is_there() {
+    const GOOD: &[u8] = include_bytes!("../../../transforms/enrich.wasm");
+    let (dir, catalog, control) = control(relaxed());
+    let transforms = dir.path().join("transforms");
+    std::fs::create_dir(&transforms).unwrap();
+    let path = transforms.join("mask@2.wasm");
+    let request = || lambda(&[("LambdaArn", LAMBDA)]);
+    let start = "InvalidArgumentException: The transform mask@2.wasm that LambdaArn names is invalid: ";
+    // Empty, garbage, a core module, half a component; then one that was good when a stream before took it.
+    let bad: [&[u8]; 4] = [b"", b"garbage", b"\0asm\x01\0\0\0", &GOOD[..GOOD.len() / 2]];
+    for (round, content) in bad.into_iter().enumerate() {
+        std::fs::write(&path, content).unwrap();
+        let refused = error(call(&control, "CreateDeliveryStream", request()));
+        assert!(refused.starts_with(start) && refused.contains("not a WebAssembly component"), "{round}: {refused}");
+        let ensured = block_on(control.ensure(request())).unwrap_err();
+        assert_eq!(ensured.to_string(), refused);
+    }
+    assert!(catalog.all().is_empty());
+    std::fs::write(&path, GOOD).unwrap();
+    call(&control, "CreateDeliveryStream", request()).unwrap();
+    std::fs::write(&path, b"garbage").unwrap();
+    let mut second = request();
+    second["DeliveryStreamName"] = json!("second");
+    assert!(error(call(&control, "CreateDeliveryStream", second.clone())).starts_with(start));
+    // What exists already must not keep the service from starting.
+    assert_eq!(block_on(control.ensure(request())).unwrap(), Ensured::Present);
+    // One that is there and cannot be read is no better; one that is gone may come.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(error(call(&control, "CreateDeliveryStream", second.clone())).contains("cannot be read"));
+    std::fs::remove_dir(&path).unwrap();
+    call(&control, "CreateDeliveryStream", second).unwrap();
+}

@@ -77,6 +77,12 @@ impl TransformFolder {
         }
     }
 
+    /// Whether the file a stream names can be used as it is now, even if a module from before is in use.
+    pub fn examine(&self, spec: &TransformSpec) -> Result<(), LoadError> {
+        self.load(spec)?;
+        self.problem(spec).map_or(Ok(()), Err)
+    }
+
     /// Why the newest file of this transform is not in use, if it is not. As of the last `load`; never waits for one.
     pub fn problem(&self, spec: &TransformSpec) -> Option<LoadError> {
         self.problems.lock().get(&file_name(spec).ok()?).cloned()
@@ -116,7 +122,7 @@ impl TransformFolder {
 }
 
 /// The file of a transform. Names come from an ARN, so nothing in them may lead out of the folder.
-fn file_name(spec: &TransformSpec) -> Result<String, LoadError> {
+pub fn file_name(spec: &TransformSpec) -> Result<String, LoadError> {
     let good = |name: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
         (1..=140).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.')

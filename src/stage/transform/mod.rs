@@ -31,7 +31,7 @@ mod proptests;
 #[cfg(test)]
 mod tests;
 
-pub use folder::TransformFolder;
+pub use folder::{TransformFolder, file_name};
 pub use host::{HostError, Interrupted, TransformLimits};
 pub use module::{LoadError, Module};
 pub use stage::InvocationInfo;
