@@ -189,7 +189,11 @@ impl LaneStatus {
         StreamStatus {
             name: self.name.clone(),
             state,
-            last_error: inner.fault.clone().or_else(|| inner.trouble.as_ref().map(|(text, _)| text.clone())),
+            last_error: inner
+                .fault
+                .clone()
+                .or_else(|| (inner.paused && inner.deleting).then(|| held_deletion(&self.name)))
+                .or_else(|| inner.trouble.as_ref().map(|(text, _)| text.clone())),
             transform_problem: None,
             oldest_undelivered_age_ms: age_ms,
             waiting_bytes: waiting.bytes,
@@ -212,6 +216,11 @@ impl LaneStatus {
         inner.open.iter().for_each(|(_, tally, _)| fates.discarded += *tally);
         Some(fates)
     }
+}
+
+/// Why a deletion that delivers what waits does not come to its end.
+fn held_deletion(name: &str) -> String {
+    format!("the deletion waits because the stream is paused; POST /streams/{name}/resume lets it deliver and end")
 }
 
 /// The ledger of records with these fates, and of those without one.

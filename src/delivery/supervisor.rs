@@ -140,7 +140,13 @@ impl Operations for Supervisor {
     }
 
     fn flush(&self, name: &str) -> Result<(), OperationError> {
-        self.wish(name, |wishes| wishes.flushes += 1)
+        let handle = self.handle(name).ok_or_else(|| OperationError::Unknown(name.to_owned()))?;
+        let done = handle.wishes.send_if_modified(|wishes| {
+            wishes.flushes += u64::from(!wishes.paused);
+            !wishes.paused
+        });
+        let paused = || format!("stream '{name}' is paused, nothing of it moves; POST /streams/{name}/resume before");
+        done.then_some(()).ok_or_else(|| OperationError::Refused(paused()))
     }
 
     fn pause(&self, name: &str) -> Result<(), OperationError> {

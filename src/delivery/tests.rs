@@ -456,12 +456,26 @@ async fn pause_flush_and_resume_are_obeyed() {
     node.until("p", |_| true).await;
     node.supervisor.pause("p").unwrap();
     node.put(incarnation, &records(0, 5)).await.unwrap();
-    node.supervisor.flush("p").unwrap();
+    let refused = node.supervisor.flush("p").unwrap_err().to_string();
+    assert!(refused.contains("is paused") && refused.contains("/streams/p/resume"), "{refused}");
     let status = node.until("p", |s| s.state == StreamState::Paused && s.waiting_records == 5).await;
-    assert_eq!((status.ledger.in_flight.records, status.open_seals), (5, 0));
+    assert_eq!((status.ledger.in_flight.records, status.open_seals, status.last_error), (5, 0, None));
     node.supervisor.resume("p").unwrap();
+    node.supervisor.flush("p").unwrap();
     node.until("p", |s| s.ledger.delivered.records == 5 && s.state == StreamState::Running).await;
     assert_eq!(store.lines().len(), 5);
+    // A deletion that delivers what waits is held by a pause, and says so.
+    node.supervisor.pause("p").unwrap();
+    node.put(incarnation, &records(5, 1)).await.unwrap();
+    node.context.catalog.mark_deleting("p", false).unwrap();
+    let held = |s: &StreamStatus| s.last_error.as_ref().is_some_and(|e| e.contains("because the stream is paused"));
+    let status = node.until("p", held).await;
+    assert_eq!((status.state, status.waiting_records), (StreamState::Deleting, 1));
+    node.supervisor.resume("p").unwrap();
+    while node.supervisor.stream("p").is_some() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(store.lines().len(), 6);
     node.stop().await;
 }
 

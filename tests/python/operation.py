@@ -149,7 +149,8 @@ def flush_pause_resume(folder):
     service.admin("/streams/held/pause", "POST")
     assert service.stream("held")["paused"] is True and service.stream("held")["state"] == "paused"
     put(service, "held", b"two\n")  # accepted on
-    service.flush("held")
+    status, text = service.admin("/streams/held/flush", "POST", check=False)[:2]
+    assert status == 409 and "is paused" in str(text) and "/streams/held/resume" in str(text), (status, text)
     assert service.ledger("held")["in_flight"] == 1, "a flush does not go past a pause"
     assert content(service, "held/") == b"one\n"
     service.admin("/streams/held/resume", "POST")
