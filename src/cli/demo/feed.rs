@@ -101,44 +101,66 @@ fn make_event(id: u64, random: &mut fastrand::Rng, now_ms: i64) -> Vec<u8> {
     line
 }
 
+/// A table for a file that nobody described.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Guess {
+    /// Its definition. `None`: no column is left.
+    pub ddl: Option<String>,
+    /// Keys that are no column, each with the reason.
+    pub left_out: Vec<(String, &'static str)>,
+}
+
+/// What the values of a key have shown so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Column(&'static str),
+    LeftOut(&'static str),
+}
+
 /// A flat table for a file nobody described: each top-level member by the types met in the first `lines` lines.
-/// Members that hold objects or arrays, or several types, are left out; keys that are no column names too. `None`: no
-/// column is left.
-pub fn guess_ddl(path: &Path, lines: usize) -> io::Result<Option<String>> {
+/// Members that hold objects or arrays, or several types, are left out; keys that are no column names too.
+pub fn guess(path: &Path, lines: usize) -> io::Result<Guess> {
     let mut feed = Feed::file(path)?;
-    let mut columns: Vec<(String, Option<&'static str>)> = Vec::new();
+    let mut keys: Vec<(String, Seen)> = Vec::new();
     for _ in 0..lines {
         let Some(line) = feed.next_event()? else { break };
         let Ok(serde_json::Value::Object(object)) = serde_json::from_slice(&line) else { continue };
         for (key, value) in object {
+            let name = key.to_ascii_lowercase();
             let found = match value {
                 serde_json::Value::Null => continue,
-                serde_json::Value::Bool(_) => Some("boolean"),
-                serde_json::Value::Number(n) if n.is_i64() => Some("bigint"),
-                serde_json::Value::Number(_) => Some("double"),
-                serde_json::Value::String(_) => Some("string"),
-                _ => None,
+                _ if !is_column_name(&name) => Seen::LeftOut("its name holds more than letters, digits and _"),
+                serde_json::Value::Bool(_) => Seen::Column("boolean"),
+                serde_json::Value::Number(n) if n.is_i64() => Seen::Column("bigint"),
+                serde_json::Value::Number(_) => Seen::Column("double"),
+                serde_json::Value::String(_) => Seen::Column("string"),
+                _ => Seen::LeftOut("it holds objects or arrays"),
             };
-            let name = key.to_ascii_lowercase();
-            match columns.iter_mut().find(|(known, _)| *known == name) {
+            match keys.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, known)) => *known = joined(*known, found),
-                None if is_column_name(&name) => columns.push((name, found)),
-                None => {}
+                None => keys.push((name, found)),
             }
         }
     }
-    let listed: Vec<_> = columns.iter().filter_map(|(name, kind)| Some(format!("  `{name}` {}", (*kind)?))).collect();
-    if listed.is_empty() {
-        return Ok(None);
+    let (mut columns, mut guess) = (Vec::new(), Guess::default());
+    for (name, seen) in keys {
+        match seen {
+            Seen::Column(kind) => columns.push(format!("  `{name}` {kind}")),
+            Seen::LeftOut(why) => guess.left_out.push((name, why)),
+        }
     }
-    Ok(Some(format!("CREATE EXTERNAL TABLE demo.events (\n{}\n)\n", listed.join(",\n"))))
+    if !columns.is_empty() {
+        guess.ddl = Some(format!("CREATE EXTERNAL TABLE demo.events (\n{}\n)\n", columns.join(",\n")));
+    }
+    Ok(guess)
 }
 
-fn joined(a: Option<&'static str>, b: Option<&'static str>) -> Option<&'static str> {
-    match (a?, b?) {
-        (a, b) if a == b => Some(a),
-        ("bigint", "double") | ("double", "bigint") => Some("double"),
-        _ => None,
+fn joined(a: Seen, b: Seen) -> Seen {
+    match (a, b) {
+        (a, b) if a == b => a,
+        (Seen::Column("bigint" | "double"), Seen::Column("bigint" | "double")) => Seen::Column("double"),
+        (Seen::Column(_), Seen::Column(_)) => Seen::LeftOut("it holds values of several types"),
+        (Seen::LeftOut(why), _) | (_, Seen::LeftOut(why)) => Seen::LeftOut(why),
     }
 }
 
@@ -171,12 +193,22 @@ mod tests {
         let path = dir.path().join("in.ndjson");
         std::fs::write(
             &path,
-            "{\"A\":1,\"b\":\"x\",\"c\":{}}\n\nnot json\n{\"a\":1.5,\"b\":null,\"d\":true,\"e f\":1}",
+            "{\"A\":1,\"b\":\"x\",\"c\":{},\"g\":1}\n\nnot json\n{\"a\":1.5,\"b\":null,\"d\":true,\"e f\":1,\"g\":\"1\"}",
         )
         .unwrap();
-        let ddl = guess_ddl(&path, 100).unwrap().unwrap();
-        assert_eq!(ddl, "CREATE EXTERNAL TABLE demo.events (\n  `a` double,\n  `b` string,\n  `d` boolean\n)\n");
+        let found = guess(&path, 100).unwrap();
+        let ddl = "CREATE EXTERNAL TABLE demo.events (\n  `a` double,\n  `b` string,\n  `d` boolean\n)\n";
+        assert_eq!(found.ddl.as_deref(), Some(ddl));
+        let left_out: Vec<_> = found.left_out.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+        assert_eq!(
+            left_out,
+            [
+                "c: it holds objects or arrays",
+                "g: it holds values of several types",
+                "e f: its name holds more than letters, digits and _"
+            ]
+        );
         std::fs::write(&path, "not json\n[1]\n{\"a\":{\"b\":1}}\n").unwrap();
-        assert_eq!(guess_ddl(&path, 100).unwrap(), None);
+        assert_eq!(guess(&path, 100).unwrap().ddl, None);
     }
 }

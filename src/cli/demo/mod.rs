@@ -28,6 +28,8 @@ const BATCH_RECORDS: usize = 500;
 const BATCH_BYTES: usize = 3 << 20;
 /// How long the demo waits for deliveries that do not come.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(120);
+/// Lines of a given file from which its table is guessed.
+const GUESS_LINES: usize = 5000;
 /// Name of the transform, which is built into the binary for the demo.
 const TRANSFORM: &str = "enrich";
 /// The sample transform's component.
@@ -122,7 +124,7 @@ impl DemoArgs {
 
     async fn try_run(self) -> Result<bool, DemoError> {
         let data_dir = self.data_dir.clone().unwrap_or_else(fresh_folder);
-        self.prepare(&data_dir)?;
+        let left_out = self.prepare(&data_dir)?;
         let app = App::start(self.service(&data_dir).app_options()).await?;
         if STREAMS.iter().any(|(name, _)| app.deliveries().stream(name).is_some()) {
             app.stop().await;
@@ -134,6 +136,7 @@ impl DemoArgs {
             client.call("CreateDeliveryStream", &definition(name)).await?;
             say!("  stream {name:<16} {shows}");
         }
+        say_left_out(&left_out);
         self.feed(&mut client).await?;
         let delivered = wait_for_deliveries(&app).await;
         client.close().await;
@@ -164,17 +167,18 @@ impl DemoArgs {
         }
     }
 
-    /// Puts table and transform where the service looks for them.
-    fn prepare(&self, data_dir: &Path) -> Result<(), DemoError> {
-        let ddl = match &self.input {
+    /// Puts table and transform where the service looks for them. Returns what of the input is no column, and why.
+    fn prepare(&self, data_dir: &Path) -> Result<Vec<(String, &'static str)>, DemoError> {
+        let (ddl, left_out) = match &self.input {
             Some(path) => {
                 let io_error = |error| DemoError::Io { what: "cannot read", path: path.clone(), error };
                 if Feed::file(path).and_then(|mut feed| feed.next_event()).map_err(io_error)?.is_none() {
                     return Err(DemoError::Empty(path.clone()));
                 }
-                feed::guess_ddl(path, 5000).map_err(io_error)?.ok_or_else(|| DemoError::NoColumns(path.clone()))?
+                let guess = feed::guess(path, GUESS_LINES).map_err(io_error)?;
+                (guess.ddl.ok_or_else(|| DemoError::NoColumns(path.clone()))?, guess.left_out)
             }
-            None => feed::MADE_DDL.to_owned(),
+            None => (feed::MADE_DDL.to_owned(), Vec::new()),
         };
         let files: [(PathBuf, &[u8]); 2] = [
             (data_dir.join("schemas/demo.events.sql"), ddl.as_bytes()),
@@ -188,7 +192,7 @@ impl DemoArgs {
                 error,
             })?;
         }
-        Ok(())
+        Ok(left_out)
     }
 
     /// Sends the feed to all streams, with a progress bar.
@@ -232,6 +236,21 @@ impl DemoArgs {
         }
         bar.finish();
         Ok(())
+    }
+}
+
+/// Says which keys of the input the Parquet stream has no column for.
+fn say_left_out(left_out: &[(String, &'static str)]) {
+    const MOST_TOLD: usize = 20;
+    if left_out.is_empty() {
+        return;
+    }
+    say!("  left out of {}, whose table is guessed from the first {GUESS_LINES} lines:", STREAMS[0].0);
+    for (name, why) in left_out.iter().take(MOST_TOLD) {
+        say!("    {name:?}: {why}");
+    }
+    if left_out.len() > MOST_TOLD {
+        say!("    and {} more", left_out.len() - MOST_TOLD);
     }
 }
 
