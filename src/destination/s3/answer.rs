@@ -174,7 +174,9 @@ fn operators_business(call: Call, status: u16, code: &str) -> Option<(String, St
     let kms = |name: &str, advice: &str| Some((format!("S3.KMS.{name}"), advice.to_owned()));
     let region = "set s3.region (or that of the bucket under s3.buckets) to the bucket's region";
     match code {
-        "NoSuchBucket" => named("create the bucket, or correct its name in the stream's definition"),
+        "NoSuchBucket" => {
+            named("create the bucket, or point s3.endpoint (or that of the bucket under s3.buckets) to where it is")
+        }
         "InvalidAccessKeyId" | "SignatureDoesNotMatch" => {
             named("correct s3.credentials: the store does not accept them")
         }
@@ -188,7 +190,10 @@ fn operators_business(call: Call, status: u16, code: &str) -> Option<(String, St
         "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" => named(region),
         "IllegalLocationConstraintException" => named(region),
         "MethodNotAllowed" => named("the endpoint does not take this request; check s3.endpoint and s3.path_style"),
-        "InvalidBucketName" | "InvalidBucketState" => named("correct the bucket's name in the stream's definition"),
+        "InvalidBucketName" | "InvalidBucketState" => named(
+            "point s3.endpoint (or that of the bucket under s3.buckets) to a store that takes it, or delete the stream \
+             with AllowForceDelete, which discards what waits, and create it with another bucket",
+        ),
         "EntityTooSmall" => named("set s3.part_size to what the store takes, 5 MiB or more at most stores"),
         "EntityTooLarge" => named("lower s3.multipart_above: the store does not take that much in one request"),
         "NotImplemented" => named(
