@@ -19,6 +19,8 @@ const NULL_DATA: &str = "The data field cannot be null when the SourceType is Di
                          processing result is Ok. The value field cannot be null when the SourceType is MSKAsSource \
                          and processing result is Ok.";
 const BAD_STATUS: &str = "The result field must be one of Ok, Dropped and ProcessingFailed.";
+const NOT_ALONE: &str = "This record was not tried alone, because its batch had spent its time for failed calls; it may \
+                         not be the cause.";
 const MALFORMED: &str = "The answer of the Lambda function cannot be read.";
 
 /// The cause in a verdict; `None` for a record that passed or was dropped.
@@ -36,8 +38,21 @@ pub fn of_verdict(verdict: &Verdict<'_>) -> Option<Cause> {
 
 /// The cause of a failed call, after `attempts` of them.
 pub fn of_call(error: &CallError, attempts: u32) -> Cause {
-    let detail = error.detail();
-    let (code, sentence) = match error {
+    let (code, sentence) = told(error);
+    cause(code, with_detail(sentence, " ", Some(&error.detail())), attempts)
+}
+
+/// The cause of records that took part in so many failed calls and were given up before one was called alone; `error`
+/// is that of the last call of their batch that failed.
+pub fn of_given_up(error: &CallError, failed_calls: u32) -> Cause {
+    let (code, sentence) = told(error);
+    let begin = format!("{sentence} {NOT_ALONE}");
+    cause(code, with_detail(&begin, " The last of them: ", Some(&error.detail())), failed_calls)
+}
+
+/// Code and sentence of a failed call.
+fn told(error: &CallError) -> (&'static str, &'static str) {
+    match error {
         CallError::TimedOut { .. } => ("Lambda.FunctionTimedOut", TIMED_OUT),
         CallError::Malformed(_) => ("Lambda.InvalidReturnFormat", MALFORMED),
         CallError::Failed { .. }
@@ -46,8 +61,7 @@ pub fn of_call(error: &CallError, attempts: u32) -> Cause {
         | CallError::OutputTooLarge { .. }
         | CallError::NotStarted(_)
         | CallError::Interrupted => ("Lambda.FunctionError", FUNCTION_ERROR),
-    };
-    cause(code, with_detail(sentence, " ", Some(&detail)), attempts)
+    }
 }
 
 fn cause(code: &str, message: String, attempts: u32) -> Cause {
@@ -64,4 +78,19 @@ fn with_detail(sentence: &str, between: &str, detail: Option<&str>) -> String {
 /// The beginning of `text`, cut between characters.
 pub fn shortened(text: &str, longest_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(longest_bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_not_tried_alone_is_told_so_under_the_same_code() {
+        let error = CallError::TimedOut { limit_ms: 1000 };
+        let (alone, given_up) = (of_call(&error, 4), of_given_up(&error, 2));
+        assert_eq!((&given_up.code, given_up.attempts), (&alone.code, 2));
+        assert!(given_up.message.starts_with(TIMED_OUT) && given_up.message.contains("was not tried alone"));
+        assert!(given_up.message.ends_with(&format!(" The last of them: {}", error.detail())), "{}", given_up.message);
+        assert!(!alone.message.contains("alone"));
+    }
 }

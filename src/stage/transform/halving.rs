@@ -6,8 +6,8 @@
 //!   microseconds, so even an all-bad batch of 5,000 is a fraction of a second.
 //! - Time: a part gets twice its share of T (by weight), at least [`LEAST_SHARE`] and at most T, so that the parts of a
 //!   level take no longer than 2 T together however many of them run into it. What failed calls take is added up, and
-//!   when a batch has used [`budget`] of it, the parts still known to fail are refused as they are: an all-looping
-//!   batch ends after some T, as an invocation with its retries does at AWS, not after N × T.
+//!   when a batch has used [`budget`] of it, the parts still known to fail are given up, good records among them: an
+//!   all-looping batch ends after some T, as an invocation with its retries does at AWS, not after N × T.
 //!
 //! Retries are those of single records: an invocation error is tried 1 + NumberOfRetries times before it is final. An
 //! answer that cannot be read is a verdict on the guest and is not asked for again.
@@ -53,6 +53,10 @@ pub trait Batch {
 
     /// Settles these records as refused, after so many attempts.
     fn refuse(&mut self, records: Range<usize>, error: &Self::Error, attempts: u32);
+
+    /// Settles these records as refused although none of them was called alone: they took part in so many failed calls,
+    /// and the budget is used up. `error` is that of the last failed call, perhaps of other records.
+    fn give_up(&mut self, records: Range<usize>, error: &Self::Error, failed_calls: u32);
 }
 
 /// Time that failed calls of one batch may take together.
@@ -75,7 +79,7 @@ pub fn settle<B: Batch>(batch: &mut B, weights: &[u64], effort: Effort) {
     let mut parts = vec![Part { records: 0..weights.len(), failed_calls: 0 }];
     while let Some(Part { records, failed_calls }) = parts.pop() {
         if let Some(error) = last_error.as_ref().filter(|_| used >= budget) {
-            batch.refuse(records, error, failed_calls);
+            batch.give_up(records, error, failed_calls);
             continue;
         }
         let limit = share(effort.limit, weights[records.clone()].iter().sum(), total);
@@ -113,6 +117,7 @@ fn share(limit: Duration, weight: u64, total: u64) -> Duration {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::HashSet;
 
     const LIMIT: Duration = Duration::from_secs(60);
 
@@ -136,12 +141,16 @@ mod tests {
         took: Duration,
         /// Per record in the order of settling: passed, or the attempts after which it was refused.
         fates: Vec<(usize, Option<u32>)>,
+        called_alone: HashSet<usize>,
+        given_up: Vec<usize>,
     }
 
     impl Scripted {
         fn settled(does: Vec<Does>, retries: u32) -> Self {
             let (records, calls_of) = (does.len(), vec![0; does.len()]);
-            let mut batch = Self { does, calls_of, calls: 0, took: Duration::ZERO, fates: Vec::new() };
+            let (called_alone, given_up) = (HashSet::new(), Vec::new());
+            let took = Duration::ZERO;
+            let mut batch = Self { does, calls_of, calls: 0, took, fates: Vec::new(), called_alone, given_up };
             settle(&mut batch, &vec![100; records], Effort { limit: LIMIT, retries });
             let order: Vec<usize> = batch.fates.iter().map(|(index, _)| *index).collect();
             assert_eq!(order, (0..records).collect::<Vec<_>>(), "each record once, in order");
@@ -158,6 +167,9 @@ mod tests {
 
         fn call(&mut self, records: Range<usize>, limit: Duration) -> Result<(), Failed<&'static str>> {
             self.calls += 1;
+            if records.len() == 1 {
+                self.called_alone.insert(records.start);
+            }
             let mut took = Duration::ZERO;
             let mut error = None;
             for index in records.clone() {
@@ -190,6 +202,11 @@ mod tests {
         fn refuse(&mut self, records: Range<usize>, _: &&'static str, attempts: u32) {
             self.fates.extend(records.map(|index| (index, Some(attempts))));
         }
+
+        fn give_up(&mut self, records: Range<usize>, error: &&'static str, failed_calls: u32) {
+            self.given_up.extend(records.clone());
+            self.refuse(records, error, failed_calls);
+        }
     }
 
     #[test]
@@ -218,6 +235,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_never_called_alone_is_given_up_and_nothing_else() {
+        let mut does = vec![Does::Passes; 5000];
+        for index in (0..5000).step_by(100) {
+            does[index] = Does::Loops;
+        }
+        let batch = Scripted::settled(does, 0);
+        assert!(batch.took <= LIMIT * 6, "{:?}", batch.took);
+        let refused: HashSet<_> = batch.refused().into_iter().collect();
+        let given_up: HashSet<_> = batch.given_up.iter().copied().collect();
+        assert!(!given_up.is_empty() && given_up.len() < refused.len());
+        assert_eq!(given_up, refused.difference(&batch.called_alone).copied().collect());
+        assert!(given_up.iter().any(|index| batch.does[*index] == Does::Passes), "the price of a bound");
+        assert!(batch.fates.iter().all(|(_, attempts)| *attempts != Some(0)));
+    }
+
+    #[test]
     fn an_honest_batch_that_is_too_slow_as_a_whole_passes_in_parts() {
         let batch = Scripted::settled(vec![Does::Takes(15); 5000], 3);
         assert!(batch.refused().is_empty());
@@ -242,6 +275,9 @@ mod tests {
             }
             fn refuse(&mut self, records: Range<usize>, (): &(), attempts: u32) {
                 self.0.push((records, attempts));
+            }
+            fn give_up(&mut self, _: Range<usize>, (): &(), _: u32) {
+                unreachable!("failed calls take no time here");
             }
         }
         let mut dead = Dead(Vec::new());

@@ -7,7 +7,7 @@ use super::host::Interrupted;
 use super::id::Ids;
 use super::module::{CallError, CallLimits, Module};
 use super::verdict::{Answer, Verdict, judge};
-use crate::record::{Chunk, Refused, Slot};
+use crate::record::{Cause, Chunk, Refused, Slot};
 use crate::stage::{Stage, Staged};
 use crate::stream::Id128;
 use crate::stream::definition::TransformSpec;
@@ -101,13 +101,20 @@ impl Batch for Calls<'_> {
     }
 
     fn refuse(&mut self, records: Range<usize>, error: &CallError, attempts: u32) {
-        let cause = cause::of_call(error, attempts);
-        let refused = self.slots[records].iter().map(|slot| Refused { origin: slot.origin, cause: cause.clone() });
-        self.harvest.refused.extend(refused);
+        self.refuse_all(records, &cause::of_call(error, attempts));
+    }
+
+    fn give_up(&mut self, records: Range<usize>, error: &CallError, failed_calls: u32) {
+        self.refuse_all(records, &cause::of_given_up(error, failed_calls));
     }
 }
 
 impl Calls<'_> {
+    fn refuse_all(&mut self, records: Range<usize>, cause: &Cause) {
+        let refused = self.slots[records].iter().map(|slot| Refused { origin: slot.origin, cause: cause.clone() });
+        self.harvest.refused.extend(refused);
+    }
+
     fn try_call(&mut self, slots: &[Slot], limit: Duration) -> Result<(), CallError> {
         let ids = Ids::of(slots);
         let records = slots.iter().enumerate().map(|(index, slot)| InputRecord {
