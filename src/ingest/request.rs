@@ -8,7 +8,7 @@
 use super::json::{Malformed, RawString, Reader};
 use super::{FrameBody, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_RECORD_BYTES};
 use crate::stream::name::{MAX_LENGTH, PATTERN};
-use crate::wire::{ApiError, Pattern, Violations};
+use crate::wire::{ApiError, Pattern, Violations, nearest};
 
 /// A valid request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,16 @@ enum Shape {
     Batch,
 }
 
+impl Shape {
+    /// The member that holds what is put.
+    fn records(self) -> &'static str {
+        match self {
+            Self::Record => "Record",
+            Self::Batch => "Records",
+        }
+    }
+}
+
 /// What is wrong with one record. Its number in the request, from 0.
 #[derive(Debug, Clone, Copy)]
 enum Flaw {
@@ -52,6 +62,8 @@ struct Found {
     flaws: Vec<Flaw>,
     /// For strings with escapes, used again and again.
     scratch: Vec<u8>,
+    /// What a fault's text is followed by; empty while there is none.
+    fault_detail: String,
 }
 
 impl Found {
@@ -72,9 +84,11 @@ fn parse(body: &[u8], shape: Shape) -> Result<Put, ApiError> {
         body: FrameBody { payload: Vec::with_capacity(body.len() / 4 * 3), ..FrameBody::default() },
         flaws: Vec::new(),
         scratch: Vec::new(),
+        fault_detail: String::new(),
     };
-    read(body, shape, &mut found)
-        .map_err(|fault| ApiError::serialization(format!("{} (at byte {})", fault.what, fault.at)))?;
+    read(body, shape, &mut found).map_err(|fault| {
+        ApiError::serialization(format!("{}{} (at byte {})", fault.what, found.fault_detail, fault.at))
+    })?;
     check(found, shape)
 }
 
@@ -103,15 +117,37 @@ fn read(body: &[u8], shape: Shape, found: &mut Found) -> Result<(), Malformed> {
             }
             found.records_given = true;
             found.body.lengths.reserve(MAX_BATCH_RECORDS);
-            reader.array(|reader| record(reader, found))
+            reader.array(|reader| {
+                record(reader, found).inspect_err(|_| {
+                    let number = found.body.lengths.len() + 1;
+                    found.fault_detail.push_str(&format!(" in record {number}"));
+                })
+            })
         }
-        _ => Err(member.malformed("unknown member")),
+        (name, _) => {
+            found.fault_detail = unknown(name, &["DeliveryStreamName", shape.records()]);
+            Err(member.malformed("unknown member:"))
+        }
     })?;
     reader.end()
 }
 
 fn once(seen: &mut bool, member: &RawString<'_>) -> Result<(), Malformed> {
     if std::mem::replace(seen, true) { Err(member.malformed("a member given twice")) } else { Ok(()) }
+}
+
+/// An unknown member's name, if it is not too long to repeat, and the known one it may have been meant to be.
+#[cold]
+fn unknown(name: &[u8], known: &[&str]) -> String {
+    const LONGEST_BYTES: usize = 64;
+    let name = match std::str::from_utf8(name) {
+        Ok(name) if name.len() <= LONGEST_BYTES => name,
+        _ => return " a name that is long or no text".to_owned(),
+    };
+    match nearest(name, known.iter().copied()) {
+        Some(known) => format!(" '{name}'; did you mean '{known}'?"),
+        None => format!(" '{name}'"),
+    }
 }
 
 fn record(reader: &mut Reader<'_>, found: &mut Found) -> Result<(), Malformed> {
@@ -122,8 +158,10 @@ fn record(reader: &mut Reader<'_>, found: &mut Found) -> Result<(), Malformed> {
     } else {
         let (mut seen, mut given) = (false, false);
         reader.object(|reader, member| {
-            if member.value(&mut found.scratch)? != b"Data" {
-                return Err(member.malformed("unknown member of a record"));
+            let name = member.value(&mut found.scratch)?;
+            if name != b"Data" {
+                found.fault_detail = unknown(name, &["Data"]);
+                return Err(member.malformed("unknown member of a record:"));
             }
             once(&mut seen, &member)?;
             if !reader.null() {

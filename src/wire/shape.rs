@@ -187,7 +187,13 @@ impl Walk {
                     None => text == extension,
                 };
                 if !values.contains(&text.as_str()) && !extensions.iter().any(extends) {
-                    self.findings.violations.add(path, format!("satisfy enum value set: [{}]", values.join(", ")));
+                    // The service's own text when strict; else all that would pass.
+                    let extensions = match self.compatibility {
+                        Compatibility::Strict => &[],
+                        Compatibility::Relaxed => *extensions,
+                    };
+                    let set = [values, extensions].concat().join(", ");
+                    self.findings.violations.add(path, format!("satisfy enum value set: [{set}]"));
                 }
             }
             (Shape::Integer { min, relaxed_min, max }, Value::Number(number)) => {

@@ -66,7 +66,7 @@ fn every_kind_of_finding_has_its_text() {
         (
             json!({"RoleARN": role, "Format": "LZO"}),
             "ValidationException: 1 validation error detected: Value at 'format' failed to satisfy constraint: Member \
-             must satisfy enum value set: [ZIP, GZIP]",
+             must satisfy enum value set: [ZIP, GZIP, ZSTD]",
         ),
         (
             json!({"RoleARN": "x"}),

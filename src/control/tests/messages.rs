@@ -46,7 +46,7 @@ fn model_violations_print_the_services_sets_and_patterns() {
     let mut name = extended(json!({}));
     name["DeliveryStreamName"] = json!("a b");
     expect(
-        &relaxed(),
+        &strict(),
         [
             (name, violation("deliveryStreamName", "satisfy regular expression pattern: [a-zA-Z0-9_.-]+")),
             (extended(json!({"RoleARN": null})), violation(&at("roleARN"), "not be null")),
@@ -125,6 +125,26 @@ fn model_violations_print_the_services_sets_and_patterns() {
             (
                 with_tags(extended(json!({})), &[("a", "1"), ("a", "2")]),
                 invalid("The tag key 'a' is given more than once."),
+            ),
+        ],
+    );
+    // Where more passes, the set says so.
+    expect(
+        &relaxed(),
+        [
+            (
+                extended(json!({"CompressionFormat": "gzip"})),
+                violation(
+                    &at("compressionFormat"),
+                    "satisfy enum value set: [ZIP, HADOOP_SNAPPY, Snappy, GZIP, UNCOMPRESSED, ZSTD]",
+                ),
+            ),
+            (
+                parquet(json!({"Compression": "LZO"})),
+                violation(
+                    &parquet_at("compression"),
+                    "satisfy enum value set: [SNAPPY, GZIP, UNCOMPRESSED, ZSTD, LZ4_RAW]",
+                ),
             ),
         ],
     );

@@ -186,6 +186,23 @@ fn a_serialization_error_says_where() {
     let error = parse_put_record(br#"{"DeliveryStreamName":7}"#).unwrap_err();
     assert_eq!(error.kind, "SerializationException");
     assert_eq!(error.message, "DeliveryStreamName is a string (at byte 22)");
+    let cases = [
+        (r#"{"Record":{}}"#, "unknown member: 'Record'; did you mean 'Records'? (at byte 2)"),
+        (r#"{"zzz":{}}"#, "unknown member: 'zzz' (at byte 2)"),
+        (
+            r#"{"Records":[{"Data":""},{"data":1}]}"#,
+            "unknown member of a record: 'data'; did you mean 'Data'? in record 2 (at byte 26)",
+        ),
+        (r#"{"Records":[null,{"Data":""},{"Data":"YQ"}]}"#, "Data is not base64 in record 3 (at byte 38)"),
+        (r#"{"Records":[{"Data":""}}"#, "',' or ']' is expected (at byte 23)"),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(parse_put_record_batch(body.as_bytes()).unwrap_err().message, expected, "{body}");
+    }
+    let error = parse_put_record(br#"{"Record":{"Data":"YQ"}}"#).unwrap_err();
+    assert_eq!(error.message, "Data is not base64 (at byte 19)");
+    let long = format!("{{\"{}\":1}}", "x".repeat(1 << 20));
+    assert!(parse_put_record(long.as_bytes()).unwrap_err().message.len() < 100);
 }
 
 #[test]

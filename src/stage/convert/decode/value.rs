@@ -346,9 +346,9 @@ fn from_number(data: &mut Data, kind: &HiveType, number: &Number, context: &Cont
         Data::Ints { values, least } => {
             let value = number.as_i64().and_then(|value| i32::try_from(value).ok());
             let value = value.filter(|value| (*least..=-1 - *least).contains(value));
-            values.push(value.ok_or_else(out)?);
+            values.push(value.ok_or_else(|| no_integer(kind, number))?);
         }
-        Data::Longs(values) => values.push(number.as_i64().ok_or_else(out)?),
+        Data::Longs(values) => values.push(number.as_i64().ok_or_else(|| no_integer(kind, number))?),
         Data::Floats(values) => values.push(number.as_f32().ok_or_else(out)?),
         Data::Doubles(values) => values.push(number.as_f64().ok_or_else(out)?),
         Data::Decimals { values, bound, scale } => {
@@ -366,6 +366,13 @@ fn from_number(data: &mut Data, kind: &HiveType, number: &Number, context: &Cont
         _ => return Err(mismatch(kind, number.text, "does not fit")),
     }
     Ok(())
+}
+
+/// Why a number is none of an integer column.
+#[cold]
+fn no_integer(kind: &HiveType, number: &Number) -> Box<Rejection> {
+    let fraction = matches!(number.scaled(0, false), Some((_, false)));
+    mismatch(kind, number.text, if fraction { "is not a whole number" } else { "is out of range" })
 }
 
 /// Appends the content of a string to a column that is not text. `lenient`: numbers and booleans may be strings.

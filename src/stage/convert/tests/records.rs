@@ -67,7 +67,7 @@ fn refusals_have_the_known_codes_and_texts() {
         (
             b"{\"c\":[{\"d\":1},{\"e\":{\"k\":1.5}}]}",
             malformed,
-            "One or more fields have incorrect format. Column c[].e.value (int): 1.5 is out of range",
+            "One or more fields have incorrect format. Column c[].e.value (int): 1.5 is not a whole number",
         ),
         (b"{\"a\":[1, 2]}", malformed, "One or more fields have incorrect format. Column a (int): [1, 2] does not fit"),
         (b"$GPGGA,1", parse, "Unexpected character '$' at byte 0: expected a JSON object."),
