@@ -200,7 +200,9 @@ fn operators_business(call: Call, status: u16, code: &str) -> Option<(String, St
             "the store lacks something: s3.create_only: false leaves out If-None-Match, \
              s3.request_checksum_calculation: when_required the checksums; KMS keys need a store that knows them",
         ),
-        "KMS.NotFoundException" => kms("NotFoundException", "correct the KMS key in the stream's definition"),
+        "KMS.NotFoundException" => {
+            kms("NotFoundException", "make the KMS key that the stream names, or its alias, known to the store")
+        }
         "KMS.DisabledException" | "KMS.KMSDisabledException" => kms("KeyDisabled", "enable the KMS key"),
         "KMS.KMSInvalidStateException" | "KMS.InvalidStateException" => {
             kms("InvalidStateException", "bring the KMS key into a usable state")
