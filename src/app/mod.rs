@@ -17,7 +17,7 @@ use crate::delivery::{
 };
 use crate::destination::Destination;
 use crate::destination::s3::{S3Destination, S3Settings};
-use crate::disk::{DiskBudget, FolderLock, RealDisk};
+use crate::disk::{Disk, DiskBudget, FolderLock, RealDisk};
 use crate::embedded::{EmbeddedS3, EmbeddedS3Options};
 use crate::ingest::{Admission, Ingest};
 use crate::journal::{Journal, JournalError, JournalOptions};
@@ -270,7 +270,17 @@ impl Foundation {
         let lock = FolderLock::take(folder.root()).map_err(DataFolderError::from)?;
         folder.check_format(disk.as_ref())?;
         let clock = Arc::new(SystemClock::new());
-        let budget = Arc::new(DiskBudget::new(options.disk_budget_bytes, options.disk_reserve_bytes));
+        let budget = DiskBudget::new(options.disk_budget_bytes, options.disk_reserve_bytes);
+        if let Ok(Some(room)) = disk.room(folder.root())
+            && budget.exceeds(room)
+        {
+            tracing::warn!(
+                data_dir = %folder.root().display(), budget_bytes = budget.limit_bytes(),
+                file_system_bytes = room.total_bytes, kept_for_deliveries_bytes = room.kept_bytes(),
+                "the disk budget is larger than the file system: producers are throttled when that is nearly full"
+            );
+        }
+        let budget = Arc::new(budget.on_file_system(disk.clone(), folder.root()));
         let journal_options = JournalOptions { budget: Some(budget.clone()), ..JournalOptions::default() };
         let journal = Arc::new(Journal::open(disk.clone(), folder.journal(), journal_options)?);
         let catalog = Arc::new(Catalog::open(disk.clone(), folder.catalog())?);

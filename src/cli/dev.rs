@@ -1,7 +1,8 @@
 //! `hydrant dev`: the API with an S3 server inside, for trying it and for tests.
 
-use super::run_service;
+use super::{run_service, warn_if_missing};
 use crate::app::{AppOptions, embedded_s3_root};
+use crate::config::{self, DISK_BUDGET_LEAST_BYTES};
 use crate::control::Rules;
 use crate::delivery::DeliveryOptions;
 use crate::destination::s3::S3Settings;
@@ -15,6 +16,9 @@ use std::time::Duration;
 
 /// Name of the bucket that is there from the start.
 pub const BUCKET: &str = "hydrant";
+/// Folders that need not be there, since nobody named them.
+const TRANSFORMS_DIR: &str = "transforms";
+const SCHEMAS_DIR: &str = "schemas";
 /// Access key id and secret key of the embedded S3.
 pub const KEYS: (&str, &str) = ("test", "test");
 
@@ -42,10 +46,10 @@ pub struct DevArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4574")]
     pub admin_addr: SocketAddr,
     /// Folder of WASM transforms, NAME.wasm for LambdaArn …:function:NAME
-    #[arg(long, value_name = "DIR", default_value = "transforms")]
+    #[arg(long, value_name = "DIR", default_value = TRANSFORMS_DIR)]
     pub transforms_dir: PathBuf,
     /// Folder of table schemas, DATABASE.TABLE.sql or .json
-    #[arg(long, value_name = "DIR", default_value = "schemas")]
+    #[arg(long, value_name = "DIR", default_value = SCHEMAS_DIR)]
     pub schemas_dir: PathBuf,
     /// Certificate chain (PEM) for HTTPS on the API
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -56,8 +60,8 @@ pub struct DevArgs {
     /// Bind addresses beyond loopback although requests are not authenticated
     #[arg(long)]
     pub insecure_bind: bool,
-    /// Most bytes kept on disk; producers are throttled beyond
-    #[arg(long, value_name = "BYTES", default_value_t = 64 << 30)]
+    /// Most bytes kept on disk, such as 512MiB; producers are throttled beyond, or before that on a smaller disk
+    #[arg(long, value_name = "SIZE", default_value = "64GiB", value_parser = disk_budget)]
     pub disk_budget: u64,
 }
 
@@ -104,6 +108,8 @@ impl DevArgs {
 
     /// Runs until SIGTERM or SIGINT.
     pub async fn run(self) -> ExitCode {
+        warn_if_missing("--transforms-dir", &self.transforms_dir, TRANSFORMS_DIR.as_ref());
+        warn_if_missing("--schemas-dir", &self.schemas_dir, SCHEMAS_DIR.as_ref());
         run_service(self.app_options(), |app| {
             serde_json::json!({
                 "api": app.api_url(),
@@ -114,5 +120,31 @@ impl DevArgs {
             })
         })
         .await
+    }
+}
+
+/// Bytes of a size with its unit, or of a plain number.
+fn disk_budget(text: &str) -> Result<u64, String> {
+    let bytes = text.parse().ok().or_else(|| config::size(text));
+    let bytes = bytes.ok_or("expected a size such as 512MiB or 10GiB")?;
+    if bytes < DISK_BUDGET_LEAST_BYTES {
+        return Err(format!("must be at least {}MiB", DISK_BUDGET_LEAST_BYTES >> 20));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_budget_has_a_unit_and_a_least() {
+        assert_eq!(disk_budget("10GiB"), Ok(10 << 30));
+        assert_eq!(disk_budget("536870912"), Ok(512 << 20));
+        assert_eq!(disk_budget("16MiB"), Ok(16 << 20));
+        for small in ["16383KiB", "0B", "0", "16777215"] {
+            assert_eq!(disk_budget(small), Err("must be at least 16MiB".to_owned()), "{small}");
+        }
+        assert!(disk_budget("10gib").is_err());
     }
 }

@@ -23,6 +23,7 @@ use crate::config::LogSettings;
 use crate::telemetry::logging::{self, LogFormat};
 use clap::{Parser, Subcommand};
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -116,6 +117,13 @@ fn done(done: Result<ExitCode, Failure>) -> ExitCode {
         eprintln!("hydrant: {error}");
         ExitCode::from(2)
     })
+}
+
+/// Warns of a folder that somebody named, since it is not the default, but that is not there.
+fn warn_if_missing(setting: &str, dir: &Path, default: &Path) {
+    if dir != default && !dir.is_dir() {
+        tracing::warn!(setting, dir = %dir.display(), "this folder does not exist: nothing can be found in it");
+    }
 }
 
 /// Runs a service until SIGTERM or SIGINT; `ready` makes the line that is printed once it answers.

@@ -1,6 +1,6 @@
 //! `hydrant serve`: the service against a real S3, as its configuration file says.
 
-use super::run_service;
+use super::{run_service, warn_if_missing};
 use crate::app::AppOptions;
 use crate::config::{self, Config};
 use crate::delivery::DeliveryOptions;
@@ -51,6 +51,9 @@ impl ServeArgs {
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> ExitCode {
+    for (setting, dir) in [("transforms_dir", &config.transforms_dir), ("schemas_dir", &config.schemas_dir)] {
+        warn_if_missing(setting, dir, &config.data_dir.join(setting.trim_end_matches("_dir")));
+    }
     run_service(app_options(config), |app| {
         serde_json::json!({
             "api": app.api_url(),

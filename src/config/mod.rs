@@ -19,6 +19,7 @@ mod top;
 mod units;
 
 pub use problem::Problem;
+pub use units::size;
 
 use crate::control::Rules;
 use crate::destination::s3::S3Settings;
@@ -31,6 +32,8 @@ use std::time::Duration;
 
 /// The file's form; the member `version`.
 pub const VERSION: u64 = 1;
+/// The smallest disk budget with which records still fit beside what deliveries need.
+pub const DISK_BUDGET_LEAST_BYTES: u64 = 16 << 20;
 
 /// A whole configuration, defaults filled in.
 #[derive(Debug, Clone, PartialEq)]

@@ -189,7 +189,8 @@ fn each_problem_names_key_line_and_remedy() {
             "F:3: limits.stage_slots: expected a whole number of at least 1, found the number 0",
         ),
         ("limits: {inflight: 0B}", "F:3: limits.inflight: must be more than 0"),
-        ("limits: {disk_budget: 0B}", "F:3: limits.disk_budget: must be more than 0"),
+        ("limits: {disk_budget: 0B}", "F:3: limits.disk_budget: must be at least 16MiB"),
+        ("limits: {disk_budget: 16383KiB}", "F:3: limits.disk_budget: must be at least 16MiB"),
         ("limits: {disk_reserve: 1GiB}", "F:3: limits.disk_reserve: needs disk_budget, of which it is a part"),
         (
             "limits:\n  disk_budget: 1GiB\n  disk_reserve: 1GiB",

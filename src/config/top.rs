@@ -3,7 +3,9 @@
 use super::node::Node;
 use super::problem::Problems;
 use super::section::Section;
-use super::{AdminListener, ApiListener, Config, Limits, LogSettings, TlsPaths, VERSION, s3, streams};
+use super::{
+    AdminListener, ApiListener, Config, DISK_BUDGET_LEAST_BYTES, Limits, LogSettings, TlsPaths, VERSION, s3, streams,
+};
 use crate::control::Rules;
 use crate::telemetry::logging::{self, LogFormat};
 use crate::wire::Compatibility;
@@ -134,10 +136,12 @@ fn limits(top: &mut Section, problems: &mut Problems) -> Limits {
         transform_slots: section.count("transform_slots", problems),
         send_slots: section.count("send_slots", problems),
     };
-    for (member, bytes) in [("disk_budget", limits.disk_budget_bytes), ("inflight", limits.inflight_bytes)] {
-        if bytes == Some(0) {
-            section.problem(member, "must be more than 0", problems);
-        }
+    if limits.inflight_bytes == Some(0) {
+        section.problem("inflight", "must be more than 0", problems);
+    }
+    if limits.disk_budget_bytes.is_some_and(|bytes| bytes < DISK_BUDGET_LEAST_BYTES) {
+        let least = format!("must be at least {}MiB", DISK_BUDGET_LEAST_BYTES >> 20);
+        section.problem("disk_budget", least, problems);
     }
     match (limits.disk_budget_bytes, limits.disk_reserve_bytes) {
         (Some(budget), Some(reserve)) if reserve >= budget => {

@@ -2,10 +2,14 @@
 //!
 //! A reserve at the end of it is for sealing alone, so that a full log can always be drained. Each stream has an equal
 //! share of the rest and may borrow what others leave, until the budget is tight: then a stream that holds more than its
-//! share is throttled, and the room that is left is for those that hold less.
+//! share is throttled, and the room that is left is for those that hold less. The file system may have less than the
+//! budget allows; `room` judges that.
 
+use super::Disk;
+use super::room::{FileSystem, Room, Short};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -17,12 +21,12 @@ const TIGHT_PERCENT: u64 = 80;
 pub enum Purpose {
     /// Records on their way in. May not touch the reserve.
     Ingest,
-    /// Sealed bytes, journal entries, recovery. May use everything.
+    /// Sealed bytes, journal entries, recovery. May use the whole budget.
     Sealing,
 }
 
-/// The budget is used up for this purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// There is no room for this purpose.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OverBudget {
     /// By all together.
     #[error("the disk budget of {limit_bytes} bytes is used up ({used_bytes} in use)")]
@@ -42,6 +46,9 @@ pub enum OverBudget {
         /// What it holds.
         used_bytes: u64,
     },
+    /// The file system is full although the budget is not used up.
+    #[error(transparent)]
+    FileSystem(#[from] Short),
 }
 
 /// Bytes in use against a limit. Shared by reference.
@@ -52,6 +59,22 @@ pub struct DiskBudget {
     used_bytes: AtomicU64,
     accounts: Mutex<HashMap<String, Arc<AtomicU64>>>,
     account_count: AtomicUsize,
+    file_system: Option<FileSystem>,
+    /// Taken for records that are not written yet, so that a look at the file system does not see them.
+    unwritten_bytes: AtomicU64,
+}
+
+/// Bytes that are taken and about to be written; until this is dropped, the file system's free bytes still hold them.
+#[derive(Debug)]
+pub struct Unwritten {
+    budget: Arc<DiskBudget>,
+    bytes: u64,
+}
+
+impl Drop for Unwritten {
+    fn drop(&mut self) {
+        self.budget.unwritten_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
 }
 
 /// One stream's part in the budget. What it takes counts for the whole as well.
@@ -70,7 +93,19 @@ impl DiskBudget {
             used_bytes: AtomicU64::new(0),
             accounts: Mutex::default(),
             account_count: AtomicUsize::new(0),
+            file_system: None,
+            unwritten_bytes: AtomicU64::new(0),
         }
+    }
+
+    /// The same budget, within what the file system of `dir` has left.
+    pub fn on_file_system(self, disk: Arc<dyn Disk>, dir: &Path) -> Self {
+        Self { file_system: Some(FileSystem::new(disk, dir)), ..self }
+    }
+
+    /// Whether a file system could never hold what the budget allows.
+    pub fn exceeds(&self, room: Room) -> bool {
+        self.limit_bytes > room.total_bytes
     }
 
     /// No limit.
@@ -98,7 +133,8 @@ impl DiskBudget {
 
     /// Whether so little is left that nobody may borrow and closed data goes before its time.
     pub fn is_tight(&self) -> bool {
-        self.used_bytes() >= self.tight_bytes()
+        let is_short = |file_system: &FileSystem| file_system.is_tight(&self.unwritten_bytes);
+        self.used_bytes() >= self.tight_bytes() || self.file_system.as_ref().is_some_and(is_short)
     }
 
     fn ingest_bytes(&self) -> u64 {
@@ -153,6 +189,12 @@ impl Account {
             Purpose::Sealing => budget.limit_bytes,
             Purpose::Ingest => budget.ingest_bytes(),
         };
+        if let Some(file_system) = &budget.file_system {
+            match purpose {
+                Purpose::Sealing => file_system.admit_sealed(bytes)?,
+                Purpose::Ingest => file_system.admit_records(bytes, &budget.unwritten_bytes)?,
+            }
+        }
         let (own_bytes, share_bytes) = (self.used_bytes(), budget.share_bytes());
         let is_alone = share_bytes == budget.ingest_bytes();
         if purpose == Purpose::Ingest && !is_alone && own_bytes.saturating_add(bytes) > share_bytes {
@@ -164,6 +206,12 @@ impl Account {
         }
         self.used_bytes.fetch_add(bytes, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// Says that taken bytes are yet to be written. Held until they are, or never will be.
+    pub fn unwritten(&self, bytes: u64) -> Unwritten {
+        self.budget.unwritten_bytes.fetch_add(bytes, Ordering::AcqRel);
+        Unwritten { budget: self.budget.clone(), bytes }
     }
 
     /// Counts bytes that are there already (found at start, or written without asking).
@@ -194,6 +242,7 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::faulty::FaultyDisk;
 
     #[test]
     fn the_reserve_is_for_sealing_alone() {
@@ -235,5 +284,41 @@ mod tests {
         goes.give_back(100);
         assert_eq!(budget.used_bytes(), 0);
         stays.take(1000, Purpose::Ingest).unwrap();
+    }
+
+    #[test]
+    fn a_full_file_system_throttles_although_the_budget_is_not_used_up() {
+        const MIB: u64 = 1 << 20;
+        let disk = FaultyDisk::new();
+        let set_free = |free_mib: u64| disk.report_room(Room { free_bytes: free_mib * MIB, total_bytes: 60 * MIB });
+        set_free(60);
+        let budget = DiskBudget::new(1 << 40, 0).on_file_system(Arc::new(disk.clone()), Path::new("/data"));
+        assert!(budget.exceeds(Room { free_bytes: 0, total_bytes: MIB }));
+        let budget = Arc::new(budget);
+        let stream = budget.account("s");
+        // Nothing is on disk yet, so only what is promised tells.
+        let mut promised = Vec::new();
+        let refusal = loop {
+            match stream.take(MIB, Purpose::Ingest) {
+                Ok(()) => promised.push(stream.unwritten(MIB)),
+                Err(refusal) => break refusal,
+            }
+        };
+        // 8 MiB are kept.
+        assert_eq!(promised.len(), 52);
+        assert!(budget.is_tight());
+        let text = refusal.to_string();
+        assert!(text.contains("/data has 62914560 bytes free, and 8388608 bytes are kept for deliveries"), "{text}");
+        // Written, they are seen by the disk instead.
+        promised.clear();
+        set_free(8);
+        stream.take(MIB, Purpose::Ingest).unwrap_err();
+        // Sealing goes on, but leaves the journal a quarter of what is kept.
+        stream.take(6 * MIB, Purpose::Sealing).unwrap();
+        let refusal = stream.take(6 * MIB + 1, Purpose::Sealing).unwrap_err();
+        assert!(refusal.to_string().contains("2097152 bytes are kept for the journal"), "{refusal}");
+        set_free(30);
+        stream.take(MIB, Purpose::Ingest).unwrap();
+        assert!(!budget.is_tight());
     }
 }

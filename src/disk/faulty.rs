@@ -17,7 +17,7 @@ mod sample;
 mod tests;
 mod world;
 
-use super::{Disk, DiskFile, Entry};
+use super::{Disk, DiskFile, Entry, Room};
 use parking_lot::Mutex;
 use std::io;
 use std::path::Path;
@@ -98,6 +98,11 @@ impl FaultyDisk {
         self.world.lock().room_bytes = bytes;
     }
 
+    /// Says from now on that this room is left; nothing is refused for it.
+    pub fn report_room(&self, room: Room) {
+        self.world.lock().reported_room = Some(room);
+    }
+
     /// From now on syncs report `Ok` and do nothing: a test of durability must fail on such a disk.
     pub fn ignore_syncs(&self, ignore: bool) {
         self.world.lock().ignore_syncs = ignore;
@@ -105,6 +110,10 @@ impl FaultyDisk {
 }
 
 impl Disk for FaultyDisk {
+    fn room(&self, _dir: &Path) -> io::Result<Option<Room>> {
+        Ok(self.world.lock().reported_room)
+    }
+
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let node = self.world.lock().create_file(path)?;
         Ok(Arc::new(FaultyFile { world: Arc::clone(&self.world), node }))

@@ -11,10 +11,12 @@ mod budget;
 mod crashsafe;
 pub mod faulty;
 mod real;
+mod room;
 
-pub use budget::{Account, DiskBudget, OverBudget, Purpose};
+pub use budget::{Account, DiskBudget, OverBudget, Purpose, Unwritten};
 pub use crashsafe::{create_dir_durable, replace_file};
 pub use real::{FolderLock, LockError, RealDisk};
+pub use room::{Room, Short};
 
 use std::fmt::Debug;
 use std::io;
@@ -50,6 +52,10 @@ pub trait Disk: Send + Sync + Debug {
     fn remove_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Makes the folder's entries durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// What the folder's file system has left; none for one that has no end.
+    fn room(&self, _dir: &Path) -> io::Result<Option<Room>> {
+        Ok(None)
+    }
 }
 
 /// An open file; positions are explicit, so one handle serves many threads.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the one place through which everybody else reaches the file system")]
 
-use super::{Disk, DiskFile, Entry};
+use super::{Disk, DiskFile, Entry, Room};
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::FileExt;
@@ -65,6 +65,12 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn room(&self, dir: &Path) -> io::Result<Option<Room>> {
+        let found = rustix::fs::statvfs(dir)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        Ok(Some(Room { free_bytes: bytes(found.f_bavail), total_bytes: bytes(found.f_blocks) }))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::StreamLog;
 use super::frame::{Assigned, EncodedBody, FrameBody};
 use super::segment::{self, Segment, SegmentHeader};
-use crate::disk::{DiskFile, Purpose};
+use crate::disk::{DiskFile, Purpose, Unwritten};
 use crate::failpoint;
 use crate::fault::{Class, Fault, Retry};
 use crate::stream::Incarnation;
@@ -72,6 +72,7 @@ pub(super) struct Queue {
 struct Waiting {
     body: EncodedBody,
     answer: oneshot::Sender<Result<Appended, AppendError>>,
+    _unwritten: Unwritten,
 }
 
 /// The write end of a log.
@@ -122,6 +123,7 @@ impl StreamLog {
         let body = EncodedBody::new(body);
         let bytes = body.frame_bytes();
         self.account.take(bytes, Purpose::Ingest).map_err(|over| AppendError::NoRoom(over.to_string()))?;
+        let unwritten = self.account.unwritten(bytes);
         let (answer, answered) = oneshot::channel();
         let schedule = {
             let mut queue = self.queue.lock();
@@ -138,7 +140,7 @@ impl StreamLog {
                 return Err(refusal);
             }
             queue.waiting_bytes += bytes;
-            queue.waiting.push_back(Waiting { body, answer });
+            queue.waiting.push_back(Waiting { body, answer, _unwritten: unwritten });
             !std::mem::replace(&mut queue.scheduled, true)
         };
         if schedule {

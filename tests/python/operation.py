@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import oracle
-from harness import DEADLINE_S, Http, Skip, Suite, binary, clean_environment, request, until
+from harness import DEADLINE_S, Folder, Http, Skip, Suite, binary, clean_environment, request, until
 
 suite = Suite("operation")
 
@@ -318,6 +318,62 @@ def put_command(folder):
     assert done.returncode == 0, (done.stdout, done.stderr)
     service.drained("filed")
     oracle.same_lines(rows + b"\n", content(service, "filed/"), "the file")
+
+
+def mount_small(folder):
+    command = ["mount", "-t", "tmpfs", "-o", "size=60m", "none", str(folder)]
+    return shutil.which("mount") and subprocess.run(command, capture_output=True).returncode == 0
+
+
+def full_file_system(folder):
+    service = folder.hydrant_with_store()
+    mount = folder / "data"
+    mount.mkdir()
+    assert mount_small(mount)
+    try:
+        service.start()
+        assert "larger than the file system" in service.tail(), service.tail()
+        service.create("full", size_mb=1, interval_s=900)
+        service.admin("/streams/full/pause", "POST")
+        http, taken = Http(service.api), []
+
+        def fill():
+            while len(taken) < 100:
+                line = b"%d %s\n" % (len(taken), b"x" * 1_000_000)
+                status, _, text = http.request("POST", "/streams/full/records", line)
+                if status != 200:
+                    assert status == 503 and b"Slow down" in text, (status, text)
+                    return
+                taken.append(line)
+            raise AssertionError("100 MB on a file system of 60 MiB")
+
+        fill()
+        reason = rf"throttled until there is room: the file system of {mount} has \d+ bytes free, and 8388608 bytes are kept"
+        assert re.search(reason, service.tail()), service.tail()
+        assert len(taken) > 30, len(taken)
+        service.kill()
+        service.start()
+        http = Http(service.api)
+        fill()
+        service.admin("/streams/full/resume", "POST")
+        service.flush("full")
+        service.drained("full")
+        oracle.same_lines(b"".join(taken), content(service, "full/"), "what was taken")
+        # There is room again.
+        put(service, "full", b"more\n")
+        service.flush("full")
+        service.drained("full")
+        assert service.stop() == 0
+    finally:
+        service.kill()
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+# Without the right to mount, the unit tests of the disk budget stand alone.
+with Folder() as probe:
+    if mount_small(probe.path):
+        subprocess.run(["umount", str(probe.path)], check=True)
+        suite.test("a file system that is full throttles, delivers and starts again")(full_file_system)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 //! The model of a faulty disk: what is visible, what is stable, and the changes between the two.
 
-use crate::disk::Entry;
+use crate::disk::{Entry, Room};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path};
@@ -29,6 +29,8 @@ pub struct World {
     pub fail_dir_syncs: u32,
     /// Bytes it still takes.
     pub room_bytes: u64,
+    /// What it says of its room.
+    pub reported_room: Option<Room>,
     /// Syncs do nothing.
     pub ignore_syncs: bool,
 }
@@ -124,6 +126,7 @@ impl Default for World {
             fail_syncs: 0,
             fail_dir_syncs: 0,
             room_bytes: u64::MAX,
+            reported_room: None,
             ignore_syncs: false,
         }
     }
