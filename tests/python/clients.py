@@ -157,7 +157,7 @@ def errors(folder):
     message = raises_code("ValidationException", lambda: firehose.put_record_batch(DeliveryStreamName="there", Records=[{"Data": b"x"}] * 501))
     assert "'records'" in message and "Member must have length less than or equal to 500" in message, message
     message = raises_code("ValidationException", lambda: service.create("format", compression="LZMA"))
-    assert "[ZIP, HADOOP_SNAPPY, Snappy, GZIP, UNCOMPRESSED]" in message, message
+    assert "[ZIP, HADOOP_SNAPPY, Snappy, GZIP, UNCOMPRESSED, ZSTD]" in message, message
     raises_code(
         "UnknownOperationException",
         lambda: firehose.start_delivery_stream_encryption(DeliveryStreamName="there"),
