@@ -13,8 +13,10 @@ macro_rules! say {
 }
 
 pub mod check;
+pub mod convert;
 pub mod demo;
 pub mod dev;
+mod input;
 pub mod put;
 pub mod serve;
 
@@ -49,6 +51,7 @@ pub enum Command {
     Demo(demo::DemoArgs),
     Dev(dev::DevArgs),
     Put(put::PutArgs),
+    Convert(convert::ConvertArgs),
     Check(check::CheckArgs),
     Serve(serve::ServeArgs),
 }
@@ -70,7 +73,7 @@ impl Command {
     fn default_level(&self) -> &'static str {
         match self {
             Self::Dev(_) | Self::Serve(_) => "info",
-            Self::Demo(_) | Self::Put(_) | Self::Check(_) => "warn",
+            Self::Demo(_) | Self::Put(_) | Self::Convert(_) | Self::Check(_) => "warn",
         }
     }
 }
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
             Command::Demo(args) => args.run().await,
             Command::Dev(args) => args.run().await,
             Command::Put(args) => done(args.run().await),
+            Command::Convert(args) => done(args.run()),
             Command::Check(args) => done(args.run()),
             Command::Serve(_) => match config {
                 Some(config) => serve::run(config).await,

@@ -1,7 +1,7 @@
 //! Folder creation and file replacement that survive a power cut at any instant.
 
-use super::Disk;
-use std::io;
+use super::{Disk, DiskFile};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Creates `dir` and its missing parents, and makes their entries durable; also that of a `dir` that is there already,
@@ -26,6 +26,15 @@ pub fn create_dir_durable(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
 /// Puts `bytes` at `path` so that a reader sees either the old content whole or the new content whole, and the new one
 /// for certain once this returned `Ok`. The temporary name is `path` + `.tmp`; a left-over one is replaced.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(disk, path, |file| file.write_all(bytes))
+}
+
+/// As [`replace_file`], with what `write` writes. If it fails, the old content stays and nothing is left over.
+pub fn replace_with(
+    disk: &dyn Disk,
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);
@@ -34,12 +43,34 @@ pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()
         _ => {}
     }
     let file = disk.create_new(temporary)?;
-    file.write_all_at(&[bytes], 0)?;
+    let written = write(&mut Appender { file: &*file, offset_bytes: 0 });
     // ORDER: content before name, name before return.
-    file.sync_data()?;
+    if let Err(error) = written.and_then(|()| file.sync_data()) {
+        let _ = disk.remove_file(temporary);
+        return Err(error);
+    }
     disk.rename(temporary, path)?;
     match path.parent() {
+        Some(dir) if dir.as_os_str().is_empty() => disk.sync_dir(Path::new(".")),
         Some(dir) => disk.sync_dir(dir),
         None => Ok(()),
+    }
+}
+
+/// Writes a file from its start on.
+struct Appender<'a> {
+    file: &'a dyn DiskFile,
+    offset_bytes: u64,
+}
+
+impl Write for Appender<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_all_at(&[bytes], self.offset_bytes)?;
+        self.offset_bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -14,7 +14,7 @@ mod real;
 mod room;
 
 pub use budget::{Account, DiskBudget, OverBudget, Purpose, Unwritten};
-pub use crashsafe::{create_dir_durable, replace_file};
+pub use crashsafe::{create_dir_durable, replace_file, replace_with};
 pub use real::{FolderLock, LockError, RealDisk};
 pub use room::{Room, Short};
 

@@ -1,19 +1,17 @@
 //! `hydrant put STREAM FILE`: the lines of a file as records, over the records endpoint.
 //!
-//! `chunks` cuts the input at line ends, `sender` posts a chunk until it is taken. One chunk after the other, so records
+//! `input` cuts the file at line ends, `sender` posts a chunk until it is taken. One chunk after the other, so records
 //! keep the order of their lines.
 
-mod chunks;
 mod sender;
 #[cfg(test)]
 mod tests;
 
 use super::Failure;
-use chunks::{Chunk, Chunks};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use super::input::{Chunk, Chunks, Input};
+use indicatif::ProgressBar;
 use sender::{Endpoint, FailedLine, Sender};
-use std::fs::File;
-use std::io::{self, BufReader, IsTerminal, Read};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -57,10 +55,8 @@ impl PutArgs {
     /// Puts the file. `Err`: it gave up.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         let endpoint = Endpoint::parse(&self.endpoint, self.cacert.as_deref())?;
-        let (source, length_bytes) = open(&self.file)?;
-        let progress = progress(length_bytes);
-        let source = expanding(Counted { source, progress: progress.clone() })?;
-        let chunks = Chunks::new(source, self.chunk_kib as usize * 1024, length_bytes.is_none());
+        let Input { source, progress, is_live } = Input::open(&self.file)?;
+        let chunks = Chunks::new(source, self.chunk_kib as usize * 1024, is_live);
         let mut sender = Sender::new(endpoint, &self.stream, Duration::from_secs(self.retry_for));
         let mut summary = Summary::default();
         let done = put_all(chunks, &mut sender, &progress, &mut summary).await;
@@ -136,63 +132,4 @@ fn report(summary: &Summary, stream: &str) {
         summary.failed.len(),
         summary.retries
     );
-}
-
-/// The input and, for a regular file, its length.
-fn open(file: &PathBuf) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
-    if file.as_os_str() == "-" {
-        return Ok((Box::new(io::stdin().lock()), None));
-    }
-    let cannot = |error| format!("cannot read {}: {error}", file.display());
-    let opened = File::open(file).map_err(cannot)?;
-    let meta = opened.metadata().map_err(cannot)?;
-    if meta.is_dir() {
-        return Err(format!("{} is a folder; give a file, or '-' for standard input", file.display()).into());
-    }
-    Ok((Box::new(opened), meta.is_file().then_some(meta.len())))
-}
-
-/// Undoes gzip and zstd, known by their first bytes.
-fn expanding(mut source: impl Read + 'static) -> Result<Box<dyn Read>, Failure> {
-    let cannot = |error: io::Error| format!("cannot read the input: {error}");
-    let mut start = Vec::new();
-    source.by_ref().take(4).read_to_end(&mut start).map_err(cannot)?;
-    let kind = start.clone();
-    let whole = io::Cursor::new(start).chain(source);
-    Ok(if kind.starts_with(&[0x1f, 0x8b]) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(whole)))
-    } else if kind.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        Box::new(zstd::stream::read::Decoder::new(whole).map_err(cannot)?)
-    } else {
-        Box::new(whole)
-    })
-}
-
-/// Moves the bar as the file is read.
-struct Counted<R> {
-    source: R,
-    progress: ProgressBar,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.progress.inc(count as u64);
-        Ok(count)
-    }
-}
-
-/// A bar on a terminal, nothing elsewhere.
-fn progress(length_bytes: Option<u64>) -> ProgressBar {
-    let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let progress = ProgressBar::with_draw_target(length_bytes, target);
-    let template = match length_bytes {
-        Some(_) => "{bar:40} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {msg}",
-        None => "{spinner} {bytes}  {bytes_per_sec}  {msg}",
-    };
-    // The templates are constants; were one broken, the plain style would do.
-    match ProgressStyle::with_template(template) {
-        Ok(style) => progress.with_style(style),
-        Err(_) => progress,
-    }
 }

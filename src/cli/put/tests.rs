@@ -1,8 +1,8 @@
 //! Puts into the API over loopback, with streams in memory.
 
-use super::chunks::Chunks;
 use super::sender::{Endpoint, Sender};
 use super::{Failure, Summary, put_all};
+use crate::cli::input::Chunks;
 use crate::ingest::tests::double::Streams;
 use crate::ingest::{Admission, AppendError, Ingest, MAX_RECORD_BYTES};
 use crate::server::{Api, BodyLimits, ConnectionLimits, ControlPlane, Listener, ListenerOptions};

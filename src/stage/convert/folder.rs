@@ -138,7 +138,6 @@ impl SchemaFolder {
 
     fn read(&self, path: &Path) -> Result<Option<Arc<TableSchema>>, LoadError> {
         let io_error = |error| LoadError::Io { path: path.to_owned(), error };
-        let bad = |what| LoadError::Bad { path: path.to_owned(), what };
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -151,19 +150,29 @@ impl SchemaFolder {
         {
             return Ok(Some(Arc::clone(&cached.schema)));
         }
-        if len > MAX_FILE_BYTES {
-            return Err(bad(format!("a schema file has at most {MAX_FILE_BYTES} bytes")));
-        }
-        let text = fs::read(path).map_err(io_error)?;
-        let text = String::from_utf8(text).map_err(|_| bad("the file is not UTF-8".to_owned()))?;
-        let schema = if path.extension().is_some_and(|extension| extension == "sql") {
-            parse_table(&text).map_err(|error| bad(error.to_string()))?
-        } else {
-            parse_glue_table(&text).map_err(|error| bad(error.to_string()))?
-        };
-        let schema = Arc::new(schema);
+        let schema = Arc::new(parse_file(path, len)?);
         let cached = Cached { modified, len, schema: Arc::clone(&schema) };
         self.cached.lock().insert(path.to_owned(), cached);
         Ok(Some(schema))
+    }
+}
+
+/// The table that one file declares: DDL, or the JSON of a Glue table where its name ends in `.json`.
+pub fn load_file(path: &Path) -> Result<TableSchema, LoadError> {
+    let metadata = fs::metadata(path).map_err(|error| LoadError::Io { path: path.to_owned(), error })?;
+    parse_file(path, metadata.len())
+}
+
+fn parse_file(path: &Path, len: u64) -> Result<TableSchema, LoadError> {
+    let bad = |what| LoadError::Bad { path: path.to_owned(), what };
+    if len > MAX_FILE_BYTES {
+        return Err(bad(format!("a schema file has at most {MAX_FILE_BYTES} bytes")));
+    }
+    let text = fs::read(path).map_err(|error| LoadError::Io { path: path.to_owned(), error })?;
+    let text = String::from_utf8(text).map_err(|_| bad("the file is not UTF-8".to_owned()))?;
+    if path.extension().is_some_and(|extension| extension == "json") {
+        parse_glue_table(&text).map_err(|error| bad(error.to_string()))
+    } else {
+        parse_table(&text).map_err(|error| bad(error.to_string()))
     }
 }

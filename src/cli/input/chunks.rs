@@ -8,7 +8,7 @@ const READ_BYTES: usize = 256 * 1024;
 
 /// A part of the input, in order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Chunk {
+pub enum Chunk {
     /// Whole lines; the last of the input may lack its line end.
     Lines {
         /// The lines.
@@ -22,7 +22,7 @@ pub(super) enum Chunk {
 
 /// The chunks of an input.
 #[derive(Debug)]
-pub(super) struct Chunks<R> {
+pub struct Chunks<R> {
     source: R,
     pending: Vec<u8>,
     chunk_bytes: usize,
@@ -32,12 +32,12 @@ pub(super) struct Chunks<R> {
 }
 
 impl<R: Read> Chunks<R> {
-    pub(super) fn new(source: R, chunk_bytes: usize, live: bool) -> Self {
+    pub fn new(source: R, chunk_bytes: usize, live: bool) -> Self {
         Self { source, pending: Vec::new(), chunk_bytes, live, ended: false }
     }
 
     /// The next one; `None` at the end.
-    pub(super) fn next_chunk(&mut self) -> io::Result<Option<Chunk>> {
+    pub fn next_chunk(&mut self) -> io::Result<Option<Chunk>> {
         loop {
             let whole_upto = memrchr(b'\n', &self.pending).map_or(0, |at| at + 1);
             let tail_too_long = self.pending.len() - whole_upto > MAX_RECORD_BYTES;

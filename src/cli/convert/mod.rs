@@ -1,0 +1,174 @@
+//! `hydrant convert IN OUT`: a file of JSON lines to one Parquet file, through the stage that streams use.
+//!
+//! `options` are the stage's as options of the command line, `rejects` the file of what could not be converted. The
+//! output is written beside its name and takes it at the end, so a file under that name is whole.
+
+mod options;
+mod rejects;
+#[cfg(test)]
+mod tests;
+
+use super::Failure;
+use super::input::{Chunk as Lines, Chunks, Input};
+use crate::disk::{RealDisk, replace_with};
+use crate::record::{Chunk, Origin, Slot};
+use crate::stage::convert::{self, folder};
+use indicatif::{HumanBytes, ProgressBar};
+use options::ConversionOptions;
+use rejects::Rejects;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Bytes of lines that are converted at once.
+const CHUNK_BYTES: usize = 8 << 20;
+
+/// Convert JSON lines to Parquet
+///
+/// Each line is a record, which may hold several JSON objects; each of these is a row. A record that does not fit the
+/// schema is left out whole and counted; --rejects keeps it. What is taken and what becomes of it is what streams do.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:
+  hydrant convert events.ndjson.gz events.parquet --schema shop.events.sql
+  zcat *.gz | hydrant convert - all.parquet --schema table.json --compression zstd --rejects bad.ndjson
+
+Exit code: 0 all records are rows, 1 some were left out, 2 nothing was written.")]
+pub struct ConvertArgs {
+    /// NDJSON file; plain, gzip or zstd. '-' reads standard input
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// Parquet file to write; one that is there is replaced
+    #[arg(value_name = "OUT")]
+    pub output: PathBuf,
+    /// The table: CREATE TABLE as in Hive or Athena, or, in a .json file, what `aws glue get-table` prints
+    #[arg(long, value_name = "FILE")]
+    pub schema: PathBuf,
+    /// Keep what is left out in this file: a JSON object a line, with line number, code, message and record
+    #[arg(long, value_name = "FILE")]
+    pub rejects: Option<PathBuf>,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// How JSON is read and Parquet is written
+    #[command(flatten)]
+    pub options: ConversionOptions,
+}
+
+/// What became of the lines.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Summary {
+    lines: u64,
+    blank: u64,
+    converted: u64,
+    rejected: u64,
+    json_bytes: u64,
+    parquet_bytes: u64,
+}
+
+impl ConvertArgs {
+    /// Converts the file. `Err`: nothing was written.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let started = Instant::now();
+        let schema = Arc::new(folder::load_file(&self.schema)?);
+        let spec = self.options.spec();
+        convert::check(&spec, &schema)?;
+        let Input { source, progress, is_live } = Input::open(&self.input)?;
+        let mut rejects = Rejects::create(self.rejects.as_deref(), self.quiet)?;
+        let mut summary = Summary::default();
+        let written = replace_with(&RealDisk, &self.output, |file| {
+            let mut sink = Counting { sink: file, bytes: 0 };
+            let encoder = convert::encoder(&spec, schema, 0).map_err(io::Error::other)?;
+            let chunks = Chunks::new(source, CHUNK_BYTES, is_live);
+            convert_all(chunks, encoder, &mut sink, &mut rejects, &progress, &mut summary)?;
+            summary.parquet_bytes = sink.bytes;
+            match sink.bytes {
+                0 => Err(io::Error::other("no line could be converted, so there is nothing to write")),
+                _ => Ok(()),
+            }
+        });
+        progress.finish_and_clear();
+        rejects.finish()?;
+        written.map_err(|error| format!("{}: {error}", self.output.display()))?;
+        if !self.quiet {
+            report(&summary, &self.output, started.elapsed().as_secs_f64());
+        }
+        Ok(if summary.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+}
+
+fn convert_all(
+    mut chunks: Chunks<impl Read>,
+    mut encoder: Box<dyn crate::stage::Encoder>,
+    sink: &mut dyn Write,
+    rejects: &mut Rejects,
+    progress: &ProgressBar,
+    summary: &mut Summary,
+) -> io::Result<()> {
+    while let Some(lines) = chunks.next_chunk()? {
+        let Lines::Lines { text, lines } = lines else {
+            summary.lines += 1;
+            summary.rejected += 1;
+            rejects.too_long(summary.lines)?;
+            continue;
+        };
+        summary.json_bytes += text.len() as u64;
+        let chunk = records(text, summary.lines);
+        summary.lines += lines;
+        summary.blank += lines - chunk.slots.len() as u64;
+        let refused = encoder.push(&chunk, sink)?;
+        summary.rejected += refused.len() as u64;
+        for refused in &refused {
+            rejects.note(refused, &chunk)?;
+        }
+        progress.set_message(format!("{} lines", summary.lines));
+    }
+    summary.converted = encoder.finish(sink)?;
+    Ok(())
+}
+
+/// The lines that are not blank as records; a record's ordinal is the number of its line, from 0.
+fn records(text: Vec<u8>, first_line: u64) -> Chunk {
+    let mut slots = Vec::with_capacity(text.len() / 256);
+    let mut start = 0;
+    let ends = memchr::memchr_iter(b'\n', &text).map(|at| at + 1);
+    let last = (!text.ends_with(b"\n")).then_some(text.len());
+    for (line, end) in ends.chain(last).enumerate() {
+        if !text[start..end].trim_ascii().is_empty() {
+            let origin = Origin { ordinal: first_line + line as u64, part: 0 };
+            slots.push(Slot { start: start as u32, len: (end - start) as u32, origin, arrival_ms: 0 });
+        }
+        start = end;
+    }
+    Chunk { buffer: text.into(), slots }
+}
+
+fn report(summary: &Summary, output: &Path, seconds: f64) {
+    let Summary { lines, blank, converted, rejected, json_bytes, parquet_bytes } = summary;
+    println!(
+        "{}: {converted} records of {lines} lines ({blank} blank, {rejected} left out), {} of JSON to {} of Parquet, {:.0} MB/s",
+        output.display(),
+        HumanBytes(*json_bytes),
+        HumanBytes(*parquet_bytes),
+        *json_bytes as f64 / 1e6 / seconds.max(1e-9),
+    );
+}
+
+/// Counts what goes through.
+struct Counting<'a> {
+    sink: &'a mut dyn Write,
+    bytes: u64,
+}
+
+impl Write for Counting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.sink.write(bytes)?;
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}

@@ -1,0 +1,111 @@
+//! Options of a conversion on the command line: those of DataFormatConversionConfiguration, under names of their own.
+
+use crate::stream::definition::{ConvertSpec, Deserializer, ParquetCompression, ParquetOptions, SchemaRef};
+use clap::ValueEnum;
+use std::collections::BTreeMap;
+
+/// How JSON is read and Parquet is written.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ConversionOptions {
+    /// How JSON is read, as the deserializer of that name does
+    #[arg(long, value_enum, default_value_t = Reading::Openx)]
+    pub deserializer: Reading,
+    /// OpenX: keys are compared with their case
+    #[arg(long)]
+    pub case_sensitive: bool,
+    /// OpenX: a dot in a key is an underscore in the column's name
+    #[arg(long)]
+    pub dots_to_underscores: bool,
+    /// OpenX: the column COLUMN is read from the key KEY; may be given more than once
+    #[arg(long, value_name = "COLUMN=KEY", value_parser = mapping)]
+    pub map: Vec<(String, String)>,
+    /// Hive: a timestamp is read by this Joda pattern, or 'millis'; may be given more than once
+    #[arg(long, value_name = "PATTERN")]
+    pub timestamp_format: Vec<String>,
+    /// Compression of pages
+    #[arg(long, value_enum, default_value_t = Pages::Snappy)]
+    pub compression: Pages,
+    /// Most MiB of a row group, encoded
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub row_group_mib: u64,
+    /// Size of a page in KiB
+    #[arg(long, value_name = "KIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(8..=65_536))]
+    pub page_kib: u64,
+    /// Try a dictionary for each column
+    #[arg(long)]
+    pub dictionary: bool,
+    /// Write data pages of version 2
+    #[arg(long)]
+    pub writer_v2: bool,
+}
+
+/// A deserializer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reading {
+    /// OpenXJsonSerDe
+    Openx,
+    /// HiveJsonSerDe
+    Hive,
+}
+
+/// Compression of pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Pages {
+    /// Not compressed
+    None,
+    /// Snappy
+    Snappy,
+    /// Gzip
+    Gzip,
+    /// Zstandard
+    Zstd,
+    /// LZ4_RAW
+    Lz4,
+}
+
+impl ConversionOptions {
+    /// As a stream's definition has them. The place of the schema is not used.
+    pub fn spec(&self) -> ConvertSpec {
+        let deserializer = match self.deserializer {
+            Reading::Openx => Deserializer::OpenX {
+                case_insensitive: !self.case_sensitive,
+                key_mappings: self.map.iter().cloned().collect::<BTreeMap<_, _>>(),
+                dots_to_underscores: self.dots_to_underscores,
+            },
+            Reading::Hive => Deserializer::Hive { timestamp_formats: self.timestamp_format.clone() },
+        };
+        let compression = match self.compression {
+            Pages::None => ParquetCompression::Uncompressed,
+            Pages::Snappy => ParquetCompression::Snappy,
+            Pages::Gzip => ParquetCompression::Gzip,
+            Pages::Zstd => ParquetCompression::Zstd,
+            Pages::Lz4 => ParquetCompression::Lz4Raw,
+        };
+        let nowhere = String::new;
+        ConvertSpec {
+            schema: SchemaRef {
+                catalog_id: nowhere(),
+                database: nowhere(),
+                table: nowhere(),
+                region: nowhere(),
+                version_id: nowhere(),
+                role_arn: nowhere(),
+            },
+            deserializer,
+            parquet: ParquetOptions {
+                block_size_bytes: self.row_group_mib << 20,
+                page_size_bytes: self.page_kib << 10,
+                compression,
+                dictionary: self.dictionary,
+                writer_v2: self.writer_v2,
+            },
+        }
+    }
+}
+
+fn mapping(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((column, key)) if !column.is_empty() && !key.is_empty() => Ok((column.to_owned(), key.to_owned())),
+        _ => Err("expected COLUMN=KEY".to_owned()),
+    }
+}
