@@ -48,6 +48,9 @@ pub struct ConvertArgs {
     /// Keep what is left out in this file: a JSON object a line, with line number, code, message and record
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
+    /// Processors to use [default: all]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
     /// Print nothing but errors
     #[arg(long, short)]
     pub quiet: bool,
@@ -71,6 +74,9 @@ impl ConvertArgs {
     /// Converts the file. `Err`: nothing was written.
     pub fn run(self) -> Result<ExitCode, Failure> {
         let started = Instant::now();
+        let threads = self.threads.map_or(0, usize::from);
+        // A pool of another size than the default can be had before the first use only, which is here.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         let schema = Arc::new(folder::load_file(&self.schema)?);
         let spec = self.options.spec();
         convert::check(&spec, &schema)?;

@@ -7,7 +7,7 @@ use super::arrays::{View, schema};
 use super::schema::TableSchema;
 use crate::stream::definition::{ParquetCompression, ParquetOptions};
 use arrow_array::ArrayRef;
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
 use parking_lot::Mutex;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
@@ -16,6 +16,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
+use rayon::prelude::*;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -29,9 +30,19 @@ pub struct FileWriter {
     file: SerializedFileWriter<Spool>,
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
+    /// Columns of the file that each field becomes.
+    leaves: Vec<usize>,
     spool: Spool,
     group: Option<Group>,
     group_bytes: usize,
+}
+
+/// Rows as arrays, one a field of the table.
+pub struct Batch {
+    /// The arrays.
+    pub columns: Vec<ArrayRef>,
+    /// Their length.
+    pub rows: usize,
 }
 
 struct Group {
@@ -121,12 +132,13 @@ impl FileWriter {
         let file = SerializedFileWriter::new(spool.clone(), parquet_schema.root_schema_ptr(), properties)?;
         let schema: SchemaRef = Arc::new(schema(table, View::Physical));
         let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema));
+        let leaves = schema.fields().iter().map(|field| leaf_count(field.data_type())).collect();
         let group_bytes = options.parquet.block_size_bytes.min(MAX_GROUP_BYTES) as usize;
-        Ok(Self { file, factory, schema, spool, group: None, group_bytes })
+        Ok(Self { file, factory, schema, leaves, spool, group: None, group_bytes })
     }
 
-    /// Encodes a batch of `rows` rows; closes the row group when it has its size.
-    pub fn write(&mut self, arrays: &[ArrayRef], rows: usize, sink: &mut dyn Write) -> io::Result<()> {
+    /// Encodes batches of rows, in order; closes the row group when it has its size.
+    pub fn write(&mut self, batches: &[Batch], sink: &mut dyn Write) -> io::Result<()> {
         let number = self.file.flushed_row_groups().len();
         let group = match &mut self.group {
             Some(group) => group,
@@ -134,14 +146,25 @@ impl FileWriter {
                 none.insert(Group { columns: self.factory.create_column_writers(number).map_err(broken)?, rows: 0 })
             }
         };
-        let mut columns = group.columns.iter_mut();
-        for (field, array) in self.schema.fields().iter().zip(arrays) {
-            for leaf in compute_leaves(field, array).map_err(broken)? {
-                let column = columns.next().ok_or_else(|| broken("more leaves than columns"))?;
-                column.write(&leaf).map_err(broken)?;
-            }
+        // Each field has its leaves' writers; fields are encoded on all processors.
+        let mut rest = &mut group.columns[..];
+        let mut fields = Vec::with_capacity(self.leaves.len());
+        for (at, (field, leaves)) in self.schema.fields().iter().zip(&self.leaves).enumerate() {
+            let (writers, others) = rest.split_at_mut_checked(*leaves).ok_or_else(|| broken("too few columns"))?;
+            fields.push((at, field, writers));
+            rest = others;
         }
-        group.rows += rows;
+        fields
+            .into_par_iter()
+            .try_for_each(|(at, field, writers)| {
+                for batch in batches {
+                    let leaves = compute_leaves(field, &batch.columns[at])?;
+                    writers.iter_mut().zip(&leaves).try_for_each(|(writer, leaf)| writer.write(leaf))?;
+                }
+                Ok::<_, ParquetError>(())
+            })
+            .map_err(broken)?;
+        group.rows += batches.iter().map(|batch| batch.rows).sum::<usize>();
         let bytes: usize = group.columns.iter().map(ArrowColumnWriter::memory_size).sum();
         if bytes >= self.group_bytes || group.rows >= MAX_GROUP_ROWS {
             self.close_group(sink)?;
@@ -159,12 +182,22 @@ impl FileWriter {
     fn close_group(&mut self, sink: &mut dyn Write) -> io::Result<()> {
         let Some(group) = self.group.take() else { return Ok(()) };
         let mut writer = self.file.next_row_group().map_err(broken)?;
-        for column in group.columns {
-            column.close().and_then(|chunk| chunk.append_to_row_group(&mut writer)).map_err(broken)?;
+        let closed: Vec<_> = group.columns.into_par_iter().map(ArrowColumnWriter::close).collect();
+        for column in closed {
+            column.and_then(|chunk| chunk.append_to_row_group(&mut writer)).map_err(broken)?;
             self.spool.drain(sink)?;
         }
         writer.close().map_err(broken)?;
         Ok(())
+    }
+}
+
+/// Columns of a Parquet file that a field of this type becomes.
+fn leaf_count(kind: &DataType) -> usize {
+    match kind {
+        DataType::List(item) | DataType::Map(item, _) => leaf_count(item.data_type()),
+        DataType::Struct(fields) => fields.iter().map(|field| leaf_count(field.data_type())).sum(),
+        _ => 1,
     }
 }
 
