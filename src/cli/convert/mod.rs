@@ -12,6 +12,7 @@ use super::Failure;
 use super::input::{Chunk as Lines, Chunks, Input};
 use crate::disk::{RealDisk, replace_with};
 use crate::record::{Chunk, Origin, Slot};
+use crate::stage::Encoder;
 use crate::stage::convert::{self, folder};
 use indicatif::{HumanBytes, ProgressBar};
 use options::ConversionOptions;
@@ -19,7 +20,7 @@ use rejects::Rejects;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 /// Bytes of lines that are converted at once.
@@ -104,45 +105,75 @@ impl ConvertArgs {
     }
 }
 
+/// Converts all lines. The input is read and cut by a thread of its own, a chunk or two ahead.
 fn convert_all(
-    mut chunks: Chunks<impl Read>,
-    mut encoder: Box<dyn crate::stage::Encoder>,
+    mut chunks: Chunks<impl Read + Send>,
+    mut encoder: Box<dyn Encoder>,
     sink: &mut dyn Write,
     rejects: &mut Rejects,
     progress: &ProgressBar,
     summary: &mut Summary,
 ) -> io::Result<()> {
-    while let Some(lines) = chunks.next_chunk()? {
-        let Lines::Lines { text, lines } = lines else {
-            summary.lines += 1;
-            summary.rejected += 1;
-            rejects.too_long(summary.lines)?;
-            continue;
-        };
-        summary.json_bytes += text.len() as u64;
-        let chunk = records(text, summary.lines);
-        summary.lines += lines;
-        summary.blank += lines - chunk.slots.len() as u64;
-        let refused = encoder.push(&chunk, sink)?;
-        summary.rejected += refused.len() as u64;
-        for refused in &refused {
-            rejects.note(refused, &chunk)?;
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        scope.spawn(move || {
+            while let Some(next) = read_records(&mut chunks).transpose() {
+                let failed = next.is_err();
+                // Nobody takes it when the conversion failed.
+                if sender.send(next).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        for lines in receiver {
+            let first_line = summary.lines;
+            match lines? {
+                Records::Chunk { mut chunk, lines } => {
+                    chunk.slots.iter_mut().for_each(|slot| slot.origin.ordinal += first_line);
+                    summary.json_bytes += chunk.buffer.len() as u64;
+                    summary.lines += lines;
+                    summary.blank += lines - chunk.slots.len() as u64;
+                    let refused = encoder.push(&chunk, sink)?;
+                    summary.rejected += refused.len() as u64;
+                    refused.iter().try_for_each(|refused| rejects.note(refused, &chunk))?;
+                }
+                Records::TooLong => {
+                    summary.lines += 1;
+                    summary.rejected += 1;
+                    rejects.too_long(summary.lines)?;
+                }
+            }
+            progress.set_message(format!("{} lines", summary.lines));
         }
-        progress.set_message(format!("{} lines", summary.lines));
-    }
-    summary.converted = encoder.finish(sink)?;
-    Ok(())
+        summary.converted = encoder.finish(sink)?;
+        Ok(())
+    })
+}
+
+/// A part of the input, in order.
+enum Records {
+    /// Lines that are not blank as records, numbered from 0 in this part, of so many lines.
+    Chunk { chunk: Chunk, lines: u64 },
+    /// A line longer than any record.
+    TooLong,
+}
+
+fn read_records(chunks: &mut Chunks<impl Read>) -> io::Result<Option<Records>> {
+    Ok(chunks.next_chunk()?.map(|next| match next {
+        Lines::Lines { text, lines } => Records::Chunk { chunk: records(text), lines },
+        Lines::TooLong => Records::TooLong,
+    }))
 }
 
 /// The lines that are not blank as records; a record's ordinal is the number of its line, from 0.
-fn records(text: Vec<u8>, first_line: u64) -> Chunk {
+fn records(text: Vec<u8>) -> Chunk {
     let mut slots = Vec::with_capacity(text.len() / 256);
     let mut start = 0;
     let ends = memchr::memchr_iter(b'\n', &text).map(|at| at + 1);
     let last = (!text.ends_with(b"\n")).then_some(text.len());
     for (line, end) in ends.chain(last).enumerate() {
         if !text[start..end].trim_ascii().is_empty() {
-            let origin = Origin { ordinal: first_line + line as u64, part: 0 };
+            let origin = Origin { ordinal: line as u64, part: 0 };
             slots.push(Slot { start: start as u32, len: (end - start) as u32, origin, arrival_ms: 0 });
         }
         start = end;

@@ -13,7 +13,7 @@ use std::path::Path;
 /// An opened file of lines.
 pub struct Input {
     /// Its text, expanded.
-    pub source: Box<dyn Read>,
+    pub source: Box<dyn Read + Send>,
     /// Moves with the bytes read from the file.
     pub progress: ProgressBar,
     /// Whether it may be somebody who types: a part of a chunk is worth having.
@@ -31,9 +31,9 @@ impl Input {
 }
 
 /// The file and, for a regular one, its length.
-fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+fn open(file: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     if file.as_os_str() == "-" {
-        return Ok((Box::new(io::stdin().lock()), None));
+        return Ok((Box::new(io::stdin()), None));
     }
     let cannot = |error| format!("cannot read {}: {error}", file.display());
     let opened = File::open(file).map_err(cannot)?;
@@ -45,7 +45,7 @@ fn open(file: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
 }
 
 /// Undoes gzip and zstd, known by their first bytes.
-fn expanding(mut source: impl Read + 'static) -> Result<Box<dyn Read>, Failure> {
+fn expanding(mut source: impl Read + Send + 'static) -> Result<Box<dyn Read + Send>, Failure> {
     let cannot = |error: io::Error| format!("cannot read the input: {error}");
     let mut start = Vec::new();
     source.by_ref().take(4).read_to_end(&mut start).map_err(cannot)?;
