@@ -81,6 +81,7 @@ impl ConvertArgs {
         let schema = Arc::new(folder::load_file(&self.schema)?);
         let spec = self.options.spec();
         convert::check(&spec, &schema)?;
+        self.keeps_its_input()?;
         let Input { source, progress, is_live } = Input::open(&self.input)?;
         let mut rejects = Rejects::create(self.rejects.as_deref(), self.quiet)?;
         let mut summary = Summary::default();
@@ -102,6 +103,23 @@ impl ConvertArgs {
             report(&summary, &self.output, started.elapsed().as_secs_f64());
         }
         Ok(if summary.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+}
+
+impl ConvertArgs {
+    /// No file that is written may be one that is read, by whatever name.
+    fn keeps_its_input(&self) -> Result<(), Failure> {
+        let real = |path: &Path| path.canonicalize().ok();
+        let read = [real(&self.input), real(&self.schema)];
+        for written in [Some(&self.output), self.rejects.as_ref()].into_iter().flatten() {
+            if real(written).is_some_and(|written| read.contains(&Some(written))) {
+                return Err(format!("{} is read from; write to another file", written.display()).into());
+            }
+        }
+        match &self.rejects {
+            Some(rejects) if *rejects == self.output => Err("--rejects and OUT are the same file".into()),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -56,4 +56,8 @@ fn what_cannot_work_is_said_before_anything_is_written() {
     assert!(text(&[]).contains("cannot read"));
     assert!(text(&["--deserializer", "hive", "--timestamp-format", "QQ"]).contains("QQ"));
     assert!(!dir.path().join("out.parquet").exists());
+    fs::write(dir.path().join("in"), "{}\n").unwrap();
+    std::os::unix::fs::symlink("in", dir.path().join("out.parquet")).unwrap();
+    assert!(text(&[]).contains("write to another file"));
+    assert_eq!(fs::read(dir.path().join("in")).unwrap(), b"{}\n");
 }
