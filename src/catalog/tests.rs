@@ -55,6 +55,9 @@ fn record(name: &str) -> StreamRecord {
                 compression: ParquetCompression::Lz4Raw,
                 dictionary: true,
                 writer_v2: false,
+                int96_timestamps: false,
+                bloom_filter_columns: Vec::new(),
+                bloom_filter_fpp: DEFAULT_BLOOM_FILTER_FPP,
             },
         }),
     };

@@ -211,10 +211,7 @@ fn convert(rules: &Rules, conversion: &Value) -> ConvertSpec {
         },
         deserializer: match at(&["InputFormatConfiguration", "Deserializer", "HiveJsonSerDe"]) {
             Some(hive) => Deserializer::Hive {
-                timestamp_formats: items(hive, "TimestampFormats")
-                    .iter()
-                    .filter_map(|format| format.as_str().map(str::to_owned))
-                    .collect(),
+                timestamp_formats: strings(hive, "TimestampFormats"),
             },
             None => open_x(at(&["InputFormatConfiguration", "Deserializer", "OpenXJsonSerDe"])),
         },
@@ -228,10 +225,19 @@ fn convert(rules: &Rules, conversion: &Value) -> ConvertSpec {
                 Some("LZ4_RAW") => ParquetCompression::Lz4Raw,
                 _ => ParquetCompression::Snappy,
             },
-            dictionary: flag(parquet, "EnableDictionaryCompression").unwrap_or(false),
+            dictionary: flag(parquet, "EnableDictionaryCompression").unwrap_or(true),
             writer_v2: text(parquet, "WriterVersion") == Some("V2"),
+            int96_timestamps: text(parquet, "TimestampType") == Some("INT96"),
+            bloom_filter_columns: strings(parquet, "BloomFilterColumns"),
+            bloom_filter_fpp: given(parquet, "BloomFilterFalsePositiveProbability")
+                .and_then(Value::as_f64)
+                .unwrap_or(DEFAULT_BLOOM_FILTER_FPP),
         },
     }
+}
+
+fn strings(of: &Value, member: &str) -> Vec<String> {
+    items(of, member).iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
 fn open_x(options: Option<&Value>) -> Deserializer {

@@ -142,7 +142,7 @@ pub enum Deserializer {
 }
 
 /// OutputFormatConfiguration.Serializer.ParquetSerDe.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParquetOptions {
     /// BlockSizeBytes: upper bound of a row group.
     pub block_size_bytes: u64,
@@ -150,10 +150,26 @@ pub struct ParquetOptions {
     pub page_size_bytes: u64,
     /// Compression of pages.
     pub compression: ParquetCompression,
-    /// EnableDictionaryCompression.
+    /// EnableDictionaryCompression: dictionaries where they pay.
     pub dictionary: bool,
     /// WriterVersion V2 (else V1).
     pub writer_v2: bool,
+    /// TimestampType INT96 (else INT64 in microseconds).
+    #[serde(default)]
+    pub int96_timestamps: bool,
+    /// BloomFilterColumns: columns of the table, or dotted paths of leaves inside.
+    #[serde(default)]
+    pub bloom_filter_columns: Vec<String>,
+    /// BloomFilterFalsePositiveProbability.
+    #[serde(default = "default_bloom_filter_fpp")]
+    pub bloom_filter_fpp: f64,
+}
+
+/// BloomFilterFalsePositiveProbability where none is given, that of OrcSerDe.
+pub const DEFAULT_BLOOM_FILTER_FPP: f64 = 0.05;
+
+fn default_bloom_filter_fpp() -> f64 {
+    DEFAULT_BLOOM_FILTER_FPP
 }
 
 /// Page compression of Parquet.

@@ -11,6 +11,8 @@ use hydrant::cli::dev::DevArgs;
 use hydrant::destination::s3::S3Settings;
 use hydrant::destination::s3::answer::Call;
 use hydrant::telemetry::status::{Operations, StreamState, StreamStatus};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::Stdio;
@@ -178,12 +180,12 @@ async fn numbers(upstream: &Upstream, prefix: &str) -> (Vec<u64>, Vec<u64>, usiz
             foreign += 1;
         } else if key.ends_with(".parquet") {
             let file = bytes::Bytes::from(object.bytes);
-            let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReader::try_new(file, 1024).unwrap();
-            for batch in reader {
-                let batch = batch.unwrap();
-                let column = batch.column_by_name("n").unwrap().as_any();
-                let column = column.downcast_ref::<arrow_array::Int64Array>().unwrap();
-                rows.extend(column.iter().map(|n| n.unwrap() as u64));
+            let reader = SerializedFileReader::new(file).unwrap();
+            for row in reader.get_row_iter(None).unwrap() {
+                let row = row.unwrap();
+                let (_, n) = row.get_column_iter().find(|(name, _)| *name == "n").unwrap();
+                let Field::Long(n) = n else { panic!("n is {n}") };
+                rows.push(*n as u64);
             }
         } else {
             for line in object.bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {

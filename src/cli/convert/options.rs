@@ -1,6 +1,8 @@
 //! Options of a conversion on the command line: those of DataFormatConversionConfiguration, under names of their own.
 
-use crate::stream::definition::{ConvertSpec, Deserializer, ParquetCompression, ParquetOptions, SchemaRef};
+use crate::stream::definition::{
+    ConvertSpec, DEFAULT_BLOOM_FILTER_FPP, Deserializer, ParquetCompression, ParquetOptions, SchemaRef,
+};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
 
@@ -31,12 +33,22 @@ pub struct ConversionOptions {
     /// Size of a page in KiB
     #[arg(long, value_name = "KIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(8..=65_536))]
     pub page_kib: u64,
-    /// Try a dictionary for each column
+    /// Write no dictionaries; without this a column has one where it pays
     #[arg(long)]
-    pub dictionary: bool,
+    pub no_dictionary: bool,
     /// Write data pages of version 2
     #[arg(long)]
     pub writer_v2: bool,
+    /// Write timestamps as INT96, for readers that understand nothing else
+    #[arg(long)]
+    pub int96: bool,
+    /// Write a Bloom filter for this column of the table, or for a leaf in it by its dotted path; may be given more
+    /// than once
+    #[arg(long, value_name = "COLUMN")]
+    pub bloom_filter: Vec<String>,
+    /// Share of absent values that a Bloom filter may report as present
+    #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_BLOOM_FILTER_FPP, value_parser = share)]
+    pub bloom_filter_fpp: f64,
 }
 
 /// A deserializer.
@@ -96,10 +108,20 @@ impl ConversionOptions {
                 block_size_bytes: self.row_group_mib << 20,
                 page_size_bytes: self.page_kib << 10,
                 compression,
-                dictionary: self.dictionary,
+                dictionary: !self.no_dictionary,
                 writer_v2: self.writer_v2,
+                int96_timestamps: self.int96,
+                bloom_filter_columns: self.bloom_filter.clone(),
+                bloom_filter_fpp: self.bloom_filter_fpp,
             },
         }
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err("expected a number above 0 and below 1".to_owned()),
     }
 }
 

@@ -134,8 +134,11 @@ fn conversion_is_on_unless_it_is_off() {
                 block_size_bytes: 256 * MIB,
                 page_size_bytes: MIB,
                 compression: ParquetCompression::Snappy,
-                dictionary: false,
+                dictionary: true,
                 writer_v2: false,
+                int96_timestamps: false,
+                bloom_filter_columns: Vec::new(),
+                bloom_filter_fpp: DEFAULT_BLOOM_FILTER_FPP,
             },
         }
     );
@@ -181,6 +184,9 @@ fn every_option_of_conversion_arrives() {
             compression: ParquetCompression::Lz4Raw,
             dictionary: true,
             writer_v2: true,
+            int96_timestamps: false,
+            bloom_filter_columns: Vec::new(),
+            bloom_filter_fpp: DEFAULT_BLOOM_FILTER_FPP,
         }
     );
     let hive = json!({"OpenXJsonSerDe": null, "HiveJsonSerDe": {"TimestampFormats": ["millis"]}});

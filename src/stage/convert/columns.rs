@@ -1,12 +1,17 @@
 //! Columns under construction: plain vectors of values, bits and offsets.
 //!
-//! From: `decode` appends to them. To: `arrays` turns them into Arrow arrays when a batch is full.
-//! A missing value costs nothing when it is met: a column may be shorter than its parent, and is filled up with nulls
-//! when its next value comes or the batch ends. Invariants: all vectors of a column have its length; `ends` of texts,
-//! lists and maps begin with 0; the bits behind the last one of [`Bits`] are 0.
+//! From: `decode` appends to them. To: `writer` encodes them when a batch is full, and gives them back empty.
+//! Only values that are not null are kept; which those are says `valid`. A missing value costs nothing when it is met:
+//! `valid` may be shorter than the parent has values, and is filled up with zeros when the next value comes. Invariants:
+//! `present` counts the ones of `valid`; all vectors of a column have that length; `ends` of texts, lists and maps
+//! begin with 0; the fields of a struct have as many places as there are structs that are not null; the bits behind the
+//! last one of [`Bits`] are 0.
 
-use super::schema::HiveType;
+use super::schema::{Field, HiveType};
 use crate::stage::convert::decode::keys::Keys;
+
+/// More room than this is not kept by an empty vector of bytes: one huge record shall not be paid for ever.
+const MAX_KEPT_BYTES: usize = 8 << 20;
 
 /// A column, or the values of a nested one.
 #[derive(Debug)]
@@ -17,6 +22,8 @@ pub struct Column {
     pub kind: HiveType,
     /// Which values are not null.
     pub valid: Bits,
+    /// How many are not null.
+    pub present: usize,
     /// The values.
     pub data: Data,
 }
@@ -104,8 +111,8 @@ pub struct Bytes {
 /// Bits, least significant first.
 #[derive(Debug, Default)]
 pub struct Bits {
-    /// Eight a byte.
-    pub bytes: Vec<u8>,
+    /// 64 a word.
+    pub words: Vec<u64>,
     /// Number of bits.
     pub len: usize,
 }
@@ -114,29 +121,82 @@ impl Bits {
     /// Appends one bit.
     #[inline(always)]
     pub fn push(&mut self, bit: bool) {
-        let at = self.len % 8;
+        let at = self.len % 64;
         self.len += 1;
         if at == 0 {
-            self.bytes.push(u8::from(bit));
-        } else if let Some(last) = self.bytes.last_mut() {
-            *last |= u8::from(bit) << at;
+            self.words.push(u64::from(bit));
+        } else if let Some(last) = self.words.last_mut() {
+            *last |= u64::from(bit) << at;
+        }
+    }
+
+    /// Bit number `at`; 0 behind the last one.
+    #[inline(always)]
+    pub fn get(&self, at: usize) -> bool {
+        self.words.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+
+    /// The 64 bits from number `at` on; 0 behind the last one.
+    #[inline(always)]
+    pub fn word_at(&self, at: usize) -> u64 {
+        let word = |number: usize| self.words.get(number).copied().unwrap_or(0);
+        let low = word(at / 64) >> (at % 64);
+        if at.is_multiple_of(64) { low } else { low | word(at / 64 + 1) << (64 - at % 64) }
+    }
+
+    /// Ones among the bits from `from` up to `upto`.
+    pub fn ones(&self, from: usize, upto: usize) -> usize {
+        let mut ones = 0;
+        let mut at = from;
+        while at < upto {
+            let count = (upto - at).min(64);
+            ones += (self.word_at(at) & low_bits(count)).count_ones() as usize;
+            at += count;
+        }
+        ones
+    }
+
+    /// Appends the bits of `other` from `from` up to `upto`; those behind its last one count as 0.
+    pub fn append(&mut self, other: &Self, from: usize, upto: usize) {
+        let mut at = from;
+        while at < upto {
+            let free = 64 - self.len % 64;
+            let count = free.min(upto - at);
+            let bits = other.word_at(at) & low_bits(count);
+            match self.words.last_mut() {
+                Some(last) if free < 64 => *last |= bits << (64 - free),
+                _ => self.words.push(bits),
+            }
+            self.len += count;
+            at += count;
         }
     }
 
     /// Appends zeros up to `len`.
     pub fn zeros_to(&mut self, len: usize) {
-        self.bytes.resize(len.div_ceil(8), 0);
+        self.words.resize(len.div_ceil(64), 0);
         self.len = len;
     }
 
     /// Cuts off what is behind `len`.
     pub fn truncate(&mut self, len: usize) {
         self.len = len;
-        self.bytes.truncate(len.div_ceil(8));
-        if let (Some(last), 1..) = (self.bytes.last_mut(), len % 8) {
-            *last &= (1 << (len % 8)) - 1;
+        self.words.truncate(len.div_ceil(64));
+        if let (Some(last), 1..) = (self.words.last_mut(), len % 64) {
+            *last &= low_bits(len % 64);
         }
     }
+
+    /// Cuts off everything.
+    pub fn clear(&mut self) {
+        self.words.clear();
+        self.len = 0;
+    }
+}
+
+/// A word whose lowest `count` bits are ones; `count` is 1 to 64.
+fn low_bits(count: usize) -> u64 {
+    u64::MAX >> (64 - count)
 }
 
 impl Bytes {
@@ -150,11 +210,17 @@ impl Bytes {
     pub fn close(&mut self) {
         self.ends.push(self.bytes.len() as i32);
     }
+
+    /// String number `at`.
+    #[inline(always)]
+    pub fn get(&self, at: usize) -> &[u8] {
+        &self.bytes[self.ends[at] as usize..self.ends[at + 1] as usize]
+    }
 }
 
 impl Column {
     /// An empty column of `kind`; `keys` makes the key table of each struct.
-    pub fn new(name: &str, kind: &HiveType, keys: &dyn Fn(&[super::schema::Field]) -> Keys) -> Self {
+    pub fn new(name: &str, kind: &HiveType, keys: &dyn Fn(&[Field]) -> Keys) -> Self {
         let data = match kind {
             HiveType::TinyInt => Data::Ints { values: Vec::new(), least: i32::from(i8::MIN) },
             HiveType::SmallInt => Data::Ints { values: Vec::new(), least: i32::from(i16::MIN) },
@@ -179,16 +245,16 @@ impl Column {
             },
             HiveType::Struct(fields) => Data::Struct(Struct::new(fields, keys)),
         };
-        Self { name: name.to_owned(), kind: kind.clone(), valid: Bits::default(), data }
+        Self { name: name.to_owned(), kind: kind.clone(), valid: Bits::default(), present: 0, data }
     }
 
-    /// Values so far; the nulls behind the last value are not counted.
+    /// Values so far, nulls included; the nulls behind the last value are not counted.
     #[inline(always)]
     pub fn len(&self) -> usize {
         self.valid.len
     }
 
-    /// Bytes that one null takes.
+    /// Bytes that one null takes in memory while a record is read and encoded.
     fn width_bytes(&self) -> u64 {
         match &self.data {
             Data::Booleans(_) => 1,
@@ -203,33 +269,25 @@ impl Column {
     #[inline(always)]
     pub fn fill_to(&mut self, len: usize) {
         if self.valid.len < len {
-            self.fill(len);
+            self.valid.zeros_to(len);
         }
     }
 
-    #[inline(never)]
-    fn fill(&mut self, len: usize) {
-        self.valid.zeros_to(len);
-        match &mut self.data {
-            Data::Booleans(bits) => bits.zeros_to(len),
-            Data::Ints { values, .. } | Data::Days(values) => values.resize(len, 0),
-            Data::Longs(values) | Data::Instants(values) => values.resize(len, 0),
-            Data::Floats(values) => values.resize(len, 0.0),
-            Data::Doubles(values) => values.resize(len, 0.0),
-            Data::Decimals { values, .. } => values.resize(len, 0),
-            Data::Texts { texts, .. } | Data::Blobs(texts) => texts.ends.resize(len + 1, texts.bytes.len() as i32),
-            Data::List { ends, .. } | Data::Map { ends, .. } => ends.resize(len + 1, ends.last().copied().unwrap_or(0)),
-            Data::Struct(_) => {}
-        }
+    /// The value that was appended to `data` is there.
+    #[inline(always)]
+    pub fn push_valid(&mut self) {
+        self.valid.push(true);
+        self.present += 1;
     }
 
     /// Takes off every value from number `len` on, and those inside them. A value that was being appended when its
     /// record was refused goes too, whatever part of it is there.
     pub fn truncate(&mut self, len: usize) {
         if self.valid.len > len {
+            self.present -= self.valid.ones(len, self.valid.len);
             self.valid.truncate(len);
         }
-        let kept = len.min(self.valid.len);
+        let kept = self.present;
         match &mut self.data {
             Data::Booleans(bits) => bits.truncate(kept),
             Data::Ints { values, .. } | Data::Days(values) => values.truncate(kept),
@@ -250,14 +308,31 @@ impl Column {
                 keys.truncate(last_end(ends));
                 values.truncate(last_end(ends));
             }
-            Data::Struct(record) => record.truncate(len),
+            Data::Struct(record) => record.truncate(kept),
+        }
+    }
+
+    /// Takes off everything; keeps room for as much again, within bounds.
+    fn clear(&mut self) {
+        self.truncate(0);
+        match &mut self.data {
+            Data::Texts { texts, .. } | Data::Blobs(texts) if texts.bytes.capacity() > MAX_KEPT_BYTES => {
+                texts.bytes = Vec::new();
+            }
+            Data::List { items, .. } => items.clear(),
+            Data::Map { keys, values, .. } => {
+                keys.clear();
+                values.clear();
+            }
+            Data::Struct(record) => record.clear(),
+            _ => {}
         }
     }
 }
 
 impl Struct {
     /// Empty fields.
-    pub fn new(fields: &[super::schema::Field], keys: &dyn Fn(&[super::schema::Field]) -> Keys) -> Self {
+    pub fn new(fields: &[Field], keys: &dyn Fn(&[Field]) -> Keys) -> Self {
         let columns: Vec<_> = fields.iter().map(|field| Column::new(&field.name, &field.kind, keys)).collect();
         let width_bytes = columns.iter().map(Column::width_bytes).sum();
         Self { keys: keys(fields), fields: columns, width_bytes }
@@ -267,9 +342,43 @@ impl Struct {
     pub fn truncate(&mut self, len: usize) {
         self.fields.iter_mut().for_each(|field| field.truncate(len));
     }
+
+    /// Takes off every value, to be filled anew.
+    pub fn clear(&mut self) {
+        self.fields.iter_mut().for_each(Column::clear);
+    }
 }
 
 /// The last of a list of ends, as an index.
 pub fn last_end(ends: &[i32]) -> usize {
     ends.last().map_or(0, |end| *end as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bits;
+
+    #[test]
+    fn bits_are_appended_counted_and_cut_at_any_place() {
+        let source: Vec<bool> = (0..300u32).map(|i| i.wrapping_mul(2_654_435_761) >> 13 & 3 == 1).collect();
+        let mut bits = Bits::default();
+        source.iter().for_each(|bit| bits.push(*bit));
+        for from in (0..300).step_by(7) {
+            for upto in (from..330).step_by(11) {
+                let expected: Vec<bool> = (from..upto).map(|i| source.get(i).copied().unwrap_or(false)).collect();
+                for before in [0, 3, 64, 70] {
+                    let mut joined = Bits::default();
+                    joined.append(&bits, 0, before);
+                    joined.append(&bits, from, upto);
+                    let found: Vec<bool> = (before..joined.len).map(|i| joined.get(i)).collect();
+                    assert_eq!(found, expected);
+                }
+                assert_eq!(bits.ones(from, upto), expected.iter().filter(|bit| **bit).count());
+            }
+        }
+        bits.truncate(65);
+        assert_eq!((bits.len, bits.words.len(), bits.words[1] >> 1), (65, 2, 0));
+        bits.zeros_to(200);
+        assert_eq!(bits.ones(65, 200), 0);
+    }
 }

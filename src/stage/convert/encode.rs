@@ -1,10 +1,11 @@
 //! The encoder: records to rows to one Parquet file.
 //!
-//! From: `delivery`, chunk by chunk. To: `decode`, then `arrays` and `writer` whenever a batch is full. A large chunk is
-//! decoded in parts on all processors, and its columns are encoded on all of them; rows keep the records' order.
-//! Rule D3: an encoder that took no record writes nothing.
+//! From: `delivery`, chunk by chunk. To: `decode`, then `writer` whenever a batch is full. A large chunk is decoded in
+//! parts on all processors, while the columns of the chunk before are encoded on all of them; rows keep the records'
+//! order. Columns that are encoded go back to the decoders, with their room. Rule D3: an encoder that took no record
+//! writes nothing.
 
-use super::arrays;
+use super::columns::Struct;
 use super::decode::Decoder;
 use super::rejection::Rejection;
 use super::rules::Rules;
@@ -14,14 +15,16 @@ use crate::failpoint;
 use crate::record::{Chunk, Refused, Slot};
 use crate::stage::Encoder;
 use crate::stream::definition::{ParquetCompression, ParquetOptions};
+use parking_lot::Mutex;
 use rayon::prelude::*;
 use std::io::{self, Write};
+use std::mem;
 use std::sync::Arc;
 
 /// A batch is full at this many rows,
 const BATCH_ROWS: usize = 65_536;
 /// or at this many bytes of JSON,
-const BATCH_JSON_BYTES: usize = 8 << 20;
+const BATCH_JSON_BYTES: usize = 2 << 20;
 /// or when its fixed widths come to this many bytes.
 const BATCH_SPREAD_BYTES: u64 = 32 << 20;
 
@@ -36,13 +39,20 @@ pub struct ParquetEncoder {
     differently: bool,
     /// One for each part of a chunk that is decoded at the same time; made when first needed.
     decoders: Vec<PartDecoder>,
+    /// Decoded and not yet encoded.
+    pending: Vec<Batch>,
+    /// Empty columns.
+    free: Arc<FreeColumns>,
     writer: Option<FileWriter>,
     records: u64,
 }
 
+type FreeColumns = Mutex<Vec<Struct>>;
+
 /// Decodes a part of a chunk.
 struct PartDecoder {
     decoder: Decoder,
+    free: Arc<FreeColumns>,
     json_bytes: usize,
     differently: bool,
     decoded: Decoded,
@@ -79,37 +89,71 @@ impl ParquetEncoder {
                 _ => ParquetCompression::Zstd,
             };
         }
-        Self { schema, options, rules: rules.clone(), differently, decoders: Vec::new(), writer: None, records: 0 }
+        Self {
+            schema,
+            options,
+            rules: rules.clone(),
+            differently,
+            decoders: Vec::new(),
+            pending: Vec::new(),
+            free: Arc::default(),
+            writer: None,
+            records: 0,
+        }
     }
 
-    /// The first `count` decoders.
-    fn decoders(&mut self, count: usize) -> &mut [PartDecoder] {
+    /// Makes decoders until there are `count`.
+    fn make_decoders(&mut self, count: usize) {
         while self.decoders.len() < count {
             self.decoders.push(PartDecoder {
                 decoder: Decoder::new(&self.schema, &self.rules),
+                free: Arc::clone(&self.free),
                 json_bytes: 0,
                 differently: self.differently,
                 decoded: Decoded::default(),
             });
         }
-        &mut self.decoders[..count]
     }
 
-    fn write(&mut self, batches: &[Batch], sink: &mut dyn Write) -> io::Result<()> {
-        if batches.is_empty() {
-            return Ok(());
+    /// Takes over what the decoders have. Returns the records refused.
+    fn collect(&mut self) -> Vec<Refused> {
+        let mut refused = Vec::new();
+        for decoder in &mut self.decoders {
+            let decoded = mem::take(&mut decoder.decoded);
+            self.records += decoded.records;
+            refused.extend(decoded.refused);
+            self.pending.extend(decoded.batches);
         }
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            none => none.insert(FileWriter::new(&self.schema, &self.options).map_err(broken)?),
+        refused
+    }
+
+    /// Encodes what is decoded, and meanwhile does `beside`.
+    fn encode_beside<T: Send>(&mut self, beside: impl FnOnce(&mut [PartDecoder]) -> T + Send) -> io::Result<T> {
+        let Self { pending, writer, decoders, free, schema, options, .. } = self;
+        if !pending.is_empty() && writer.is_none() {
+            *writer = Some(FileWriter::new(schema, options).map_err(broken)?);
+        }
+        let encode = || match writer {
+            Some(writer) => writer.encode(pending),
+            None => Ok(()),
         };
-        writer.write(batches, sink)
+        let (outcome, encoded) = rayon::join(|| beside(decoders), encode);
+        encoded?;
+        let most = 2 * decoders.len() + 2;
+        let mut free = free.lock();
+        for mut batch in pending.drain(..) {
+            if free.len() < most {
+                batch.columns.clear();
+                free.push(batch.columns);
+            }
+        }
+        Ok(outcome)
     }
 }
 
 impl PartDecoder {
     /// Decodes records that follow those given before.
-    fn decode(&mut self, chunk: &Chunk, slots: &[Slot]) -> io::Result<()> {
+    fn decode(&mut self, chunk: &Chunk, slots: &[Slot]) {
         for slot in slots {
             let record = chunk.bytes(slot);
             let outcome = if self.differently && crc32c::crc32c(record).is_multiple_of(7) {
@@ -128,53 +172,50 @@ impl PartDecoder {
                 || self.json_bytes >= BATCH_JSON_BYTES
                 || self.decoder.spread_bytes >= BATCH_SPREAD_BYTES;
             if is_full {
-                self.end_batch()?;
+                self.end_batch();
             }
         }
-        Ok(())
     }
 
-    fn end_batch(&mut self) -> io::Result<()> {
-        let rows = std::mem::take(&mut self.decoder.rows);
-        self.decoder.spread_bytes = 0;
+    fn end_batch(&mut self) {
         self.json_bytes = 0;
-        if rows > 0 {
-            let columns = arrays::take(&mut self.decoder.columns, rows).map_err(broken)?;
+        if self.decoder.rows > 0 {
+            let free = self.free.lock().pop();
+            let (columns, rows) = self.decoder.take(free);
             self.decoded.batches.push(Batch { columns, rows });
         }
-        Ok(())
     }
 }
 
 impl Encoder for ParquetEncoder {
     fn push(&mut self, chunk: &Chunk, sink: &mut dyn Write) -> io::Result<Vec<Refused>> {
         let parts = parts(&chunk.slots, rayon::current_num_threads());
-        let decoders = self.decoders(parts.len());
-        if let ([part], [decoder]) = (&parts[..], &mut *decoders) {
-            // Its rows may wait for those of the next chunk.
-            decoder.decode(chunk, part)?;
-        } else {
-            let decoders = decoders.par_iter_mut().zip(&parts);
-            // None may wait: the rows of the next part come behind them.
-            decoders.try_for_each(|(decoder, part)| decoder.decode(chunk, part).and_then(|()| decoder.end_batch()))?;
+        self.make_decoders(parts.len());
+        self.encode_beside(|decoders| {
+            if let ([part], [decoder, ..]) = (&parts[..], &mut *decoders) {
+                // Its rows may wait for those of the next chunk.
+                return decoder.decode(chunk, part);
+            }
+            decoders.par_iter_mut().zip(&parts).for_each(|(decoder, part)| {
+                decoder.decode(chunk, part);
+                // None may wait: the rows of the next part come behind them.
+                decoder.end_batch();
+            });
+        })?;
+        if let Some(writer) = &mut self.writer {
+            writer.flush_full(sink)?;
         }
-        let mut refused = Vec::new();
-        let mut batches = Vec::new();
-        for decoder in &mut self.decoders {
-            let decoded = std::mem::take(&mut decoder.decoded);
-            self.records += decoded.records;
-            refused.extend(decoded.refused);
-            batches.extend(decoded.batches);
-        }
-        self.write(&batches, sink)?;
-        Ok(refused)
+        Ok(self.collect())
     }
 
     fn finish(mut self: Box<Self>, sink: &mut dyn Write) -> io::Result<u64> {
-        if let Some(first) = self.decoders.first_mut() {
-            first.end_batch()?;
-            let rest = std::mem::take(&mut first.decoded.batches);
-            self.write(&rest, sink)?;
+        // One round for what is decoded, one for rows that waited for more.
+        for _ in 0..2 {
+            self.encode_beside(|decoders| decoders.iter_mut().for_each(PartDecoder::end_batch))?;
+            self.collect();
+            if let Some(writer) = &mut self.writer {
+                writer.flush_full(sink)?;
+            }
         }
         if let Some(writer) = self.writer {
             writer.finish(sink)?;

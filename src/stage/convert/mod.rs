@@ -1,10 +1,9 @@
 //! Convert: JSON records to one Parquet file.
 //!
 //! From: `delivery` pushes chunks and says where finished bytes go. To: the outbox behind that sink. The way of a record:
-//! `decode` reads its JSON straight into `columns`; a full batch becomes `arrays`; `writer` encodes them. The table comes
+//! `decode` reads its JSON straight into `columns`, `writer` encodes these when a batch is full. The table comes
 //! from `folder` (`ddl`, `glue`), the deserializer's options from `rules`, the causes of refusals are in `rejection`.
 
-mod arrays;
 mod columns;
 pub mod ddl;
 mod decode;
@@ -70,5 +69,5 @@ pub fn check_options(deserializer: &Deserializer) -> Result<(), ConvertError> {
 /// that what can be known beforehand does not fail at a cut.
 pub fn check(spec: &ConvertSpec, schema: &TableSchema) -> Result<(), ConvertError> {
     check_options(&spec.deserializer)?;
-    writer::check(schema).map_err(|error| ConvertError::Schema(error.to_string()))
+    writer::check(schema, &spec.parquet).map_err(|error| ConvertError::Schema(error.to_string()))
 }

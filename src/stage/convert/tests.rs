@@ -3,7 +3,9 @@
 use super::ddl::parse_table;
 use super::encoder;
 use crate::record::{Cause, Chunk, Refused};
-use crate::stream::definition::{ConvertSpec, Deserializer, ParquetCompression, ParquetOptions, SchemaRef};
+use crate::stream::definition::{
+    ConvertSpec, DEFAULT_BLOOM_FILTER_FPP, Deserializer, ParquetCompression, ParquetOptions, SchemaRef,
+};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use serde_json::{Value, json};
@@ -42,6 +44,9 @@ fn spec(deserializer: Deserializer) -> ConvertSpec {
             compression: ParquetCompression::Snappy,
             dictionary: false,
             writer_v2: false,
+            int96_timestamps: false,
+            bloom_filter_columns: Vec::new(),
+            bloom_filter_fpp: DEFAULT_BLOOM_FILTER_FPP,
         },
     }
 }

@@ -14,9 +14,11 @@ pub mod value;
 
 use super::columns::Struct;
 use super::rejection::{MAX_RECORD_BYTES, Outcome, Rejection};
-use super::rules::{Dialect, Rules};
+use super::rules::Rules;
 use super::schema::TableSchema;
 use scan::Cursor;
+use std::mem;
+use std::sync::Arc;
 use value::Context;
 
 /// Rows under construction.
@@ -28,16 +30,29 @@ pub struct Decoder {
     pub rows: usize,
     /// Bytes that nulls and fixed widths of these rows take at least.
     pub spread_bytes: u64,
-    dialect: Dialect,
+    schema: Arc<TableSchema>,
+    rules: Rules,
     scratch: Vec<u8>,
 }
 
 impl Decoder {
     /// An empty one for a table.
-    pub fn new(schema: &TableSchema, rules: &Rules) -> Self {
-        let mut columns = Struct::new(&schema.columns, &|fields| rules.field_keys(fields));
-        columns.keys = rules.column_keys(&schema.columns);
-        Self { columns, rows: 0, spread_bytes: 0, dialect: rules.dialect.clone(), scratch: Vec::new() }
+    pub fn new(schema: &Arc<TableSchema>, rules: &Rules) -> Self {
+        Self {
+            columns: columns(schema, rules),
+            rows: 0,
+            spread_bytes: 0,
+            schema: Arc::clone(schema),
+            rules: rules.clone(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes the rows out, to go on with `empty` columns of the same table, or with new ones.
+    pub fn take(&mut self, empty: Option<Struct>) -> (Struct, usize) {
+        let empty = empty.unwrap_or_else(|| columns(&self.schema, &self.rules));
+        self.spread_bytes = 0;
+        (mem::replace(&mut self.columns, empty), mem::take(&mut self.rows))
     }
 
     /// Appends the objects of one record, each a row. A record with anything wrong in it adds no row.
@@ -61,7 +76,7 @@ impl Decoder {
         }
         let first = self.rows;
         let mut cursor = Cursor { bytes: record, pos: 0 };
-        let mut context = Context { dialect: &self.dialect, scratch: &mut self.scratch, spread_bytes: 0 };
+        let mut context = Context { dialect: &self.rules.dialect, scratch: &mut self.scratch, spread_bytes: 0 };
         loop {
             match cursor.token() {
                 b'{' => value::object(&mut self.columns, self.rows, &mut cursor, &mut context, 1)?,
@@ -75,6 +90,13 @@ impl Decoder {
         self.spread_bytes += context.spread_bytes;
         Ok(())
     }
+}
+
+/// Empty columns of a table.
+fn columns(schema: &TableSchema, rules: &Rules) -> Struct {
+    let mut columns = Struct::new(&schema.columns, &|fields| rules.field_keys(fields));
+    columns.keys = rules.column_keys(&schema.columns);
+    columns
 }
 
 /// Whether all of the record is JSON values.

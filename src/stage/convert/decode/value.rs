@@ -1,7 +1,7 @@
 //! One JSON value into its column, by the column's type and the deserializer's dialect.
 //!
-//! Called by the decoder for each object. Contract: a value is appended at number `row` of its column, which is first
-//! filled up with nulls to there; a null appends nothing. After an error the column may hold a part of the value:
+//! Called by the decoder for each object. Contract: a value becomes number `row` of its column, which is first filled up
+//! with nulls to there; a null appends nothing. After an error the column may hold a part of the value:
 //! `truncate` takes it off.
 
 use super::super::columns::{Bytes, Column, Data, Struct, last_end};
@@ -88,7 +88,7 @@ fn value(column: &mut Column, row: usize, cursor: &mut Cursor, context: &mut Con
         return cursor.literal("null");
     }
     column.fill_to(row);
-    let Column { kind, valid, data, .. } = column;
+    let Column { kind, valid, present, data, .. } = column;
     match data {
         Data::Texts { texts, most } => text(texts, *most, kind, cursor, context, depth)?,
         Data::List { ends, items } => {
@@ -109,7 +109,7 @@ fn value(column: &mut Column, row: usize, cursor: &mut Cursor, context: &mut Con
             if first != b'{' {
                 return Err(wrong(kind, cursor));
             }
-            object(record, row, cursor, context, depth + 1)?;
+            object(record, *present, cursor, context, depth + 1)?;
         }
         scalar => match first {
             b'-' | b'0'..=b'9' => from_number(scalar, kind, &Number::take(cursor)?, context)?,
@@ -134,6 +134,7 @@ fn value(column: &mut Column, row: usize, cursor: &mut Cursor, context: &mut Con
         },
     }
     valid.push(true);
+    *present += 1;
     Ok(())
 }
 
@@ -293,7 +294,7 @@ fn map_key(column: &mut Column, cursor: &mut Cursor, context: &mut Context) -> O
     } else {
         Cow::Borrowed(content)
     };
-    let Column { kind, valid, data, .. } = column;
+    let Column { kind, data, .. } = &mut *column;
     match data {
         Data::Texts { texts, most } => {
             texts.bytes.extend_from_slice(&content);
@@ -304,7 +305,7 @@ fn map_key(column: &mut Column, cursor: &mut Cursor, context: &mut Context) -> O
         }
         scalar => from_text(scalar, kind, &content, true, context)?,
     }
-    valid.push(true);
+    column.push_valid();
     Ok(())
 }
 
@@ -313,9 +314,9 @@ fn shadowed(keys: &Column, start: usize, end: usize) -> Option<Vec<bool>> {
     let key = |i: usize| -> Cow<[u8]> {
         match &keys.data {
             Data::Texts { texts, .. } | Data::Blobs(texts) => {
-                Cow::Borrowed(&texts.bytes[texts.ends[i] as usize..texts.ends[i + 1] as usize])
+                Cow::Borrowed(texts.get(i))
             }
-            Data::Booleans(bits) => vec![bits.bytes[i / 8] >> (i % 8) & 1].into(),
+            Data::Booleans(bits) => vec![u8::from(bits.get(i))].into(),
             Data::Ints { values, .. } | Data::Days(values) => values[i].to_le_bytes().to_vec().into(),
             Data::Longs(values) | Data::Instants(values) => values[i].to_le_bytes().to_vec().into(),
             Data::Floats(values) => values[i].to_le_bytes().to_vec().into(),

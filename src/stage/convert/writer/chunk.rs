@@ -1,0 +1,371 @@
+//! One column chunk: levels and values into pages, compressed as they fill, and what the footer says of them.
+//!
+//! From: `shred` with the levels of a batch. To: `mod`, which puts closed chunks behind each other. Pages end between
+//! rows. Format: Apache Parquet, Data Pages and Page Index; headers and indexes are serialised by the parquet crate.
+
+use super::super::columns::{Bits, Column, Data};
+use super::coder::Coder;
+use super::compression::compress;
+use super::levels::{put_bits, put_values, width_of};
+use crate::stream::definition::ParquetCompression;
+use bytes::Bytes;
+use parquet::basic::{Encoding, PageType};
+use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::Result;
+use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::schema::types::ColumnDescPtr;
+use std::sync::Arc;
+
+/// A page is full at so many rows if it has [`LEAST_PAGE_BYTES`], so that the page index is worth reading,
+const PAGE_ROWS: usize = 20_000;
+const LEAST_PAGE_BYTES: usize = 16 << 10;
+/// and in any case at so many.
+const MAX_PAGE_ROWS: usize = 131_072;
+/// Rows that stay together when a batch is shared out to pages.
+const STEP: usize = 64;
+
+/// How pages are written.
+#[derive(Debug, Clone)]
+pub struct PageOptions {
+    /// Bytes of a page, before compression.
+    pub page_bytes: usize,
+    /// Compression.
+    pub compression: ParquetCompression,
+    /// Data pages of version 2.
+    pub v2: bool,
+    /// False positives of Bloom filters.
+    pub bloom_filter_fpp: f64,
+}
+
+/// The levels of a batch. A slot is a place where a value of the column may stand.
+#[derive(Clone, Copy)]
+pub enum Levels<'a> {
+    /// Of a column of the table itself: one slot a row. Bits behind the last one are 0.
+    Flat {
+        /// Which values are there.
+        valid: &'a Bits,
+        /// Slots.
+        rows: usize,
+    },
+    /// Inside of others.
+    Nested {
+        /// Definition levels.
+        def: &'a [u8],
+        /// Repetition levels; none if no list or map is around.
+        rep: &'a [u8],
+    },
+}
+
+impl Levels<'_> {
+    fn slots(&self) -> usize {
+        match self {
+            Self::Flat { rows, .. } => *rows,
+            Self::Nested { def, .. } => def.len(),
+        }
+    }
+
+    /// Values in the slots from `from` up to `upto`.
+    fn present(&self, from: usize, upto: usize, max_def: u8) -> usize {
+        match self {
+            Self::Flat { valid, .. } => valid.ones(from, upto),
+            Self::Nested { def, .. } => def[from..upto].iter().filter(|level| **level == max_def).count(),
+        }
+    }
+
+    /// Rows that begin in these slots.
+    fn rows(&self, from: usize, upto: usize) -> usize {
+        match self {
+            Self::Nested { rep, .. } if !rep.is_empty() => rep[from..upto].iter().filter(|level| **level == 0).count(),
+            _ => upto - from,
+        }
+    }
+
+    /// The first slot from `at` on in which a row begins.
+    fn row_start(&self, at: usize) -> usize {
+        match self {
+            Self::Nested { rep, .. } if !rep.is_empty() => {
+                at + rep[at.min(rep.len())..].iter().take_while(|level| **level != 0).count()
+            }
+            _ => at,
+        }
+        .min(self.slots())
+    }
+}
+
+/// A column chunk being written.
+pub struct ChunkWriter {
+    column: ColumnDescPtr,
+    options: Arc<PageOptions>,
+    coder: Box<dyn Coder>,
+    max_def: u8,
+    max_rep: u8,
+    page: PageLevels,
+    /// Data pages with their headers.
+    pages: Vec<Bytes>,
+    told: Vec<PageTold>,
+    uncompressed_bytes: usize,
+}
+
+/// Levels of the page under construction.
+#[derive(Default)]
+struct PageLevels {
+    /// Definition levels of a flat column.
+    flat: Bits,
+    def: Vec<u8>,
+    rep: Vec<u8>,
+    slots: usize,
+    rows: usize,
+    nulls: usize,
+}
+
+/// What the indexes say of a page.
+struct PageTold {
+    slots: usize,
+    rows: usize,
+    nulls: usize,
+    encoding: Encoding,
+    bounds: Option<(Vec<u8>, Vec<u8>)>,
+    nans: Option<i64>,
+}
+
+/// A closed chunk: its bytes in pieces, and the footer's part.
+pub struct ClosedChunk {
+    /// The dictionary page, if any, and the data pages.
+    pub pages: Vec<Bytes>,
+    /// For the footer; offsets count from the first piece.
+    pub close: ColumnCloseResult,
+}
+
+impl ChunkWriter {
+    /// An empty chunk of `column`.
+    pub fn new(column: ColumnDescPtr, options: Arc<PageOptions>, coder: Box<dyn Coder>) -> Self {
+        // Types nest up to 64 levels of at most two each.
+        let (max_def, max_rep) = (column.max_def_level() as u8, column.max_rep_level() as u8);
+        let page = PageLevels::default();
+        Self { column, options, coder, max_def, max_rep, page, pages: Vec::new(), told: Vec::new(), uncompressed_bytes: 0 }
+    }
+
+    /// Takes the values of a column, with their levels.
+    pub fn write(&mut self, column: &Column, levels: Levels) -> Result<()> {
+        let slots = levels.slots();
+        let (mut at, mut value) = (0, 0);
+        while at < slots {
+            let (end, value_end) = self.fitting(&column.data, column.present, levels, at, value);
+            self.take_levels(levels, at, end, value_end - value);
+            self.coder.append(&column.data, value, value_end);
+            (at, value) = (end, value_end);
+            if self.is_full() {
+                self.end_page()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The slots and values, from `at` and `value` on, that go into this page: all if they fit.
+    fn fitting(&self, data: &Data, present: usize, levels: Levels, at: usize, value: usize) -> (usize, usize) {
+        let slots = levels.slots();
+        let room = self.options.page_bytes.saturating_sub(self.coder.page_bytes());
+        let rows_room = MAX_PAGE_ROWS.saturating_sub(self.page.rows);
+        if self.coder.size_bytes(data, value, present) <= room && slots - at <= rows_room {
+            return (slots, present);
+        }
+        let (mut end, mut value_end) = (at, value);
+        loop {
+            let next = levels.row_start((end + STEP).min(slots));
+            value_end += levels.present(end, next, self.max_def);
+            end = next;
+            let full = self.coder.size_bytes(data, value, value_end) >= room || end - at >= rows_room;
+            if full || end == slots {
+                return (end, value_end);
+            }
+        }
+    }
+
+    fn take_levels(&mut self, levels: Levels, from: usize, upto: usize, present: usize) {
+        let page = &mut self.page;
+        match levels {
+            Levels::Flat { valid, .. } => page.flat.append(valid, from, upto),
+            Levels::Nested { def, rep } => {
+                page.def.extend_from_slice(&def[from..upto]);
+                page.rep.extend_from_slice(rep.get(from..upto).unwrap_or_default());
+            }
+        }
+        page.slots += upto - from;
+        page.rows += levels.rows(from, upto);
+        page.nulls += upto - from - present;
+    }
+
+    fn is_full(&self) -> bool {
+        let bytes = self.coder.page_bytes() + self.page.def.len() / 4;
+        let rows = self.page.rows;
+        bytes >= self.options.page_bytes || rows >= MAX_PAGE_ROWS || rows >= PAGE_ROWS && bytes >= LEAST_PAGE_BYTES
+    }
+
+    fn end_page(&mut self) -> Result<()> {
+        let page = std::mem::take(&mut self.page);
+        if page.slots == 0 {
+            return Ok(());
+        }
+        let mut body = Vec::with_capacity(self.coder.page_bytes() + page.slots / 8 + 64);
+        let v1 = !self.options.v2;
+        let rep_bytes = if self.max_rep > 0 {
+            section(&mut body, v1, |out| put_values(&page.rep, width_of(u32::from(self.max_rep)), out))
+        } else {
+            0
+        };
+        let def_bytes = match self.max_def {
+            0 => 0,
+            _ if page.def.is_empty() => section(&mut body, v1, |out| put_bits(&page.flat, out)),
+            max => section(&mut body, v1, |out| put_values(&page.def, width_of(u32::from(max)), out)),
+        };
+        let values = self.coder.end_page(&mut body);
+        let uncompressed_bytes = body.len();
+        let num_values = page.slots as u32;
+        let encoding = values.encoding;
+        let written = if v1 {
+            let buf = Bytes::from(compress(self.options.compression, body)?);
+            let (def_level_encoding, rep_level_encoding) = (Encoding::RLE, Encoding::RLE);
+            Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics: None }
+        } else {
+            // Levels are not compressed, and values only if that makes them smaller.
+            let levels_bytes = rep_bytes + def_bytes;
+            let packed = compress(self.options.compression, body[levels_bytes..].to_vec())?;
+            let is_compressed = packed.len() < uncompressed_bytes - levels_bytes;
+            if is_compressed {
+                body.truncate(levels_bytes);
+                body.extend_from_slice(&packed);
+            }
+            Page::DataPageV2 {
+                buf: Bytes::from(body),
+                num_values,
+                encoding,
+                num_nulls: page.nulls as u32,
+                num_rows: page.rows as u32,
+                def_levels_byte_len: def_bytes as u32,
+                rep_levels_byte_len: rep_bytes as u32,
+                is_compressed,
+                statistics: None,
+            }
+        };
+        let (bytes, uncompressed_bytes) = with_header(written, uncompressed_bytes)?;
+        self.pages.push(bytes);
+        self.uncompressed_bytes += uncompressed_bytes;
+        let (slots, rows, nulls) = (page.slots, page.rows, page.nulls);
+        let (bounds, nans) = (values.bounds, values.nans);
+        self.told.push(PageTold { slots, rows, nulls, encoding, bounds, nans });
+        // Room for the next page's levels is kept.
+        let PageLevels { mut flat, mut def, mut rep, .. } = page;
+        flat.clear();
+        def.clear();
+        rep.clear();
+        self.page = PageLevels { flat, def, rep, ..PageLevels::default() };
+        Ok(())
+    }
+
+    /// Bytes in memory.
+    pub fn memory_bytes(&self) -> usize {
+        self.encoded_bytes() + self.coder.memory_bytes()
+    }
+
+    /// About the bytes of the chunk so far in the file.
+    pub fn encoded_bytes(&self) -> usize {
+        self.pages.iter().map(Bytes::len).sum::<usize>() + self.coder.page_bytes()
+    }
+
+    /// Ends the chunk.
+    pub fn close(mut self) -> Result<ClosedChunk> {
+        self.end_page()?;
+        let total = |of: fn(&PageTold) -> usize| self.told.iter().map(of).sum::<usize>();
+        let (slots, rows, nulls) = (total(|page| page.slots), total(|page| page.rows), total(|page| page.nulls));
+        let mut values = self.coder.end_chunk(nulls as u64);
+        if let Some(bloom) = &mut values.bloom {
+            bloom.fold_to_target_fpp(self.options.bloom_filter_fpp);
+        }
+        let mut pages = Vec::with_capacity(self.pages.len() + 1);
+        let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
+        let mut stats = Vec::new();
+        if let Some((bytes, num_values)) = values.dictionary {
+            let uncompressed_bytes = bytes.len();
+            let buf = Bytes::from(compress(self.options.compression, bytes)?);
+            let page = Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
+            let (bytes, uncompressed_bytes) = with_header(page, uncompressed_bytes)?;
+            pages.push(bytes);
+            self.uncompressed_bytes += uncompressed_bytes;
+            encodings.push(Encoding::RLE_DICTIONARY);
+            stats.push(PageEncodingStats { page_type: PageType::DICTIONARY_PAGE, encoding: Encoding::PLAIN, count: 1 });
+        }
+        let page_type = if self.options.v2 { PageType::DATA_PAGE_V2 } else { PageType::DATA_PAGE };
+        for encoding in [Encoding::RLE_DICTIONARY, Encoding::PLAIN] {
+            let count = self.told.iter().filter(|page| page.encoding == encoding).count() as i32;
+            if count > 0 {
+                stats.push(PageEncodingStats { page_type, encoding, count });
+            }
+        }
+        let dictionary_bytes = pages.iter().map(Bytes::len).sum::<usize>() as i64;
+        let mut offsets = OffsetIndexBuilder::new();
+        let mut bounds = ColumnIndexBuilder::new(self.column.physical_type());
+        let mut offset = dictionary_bytes;
+        for (page, told) in self.pages.iter().zip(&self.told) {
+            offsets.append_row_count(told.rows as i64);
+            offsets.append_offset_and_size(offset, page.len() as i32);
+            offset += page.len() as i64;
+            let is_null = told.nulls == told.slots;
+            match &told.bounds {
+                Some((least, largest)) => {
+                    bounds.append(false, least.clone(), largest.clone(), told.nulls as i64, told.nans);
+                }
+                None if is_null => bounds.append(true, Vec::new(), Vec::new(), told.nulls as i64, told.nans),
+                // Values without an order: the index could say nothing true of this page.
+                None => bounds.to_invalid(),
+            }
+        }
+        pages.append(&mut self.pages);
+        let mut metadata = ColumnChunkMetaData::builder(self.column.clone())
+            .set_compression(super::compression::codec(self.options.compression))
+            .set_encodings(encodings)
+            .set_page_encoding_stats(stats)
+            .set_total_compressed_size(offset)
+            .set_total_uncompressed_size(self.uncompressed_bytes as i64)
+            .set_num_values(slots as i64)
+            .set_data_page_offset(dictionary_bytes)
+            .set_dictionary_page_offset((dictionary_bytes > 0).then_some(0));
+        if let Some(statistics) = values.statistics {
+            metadata = metadata.set_statistics(statistics);
+        }
+        let column_index = if bounds.valid() { Some(bounds.build()?) } else { None };
+        let close = ColumnCloseResult {
+            bytes_written: offset as u64,
+            rows_written: rows as u64,
+            metadata: metadata.build()?,
+            bloom_filter: values.bloom,
+            column_index,
+            offset_index: Some(offsets.build()),
+        };
+        Ok(ClosedChunk { pages, close })
+    }
+}
+
+/// Appends levels, before version 2 with their length in four bytes; returns the bytes appended.
+fn section(body: &mut Vec<u8>, with_length: bool, put: impl FnOnce(&mut Vec<u8>)) -> usize {
+    let start = body.len();
+    if with_length {
+        body.extend_from_slice(&[0; 4]);
+    }
+    let first = body.len();
+    put(body);
+    let length = ((body.len() - first) as u32).to_le_bytes();
+    if with_length {
+        body[start..first].copy_from_slice(&length);
+    }
+    body.len() - start
+}
+
+/// A page as it stands in the file, and its bytes before compression, header included.
+fn with_header(page: Page, uncompressed_bytes: usize) -> Result<(Bytes, usize)> {
+    let mut sink = TrackedWrite::new(Vec::with_capacity(page.buffer().len() + 64));
+    let page = CompressedPage::new(page, uncompressed_bytes);
+    let spec = SerializedPageWriter::new(&mut sink).write_page(page)?;
+    Ok((Bytes::from(sink.into_inner()?), spec.uncompressed_size))
+}

@@ -1,0 +1,309 @@
+//! Columns into the bytes of one Parquet file, streamed.
+//!
+//! From: `encode`, some batches at a time. To: the sink it hands in. A row group is kept encoded and compressed until it
+//! has its size, then goes out column by column; nothing of the file is kept but its footer's entries. Columns are
+//! encoded by code of our own, from the shape in which the decoder leaves them: `shred` finds levels, `chunk` makes
+//! pages, `coder` encodes values by `dictionary` or plain; footer, page headers and indexes are the parquet crate's.
+
+mod bounds;
+mod chunk;
+mod coder;
+mod compression;
+mod dictionary;
+mod levels;
+mod shred;
+mod types;
+mod value;
+
+use super::columns::Struct;
+use super::schema::{HiveType, TableSchema};
+use crate::stream::definition::ParquetOptions;
+use bytes::{Buf, Bytes};
+use chunk::{ChunkWriter, ClosedChunk, PageOptions};
+use coder::{BooleanCoder, Coder, NumberCoder, StringCoder};
+use parking_lot::Mutex;
+use parquet::bloom_filter::Sbbf;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{WriterProperties, WriterVersion};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnDescPtr;
+use rayon::prelude::*;
+use shred::Node;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use value::{Instant96, Wide};
+
+/// A row group is closed at this size even if BlockSizeBytes allows more: it lies in memory until then.
+pub const MAX_GROUP_BYTES: u64 = 64 << 20;
+/// Most bytes that a row group may take in memory, dictionaries and pages under construction included.
+const MAX_GROUP_MEMORY_BYTES: usize = 80 << 20;
+/// Most rows of a row group, so that readers can share out a file of small rows.
+const MAX_GROUP_ROWS: usize = 1 << 20;
+
+/// A Parquet file being written.
+pub struct FileWriter {
+    file: SerializedFileWriter<Spool>,
+    table: Arc<TableSchema>,
+    parquet: ParquetOptions,
+    pages: Arc<PageOptions>,
+    spool: Spool,
+    group: Option<Group>,
+}
+
+/// Rows in columns.
+pub struct Batch {
+    /// The columns.
+    pub columns: Struct,
+    /// Their length.
+    pub rows: usize,
+}
+
+struct Group {
+    columns: Vec<Node>,
+    rows: usize,
+}
+
+/// Where the Parquet writer puts bytes, and the encoder takes them from: a column of a row group at once. In blocks,
+/// since one buffer that grows to such a length is copied on its way, and takes up to three times the memory.
+#[derive(Clone, Default)]
+struct Spool(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// Size of a block.
+const BLOCK_BYTES: usize = 256 << 10;
+
+impl Write for Spool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut blocks = self.0.lock();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match blocks.last_mut() {
+                Some(block) if block.len() < BLOCK_BYTES => {
+                    let (fits, more) = rest.split_at(rest.len().min(BLOCK_BYTES - block.len()));
+                    block.extend_from_slice(fits);
+                    rest = more;
+                }
+                _ => blocks.push(Vec::with_capacity(BLOCK_BYTES)),
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Spool {
+    fn drain(&self, sink: &mut dyn Write) -> io::Result<()> {
+        let blocks = std::mem::take(&mut *self.0.lock());
+        // Each is freed when it is written.
+        blocks.into_iter().try_for_each(|block| sink.write_all(&block))
+    }
+}
+
+/// Options of a file beside its schema.
+#[derive(Debug, Clone)]
+pub struct FileOptions {
+    /// ParquetSerDe.
+    pub parquet: ParquetOptions,
+    /// Revision of the stream's definition.
+    pub revision: u64,
+}
+
+/// What the footer says beside the columns.
+fn properties(table: &TableSchema, options: &FileOptions) -> WriterProperties {
+    let version = if options.parquet.writer_v2 { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 };
+    let entry = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+    WriterProperties::builder()
+        .set_created_by(concat!("hydrant version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_writer_version(version)
+        .set_key_value_metadata(Some(vec![
+            entry("hydrant.revision", options.revision.to_string()),
+            entry("hydrant.schema", table.version.clone()),
+        ]))
+        .build()
+}
+
+impl FileWriter {
+    /// A new file for rows of `table`.
+    pub fn new(table: &Arc<TableSchema>, options: &FileOptions) -> Result<Self> {
+        let spool = Spool::default();
+        let parquet = options.parquet.clone();
+        let schema = types::schema(table, parquet.int96_timestamps)?;
+        let file = SerializedFileWriter::new(spool.clone(), schema, Arc::new(properties(table, options)))?;
+        let pages = Arc::new(PageOptions {
+            page_bytes: usize::try_from(parquet.page_size_bytes).unwrap_or(usize::MAX),
+            compression: parquet.compression,
+            v2: parquet.writer_v2,
+            bloom_filter_fpp: parquet.bloom_filter_fpp,
+        });
+        Ok(Self { file, table: Arc::clone(table), parquet, pages, spool, group: None })
+    }
+
+    /// Encodes batches of rows, in order.
+    pub fn encode(&mut self, batches: &[Batch]) -> io::Result<()> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let mut group = match self.group.take() {
+            Some(group) => group,
+            None => self.new_group().map_err(broken)?,
+        };
+        // Fields are encoded on all processors.
+        let columns = group.columns.par_iter_mut().enumerate().with_max_len(1);
+        let written = columns.try_for_each(|(at, node)| {
+            batches.iter().try_for_each(|batch| node.write(&batch.columns.fields[at], batch.rows))
+        });
+        written.map_err(broken)?;
+        group.rows += batches.iter().map(|batch| batch.rows).sum::<usize>();
+        self.group = Some(group);
+        Ok(())
+    }
+
+    /// Closes the row group if it has its size.
+    pub fn flush_full(&mut self, sink: &mut dyn Write) -> io::Result<()> {
+        let Some(group) = self.group.take() else { return Ok(()) };
+        let sizes = group.columns.iter().map(Node::bytes);
+        let (encoded, memory) = sizes.fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+        let is_full = encoded as u64 >= self.parquet.block_size_bytes.min(MAX_GROUP_BYTES)
+            || memory >= MAX_GROUP_MEMORY_BYTES
+            || group.rows >= MAX_GROUP_ROWS;
+        if is_full {
+            return self.close_group(group, sink);
+        }
+        self.group = Some(group);
+        Ok(())
+    }
+
+    /// Writes what is left, and the footer.
+    pub fn finish(mut self, sink: &mut dyn Write) -> io::Result<()> {
+        if let Some(group) = self.group.take() {
+            self.close_group(group, sink)?;
+        }
+        self.file.finish().map_err(broken)?;
+        self.spool.drain(sink)
+    }
+
+    fn new_group(&self) -> Result<Group> {
+        let mut leaves = self.file.schema_descr().columns().iter();
+        let mut leaf = |kind: &HiveType| {
+            let column = leaves.next().ok_or_else(|| ParquetError::General("too few columns".to_owned()))?;
+            let coder = coder(kind, column, &self.parquet)?;
+            Ok(ChunkWriter::new(column.clone(), Arc::clone(&self.pages), coder))
+        };
+        let columns = self.table.columns.iter().map(|field| Node::new(&field.kind, &mut leaf)).collect::<Result<_>>()?;
+        Ok(Group { columns, rows: 0 })
+    }
+
+    fn close_group(&mut self, group: Group, sink: &mut dyn Write) -> io::Result<()> {
+        let close = |node: Node| {
+            let mut chunks = Vec::new();
+            node.close(&mut chunks).map(|()| chunks)
+        };
+        let closed: Vec<Result<Vec<ClosedChunk>>> = group.columns.into_par_iter().map(close).collect();
+        let mut writer = self.file.next_row_group().map_err(broken)?;
+        for chunks in closed {
+            for chunk in chunks.map_err(broken)? {
+                writer.append_column(&Pages(chunk.pages), chunk.close).map_err(broken)?;
+                self.spool.drain(sink)?;
+            }
+        }
+        writer.close().map_err(broken)?;
+        Ok(())
+    }
+}
+
+/// The coder of a leaf.
+fn coder(kind: &HiveType, column: &ColumnDescPtr, parquet: &ParquetOptions) -> Result<Box<dyn Coder>> {
+    let bloom = bloom_filter(column, parquet)?;
+    let dictionary = parquet.dictionary;
+    Ok(match kind {
+        HiveType::Boolean => Box::new(BooleanCoder::default()),
+        HiveType::TinyInt | HiveType::SmallInt | HiveType::Int | HiveType::Date => {
+            Box::new(NumberCoder::<i32>::new(4, dictionary, bloom))
+        }
+        HiveType::Decimal { precision, .. } if *precision <= types::DECIMAL_DIGITS[0] => {
+            Box::new(NumberCoder::<i32>::new(4, dictionary, bloom))
+        }
+        HiveType::Decimal { precision, .. } if *precision <= types::DECIMAL_DIGITS[1] => {
+            Box::new(NumberCoder::<i64>::new(8, dictionary, bloom))
+        }
+        HiveType::Decimal { precision, .. } => {
+            Box::new(NumberCoder::<Wide>::new(types::decimal_bytes(*precision), dictionary, bloom))
+        }
+        HiveType::Timestamp if parquet.int96_timestamps => {
+            Box::new(NumberCoder::<Instant96>::new(12, dictionary, bloom))
+        }
+        HiveType::BigInt | HiveType::Timestamp => Box::new(NumberCoder::<i64>::new(8, dictionary, bloom)),
+        HiveType::Float => Box::new(NumberCoder::<f32>::new(4, dictionary, bloom)),
+        HiveType::Double => Box::new(NumberCoder::<f64>::new(8, dictionary, bloom)),
+        HiveType::Binary => Box::new(StringCoder::new(false, dictionary, bloom)),
+        _ => Box::new(StringCoder::new(true, dictionary, bloom)),
+    })
+}
+
+/// An empty Bloom filter if the column is to have one, by its name or by that of the table's column it is part of.
+fn bloom_filter(column: &ColumnDescPtr, parquet: &ParquetOptions) -> Result<Option<Sbbf>> {
+    let path = column.path().string();
+    let top = column.path().parts().first().map_or("", String::as_str);
+    let asked = |name: &String| name.eq_ignore_ascii_case(&path) || name.eq_ignore_ascii_case(top);
+    if !parquet.bloom_filter_columns.iter().any(asked) {
+        return Ok(None);
+    }
+    Sbbf::new_with_ndv_fpp(MAX_GROUP_ROWS as u64, parquet.bloom_filter_fpp).map(Some)
+}
+
+/// The pages of a chunk, behind each other.
+struct Pages(Vec<Bytes>);
+
+impl Length for Pages {
+    fn len(&self) -> u64 {
+        self.0.iter().map(|page| page.len() as u64).sum()
+    }
+}
+
+impl ChunkReader for Pages {
+    type T = PagesReader;
+
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        let mut reader = PagesReader(self.0.clone().into());
+        io::copy(&mut reader.by_ref().take(start), &mut io::sink())?;
+        Ok(reader)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        let mut bytes = vec![0; length];
+        self.get_read(start)?.read_exact(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+/// Reads pages one after the other.
+struct PagesReader(VecDeque<Bytes>);
+
+impl Read for PagesReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.0.front().is_some_and(Bytes::is_empty) {
+            self.0.pop_front();
+        }
+        let Some(page) = self.0.front_mut() else { return Ok(0) };
+        let count = page.len().min(buffer.len());
+        page.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// A failure of the Parquet writer on bytes in memory: a broken invariant, reported with the attempt to seal.
+pub fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::other(error)
+}
+
+/// Whether a Parquet file can be written for the table at all.
+pub fn check(table: &TableSchema, parquet: &ParquetOptions) -> Result<()> {
+    let table = Arc::new(table.clone());
+    let writer = FileWriter::new(&table, &FileOptions { parquet: parquet.clone(), revision: 0 })?;
+    writer.new_group().map(drop)
+}
