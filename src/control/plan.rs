@@ -210,9 +210,7 @@ fn convert(rules: &Rules, conversion: &Value) -> ConvertSpec {
             role_arn: schema("RoleARN", ""),
         },
         deserializer: match at(&["InputFormatConfiguration", "Deserializer", "HiveJsonSerDe"]) {
-            Some(hive) => Deserializer::Hive {
-                timestamp_formats: strings(hive, "TimestampFormats"),
-            },
+            Some(hive) => Deserializer::Hive { timestamp_formats: strings(hive, "TimestampFormats") },
             None => open_x(at(&["InputFormatConfiguration", "Deserializer", "OpenXJsonSerDe"])),
         },
         parquet: ParquetOptions {

@@ -14,6 +14,7 @@ use crate::disk::{RealDisk, replace_with};
 use crate::record::{Chunk, Origin, Slot};
 use crate::stage::Encoder;
 use crate::stage::convert::{self, folder};
+use bytes::Bytes;
 use indicatif::{HumanBytes, ProgressBar};
 use options::ConversionOptions;
 use rejects::Rejects;
@@ -24,7 +25,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 /// Bytes of lines that are converted at once.
-const CHUNK_BYTES: usize = 8 << 20;
+const CHUNK_BYTES: usize = 4 << 20;
 
 /// Convert JSON lines to Parquet
 ///
@@ -178,25 +179,26 @@ enum Records {
 
 fn read_records(chunks: &mut Chunks<impl Read>) -> io::Result<Option<Records>> {
     Ok(chunks.next_chunk()?.map(|next| match next {
-        Lines::Lines { text, lines } => Records::Chunk { chunk: records(text), lines },
+        Lines::Lines(text) => records(text),
         Lines::TooLong => Records::TooLong,
     }))
 }
 
 /// The lines that are not blank as records; a record's ordinal is the number of its line, from 0.
-fn records(text: Vec<u8>) -> Chunk {
+fn records(text: Bytes) -> Records {
     let mut slots = Vec::with_capacity(text.len() / 256);
-    let mut start = 0;
+    let (mut start, mut lines) = (0, 0);
     let ends = memchr::memchr_iter(b'\n', &text).map(|at| at + 1);
     let last = (!text.ends_with(b"\n")).then_some(text.len());
-    for (line, end) in ends.chain(last).enumerate() {
+    for (line, end) in (0..).zip(ends.chain(last)) {
         if !text[start..end].trim_ascii().is_empty() {
-            let origin = Origin { ordinal: line as u64, part: 0 };
+            let origin = Origin { ordinal: line, part: 0 };
             slots.push(Slot { start: start as u32, len: (end - start) as u32, origin, arrival_ms: 0 });
         }
         start = end;
+        lines = line + 1;
     }
-    Chunk { buffer: text.into(), slots }
+    Records::Chunk { chunk: Chunk { buffer: text, slots }, lines }
 }
 
 fn report(summary: &Summary, output: &Path, seconds: f64) {

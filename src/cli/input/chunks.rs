@@ -1,47 +1,87 @@
 //! Cuts an input into chunks of whole lines.
+//!
+//! Buffers are used again when their chunk is dropped: fresh memory for each would cost more than reading into it.
 
 use crate::ingest::MAX_RECORD_BYTES;
+use bytes::Bytes;
 use memchr::{memchr, memchr_iter, memrchr};
+use parking_lot::Mutex;
 use std::io::{self, Read};
+use std::mem;
+use std::sync::Arc;
 
 const READ_BYTES: usize = 256 * 1024;
+/// Most buffers kept for later.
+const MAX_FREE_BUFFERS: usize = 4;
 
 /// A part of the input, in order.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Chunk {
     /// Whole lines; the last of the input may lack its line end.
-    Lines {
-        /// The lines.
-        text: Vec<u8>,
-        /// How many.
-        lines: u64,
-    },
+    Lines(Bytes),
     /// One line too long for a record and for memory; it was skipped.
     TooLong,
+}
+
+/// The number of lines in a text; the last may lack its line end.
+pub fn count_lines(text: &[u8]) -> u64 {
+    memchr_iter(b'\n', text).count() as u64 + u64::from(!text.is_empty() && !text.ends_with(b"\n"))
 }
 
 /// The chunks of an input.
 #[derive(Debug)]
 pub struct Chunks<R> {
     source: R,
-    pending: Vec<u8>,
+    /// Its first `filled` bytes are read and not yet given out.
+    buffer: Vec<u8>,
+    filled: usize,
+    free: Arc<FreeBuffers>,
     chunk_bytes: usize,
     /// Do not wait for a full chunk: the input may be somebody who types.
     live: bool,
     ended: bool,
 }
 
+/// Buffers that no chunk uses any more.
+type FreeBuffers = Mutex<Vec<Vec<u8>>>;
+
+/// A buffer whose first `len` bytes are a chunk.
+struct Lent {
+    buffer: Vec<u8>,
+    len: usize,
+    free: Arc<FreeBuffers>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer[..self.len]
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut free = self.free.lock();
+        if free.len() < MAX_FREE_BUFFERS {
+            free.push(mem::take(&mut self.buffer));
+        }
+    }
+}
+
 impl<R: Read> Chunks<R> {
     pub fn new(source: R, chunk_bytes: usize, live: bool) -> Self {
-        Self { source, pending: Vec::new(), chunk_bytes, live, ended: false }
+        Self { source, buffer: Vec::new(), filled: 0, free: Arc::default(), chunk_bytes, live, ended: false }
+    }
+
+    fn pending(&self) -> &[u8] {
+        &self.buffer[..self.filled]
     }
 
     /// The next one; `None` at the end.
     pub fn next_chunk(&mut self) -> io::Result<Option<Chunk>> {
         loop {
-            let whole_upto = memrchr(b'\n', &self.pending).map_or(0, |at| at + 1);
-            let tail_too_long = self.pending.len() - whole_upto > MAX_RECORD_BYTES;
-            let full = self.live || self.ended || tail_too_long || self.pending.len() >= self.chunk_bytes;
+            let whole_upto = memrchr(b'\n', self.pending()).map_or(0, |at| at + 1);
+            let tail_too_long = self.filled - whole_upto > MAX_RECORD_BYTES;
+            let full = self.live || self.ended || tail_too_long || self.filled >= self.chunk_bytes;
             if whole_upto > 0 && full {
                 return Ok(Some(self.take(whole_upto)));
             }
@@ -50,27 +90,32 @@ impl<R: Read> Chunks<R> {
                 return Ok(Some(Chunk::TooLong));
             }
             if self.ended {
-                return Ok((!self.pending.is_empty()).then(|| self.take(self.pending.len())));
+                return Ok((self.filled > 0).then(|| self.take(self.filled)));
             }
             self.fill()?;
         }
     }
 
     fn take(&mut self, upto: usize) -> Chunk {
-        let rest = self.pending.split_off(upto);
-        let text = std::mem::replace(&mut self.pending, rest);
-        let ends = memchr_iter(b'\n', &text).count() as u64;
-        let lines = ends + u64::from(!text.ends_with(b"\n"));
-        Chunk::Lines { text, lines }
+        let rest = self.filled - upto;
+        let mut next = self.free.lock().pop().unwrap_or_default();
+        if next.len() < rest {
+            next.resize(rest, 0);
+        }
+        next[..rest].copy_from_slice(&self.buffer[upto..self.filled]);
+        let buffer = mem::replace(&mut self.buffer, next);
+        self.filled = rest;
+        Chunk::Lines(Bytes::from_owner(Lent { buffer, len: upto, free: Arc::clone(&self.free) }))
     }
 
     fn skip_line(&mut self) -> io::Result<()> {
         loop {
-            if let Some(at) = memchr(b'\n', &self.pending) {
-                self.pending.drain(..=at);
+            if let Some(at) = memchr(b'\n', self.pending()) {
+                self.buffer.copy_within(at + 1..self.filled, 0);
+                self.filled -= at + 1;
                 return Ok(());
             }
-            self.pending.clear();
+            self.filled = 0;
             if self.ended {
                 return Ok(());
             }
@@ -79,16 +124,19 @@ impl<R: Read> Chunks<R> {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        let before = self.pending.len();
-        self.pending.resize(before + READ_BYTES, 0);
+        let upto = self.filled + READ_BYTES;
+        if self.buffer.len() < upto {
+            // In one step for an ordinary chunk, which ends with the read that fills it.
+            self.buffer.resize(upto.max(if self.live { 0 } else { self.chunk_bytes + READ_BYTES }), 0);
+        }
         let read = loop {
-            match self.source.read(&mut self.pending[before..]) {
+            match self.source.read(&mut self.buffer[self.filled..upto]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => break done,
+                done => break done?,
             }
         };
-        self.pending.truncate(before + *read.as_ref().unwrap_or(&0));
-        self.ended = read? == 0;
+        self.filled += read;
+        self.ended = read == 0;
         Ok(())
     }
 }
@@ -122,9 +170,9 @@ mod tests {
                 let (mut joined, mut count) = (Vec::new(), 0);
                 let chunks = all(&text, piece, 64, live);
                 for chunk in &chunks {
-                    let Chunk::Lines { text: lines_text, lines } = chunk else { panic!("too long") };
-                    joined.extend_from_slice(lines_text);
-                    count += lines;
+                    let Chunk::Lines(lines) = chunk else { panic!("too long") };
+                    joined.extend_from_slice(lines);
+                    count += count_lines(lines);
                     assert!(joined.ends_with(b"\n") || joined.len() == text.len());
                 }
                 assert_eq!(joined, text);
@@ -139,7 +187,7 @@ mod tests {
         let mut text = b"a\n".to_vec();
         text.extend(std::iter::repeat_n(b'x', 3 * MAX_RECORD_BYTES));
         text.extend(b"\nb\n");
-        let lines = |text: &[u8]| Chunk::Lines { text: text.to_vec(), lines: 1 };
+        let lines = |text: &[u8]| Chunk::Lines(Bytes::copy_from_slice(text));
         assert_eq!(all(&text, 100_000, 4 << 20, false), [lines(b"a\n"), Chunk::TooLong, lines(b"b\n")]);
         text.truncate(3 * MAX_RECORD_BYTES);
         assert_eq!(all(&text, 100_000, 4 << 20, false), [lines(b"a\n"), Chunk::TooLong]);

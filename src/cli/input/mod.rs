@@ -2,7 +2,7 @@
 
 mod chunks;
 
-pub use chunks::{Chunk, Chunks};
+pub use chunks::{Chunk, Chunks, count_lines};
 
 use super::Failure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

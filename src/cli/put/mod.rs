@@ -8,7 +8,7 @@ mod sender;
 mod tests;
 
 use super::Failure;
-use super::input::{Chunk, Chunks, Input};
+use super::input::{Chunk, Chunks, Input, count_lines};
 use indicatif::ProgressBar;
 use sender::{Endpoint, FailedLine, Sender};
 use std::io::Read;
@@ -90,7 +90,8 @@ async fn put_all(
         // Blocks a thread of the runtime, while the connection lives on another.
         let next = tokio::task::block_in_place(|| chunks.next_chunk());
         match next.map_err(|error| format!("cannot read the input: {error}"))? {
-            Some(Chunk::Lines { text, lines }) => {
+            Some(Chunk::Lines(text)) => {
+                let lines = count_lines(&text);
                 let taken = sender.post(text, |why| progress.set_message(why.to_owned())).await?;
                 summary.accepted += taken.accepted;
                 summary.accepted_bytes += taken.accepted_bytes;

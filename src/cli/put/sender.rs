@@ -172,8 +172,7 @@ impl Sender {
     }
 
     /// Sends `text` until it is taken; `waiting` is told why it takes longer.
-    pub(super) async fn post(&mut self, text: Vec<u8>, waiting: impl Fn(&str)) -> Result<Taken, Failure> {
-        let text = Bytes::from(text);
+    pub(super) async fn post(&mut self, text: Bytes, waiting: impl Fn(&str)) -> Result<Taken, Failure> {
         let give_up_at = Instant::now() + self.retry_for;
         let mut pause = FIRST_PAUSE;
         let mut retries = 0;

@@ -154,12 +154,18 @@ impl ParquetEncoder {
 impl PartDecoder {
     /// Decodes records that follow those given before.
     fn decode(&mut self, chunk: &Chunk, slots: &[Slot]) {
+        let text = utf8_span(chunk, slots);
         for slot in slots {
             let record = chunk.bytes(slot);
             let outcome = if self.differently && crc32c::crc32c(record).is_multiple_of(7) {
                 Err(Box::new(refused_differently()))
             } else {
-                self.decoder.record(record)
+                let (start, end) = (slot.start as usize, slot.start as usize + slot.len as usize);
+                let is_char_boundary = |at: usize| {
+                    text.as_ref()
+                        .is_some_and(|(first, text)| at.checked_sub(*first).is_some_and(|at| text.is_char_boundary(at)))
+                };
+                self.decoder.record(record, is_char_boundary(start) && is_char_boundary(end))
             };
             match outcome {
                 Ok(()) => self.decoded.records += 1,
@@ -222,6 +228,15 @@ impl Encoder for ParquetEncoder {
         }
         Ok(self.records)
     }
+}
+
+/// The bytes from the first record to the end of the last, with their place, if they are UTF-8: one check of them all
+/// costs half of one for each record.
+fn utf8_span<'a>(chunk: &'a Chunk, slots: &[Slot]) -> Option<(usize, &'a str)> {
+    let (first, last) = (slots.first()?, slots.last()?);
+    let start = first.start as usize;
+    let bytes = chunk.buffer.get(start..last.start as usize + last.len as usize)?;
+    Some((start, simdutf8::basic::from_utf8(bytes).ok()?))
 }
 
 /// At most `most` parts of about the same size, in order; one if there is too little to share out.

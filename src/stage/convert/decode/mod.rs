@@ -55,11 +55,13 @@ impl Decoder {
         (mem::replace(&mut self.columns, empty), mem::take(&mut self.rows))
     }
 
-    /// Appends the objects of one record, each a row. A record with anything wrong in it adds no row.
-    pub fn record(&mut self, record: &[u8]) -> Outcome<()> {
+    /// Appends the objects of one record, each a row. A record with anything wrong in it adds no row. `is_utf8`: it was
+    /// checked to be UTF-8 already.
+    #[inline]
+    pub fn record(&mut self, record: &[u8], is_utf8: bool) -> Outcome<()> {
         let first = self.rows;
         let spread_bytes = self.spread_bytes;
-        self.objects(record).map_err(|rejection| {
+        self.objects(record, is_utf8).map_err(|rejection| {
             self.columns.truncate(first);
             self.rows = first;
             self.spread_bytes = spread_bytes;
@@ -67,11 +69,11 @@ impl Decoder {
         })
     }
 
-    fn objects(&mut self, record: &[u8]) -> Outcome<()> {
+    fn objects(&mut self, record: &[u8], is_utf8: bool) -> Outcome<()> {
         if record.len() > MAX_RECORD_BYTES {
             return Err(Box::new(Rejection::Large));
         }
-        if simdutf8::basic::from_utf8(record).is_err() {
+        if !is_utf8 && simdutf8::basic::from_utf8(record).is_err() {
             return Err(Box::new(Rejection::NotUtf8));
         }
         let first = self.rows;

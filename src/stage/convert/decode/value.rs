@@ -313,9 +313,7 @@ fn map_key(column: &mut Column, cursor: &mut Cursor, context: &mut Context) -> O
 fn shadowed(keys: &Column, start: usize, end: usize) -> Option<Vec<bool>> {
     let key = |i: usize| -> Cow<[u8]> {
         match &keys.data {
-            Data::Texts { texts, .. } | Data::Blobs(texts) => {
-                Cow::Borrowed(texts.get(i))
-            }
+            Data::Texts { texts, .. } | Data::Blobs(texts) => Cow::Borrowed(texts.get(i)),
             Data::Booleans(bits) => vec![u8::from(bits.get(i))].into(),
             Data::Ints { values, .. } | Data::Days(values) => values[i].to_le_bytes().to_vec().into(),
             Data::Longs(values) | Data::Instants(values) => values[i].to_le_bytes().to_vec().into(),

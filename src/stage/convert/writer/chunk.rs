@@ -144,7 +144,17 @@ impl ChunkWriter {
         // Types nest up to 64 levels of at most two each.
         let (max_def, max_rep) = (column.max_def_level() as u8, column.max_rep_level() as u8);
         let page = PageLevels::default();
-        Self { column, options, coder, max_def, max_rep, page, pages: Vec::new(), told: Vec::new(), uncompressed_bytes: 0 }
+        Self {
+            column,
+            options,
+            coder,
+            max_def,
+            max_rep,
+            page,
+            pages: Vec::new(),
+            told: Vec::new(),
+            uncompressed_bytes: 0,
+        }
     }
 
     /// Takes the values of a column, with their levels.

@@ -1,8 +1,8 @@
 //! The values of a column chunk, page by page: by number in a dictionary while that pays, plain otherwise.
 //!
 //! From: `chunk`, which has cut the levels off. A dictionary is tried on the first [`TRIAL_VALUES`] of a chunk and given
-//! up for the rest of it when it saves too little, or when it grows beyond [`MAX_DICTIONARY_BYTES`]; pages that refer to
-//! it keep it. The values of the page under construction are then written out of it. Format: Apache Parquet, Encodings,
+//! up for the rest of it as soon as it saves too little, or grows beyond [`MAX_DICTIONARY_BYTES`]; pages that refer to it
+//! keep it. The values of the page under construction are then written out of it. Format: Apache Parquet, Encodings,
 //! PLAIN and RLE_DICTIONARY.
 
 use super::super::columns::{Bits, Data};
@@ -17,7 +17,7 @@ use parquet::file::statistics::Statistics;
 /// A dictionary is judged when it has seen so many values.
 const TRIAL_VALUES: usize = 16_384;
 /// It grows no larger than this.
-const MAX_DICTIONARY_BYTES: usize = 1 << 20;
+const MAX_DICTIONARY_BYTES: usize = 4 << 20;
 
 /// The values of a chunk of some physical type.
 pub trait Coder: Send {
@@ -64,6 +64,8 @@ struct Coding<S> {
     numbers: Vec<u32>,
     /// Pages that refer to the dictionary.
     coded_pages: u32,
+    /// Bytes of their numbers.
+    coded_bytes: usize,
     /// The page's values, plain.
     plain: Vec<u8>,
     /// Plain bytes of all values that the dictionary saw.
@@ -79,6 +81,7 @@ impl<S: Store> Coding<S> {
             open: dictionary,
             numbers: Vec::new(),
             coded_pages: 0,
+            coded_bytes: 0,
             plain: Vec::new(),
             seen_bytes: 0,
             bloom,
@@ -119,8 +122,8 @@ impl<S: Store> Coding<S> {
         if dictionary_bytes > MAX_DICTIONARY_BYTES {
             return true;
         }
-        let judged = self.coded_pages == 0 && (page_ends || self.numbers.len() >= TRIAL_VALUES);
-        judged && (dictionary_bytes + self.numbers_bytes()) * 10 > self.seen_bytes * 9
+        let judged = page_ends || self.numbers.len() >= TRIAL_VALUES;
+        judged && (dictionary_bytes + self.coded_bytes + self.numbers_bytes()) * 10 > self.seen_bytes * 9
     }
 
     fn numbers_bytes(&self) -> usize {
@@ -155,11 +158,12 @@ impl<S: Store> Coding<S> {
             self.plain.clear();
             return Encoding::PLAIN;
         }
-        let width = self.width();
+        let (width, start) = (self.width(), out.len());
         out.push(width as u8);
         put_values(&self.numbers, width, out);
         self.numbers.clear();
         self.coded_pages += 1;
+        self.coded_bytes += out.len() - start;
         Encoding::RLE_DICTIONARY
     }
 
@@ -289,7 +293,8 @@ impl Coder for StringCoder {
     fn append(&mut self, data: &Data, from: usize, upto: usize) {
         let Some(strings) = strings(data) else { return };
         let bytes = self.size_bytes(data, from, upto);
-        let values = strings.ends[from..=upto].windows(2).map(|ends| &strings.bytes[ends[0] as usize..ends[1] as usize]);
+        let values =
+            strings.ends[from..=upto].windows(2).map(|ends| &strings.bytes[ends[0] as usize..ends[1] as usize]);
         let Self { coding, page, .. } = self;
         if coding.open {
             coding.seen_bytes += bytes;

@@ -194,7 +194,8 @@ impl FileWriter {
             let coder = coder(kind, column, &self.parquet)?;
             Ok(ChunkWriter::new(column.clone(), Arc::clone(&self.pages), coder))
         };
-        let columns = self.table.columns.iter().map(|field| Node::new(&field.kind, &mut leaf)).collect::<Result<_>>()?;
+        let columns =
+            self.table.columns.iter().map(|field| Node::new(&field.kind, &mut leaf)).collect::<Result<_>>()?;
         Ok(Group { columns, rows: 0 })
     }
 

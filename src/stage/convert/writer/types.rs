@@ -72,9 +72,9 @@ fn leaf(name: &str, kind: &HiveType, repetition: Repetition, int96: bool) -> Res
         HiveType::Float => leaf(Physical::FLOAT),
         HiveType::Double => leaf(Physical::DOUBLE),
         HiveType::Boolean => leaf(Physical::BOOLEAN),
-        HiveType::String | HiveType::Char(_) | HiveType::Varchar(_) => {
-            leaf(Physical::BYTE_ARRAY).with_logical_type(Some(LogicalType::String)).with_converted_type(ConvertedType::UTF8)
-        }
+        HiveType::String | HiveType::Char(_) | HiveType::Varchar(_) => leaf(Physical::BYTE_ARRAY)
+            .with_logical_type(Some(LogicalType::String))
+            .with_converted_type(ConvertedType::UTF8),
         HiveType::Timestamp if int96 => leaf(Physical::INT96),
         HiveType::Timestamp => {
             leaf(Physical::INT64).with_logical_type(Some(LogicalType::timestamp(false, TimeUnit::MICROS)))
