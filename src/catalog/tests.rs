@@ -55,6 +55,7 @@ fn record(name: &str) -> StreamRecord {
                 compression: ParquetCompression::Lz4Raw,
                 dictionary: true,
                 writer_v2: false,
+                max_padding_bytes: 0,
                 int96_timestamps: false,
                 bloom_filter_columns: Vec::new(),
                 bloom_filter_fpp: DEFAULT_BLOOM_FILTER_FPP,

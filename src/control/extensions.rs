@@ -16,6 +16,8 @@ pub const TAG_PREFIX: &str = "hydrant:";
 pub const COMPRESSION_FORMATS: &[&str] = &["ZSTD"];
 /// ParquetSerDe's Compression beyond the service's.
 pub const PARQUET_COMPRESSIONS: &[&str] = &["ZSTD", "LZ4_RAW"];
+/// ParquetSerDe's TimestampType, which the service does not have.
+pub const TIMESTAMP_TYPES: &[&str] = &["INT64", "INT96"];
 /// Parameters of a Lambda processor beyond the service's: limits of the transform, and variables handed to it.
 pub const LAMBDA_PARAMETERS: &[&str] = &["TimeoutInSeconds", "MemoryInMBs", "Variable.*"];
 
@@ -24,8 +26,12 @@ pub const LAMBDA_PARAMETERS: &[&str] = &["TimeoutInSeconds", "MemoryInMBs", "Var
 enum Place {
     /// A string member of the destination.
     Text(&'static [&'static str]),
+    /// A list of strings in the destination; in the tag they stand between commas.
+    Texts(&'static [&'static str]),
     /// A whole number in the destination.
     Integer(&'static [&'static str]),
+    /// A number in the destination.
+    Number(&'static [&'static str]),
     /// A parameter of the Lambda processor.
     Parameter,
 }
@@ -45,6 +51,15 @@ const TABLE: &[(&str, Place)] = &[
         Place::Integer(&[PARQUET[0], PARQUET[1], PARQUET[2], PARQUET[3], "BlockSizeBytes"]),
     ),
     ("ParquetSerDe.PageSizeBytes", Place::Integer(&[PARQUET[0], PARQUET[1], PARQUET[2], PARQUET[3], "PageSizeBytes"])),
+    ("ParquetSerDe.TimestampType", Place::Text(&[PARQUET[0], PARQUET[1], PARQUET[2], PARQUET[3], "TimestampType"])),
+    (
+        "ParquetSerDe.BloomFilterColumns",
+        Place::Texts(&[PARQUET[0], PARQUET[1], PARQUET[2], PARQUET[3], "BloomFilterColumns"]),
+    ),
+    (
+        "ParquetSerDe.BloomFilterFalsePositiveProbability",
+        Place::Number(&[PARQUET[0], PARQUET[1], PARQUET[2], PARQUET[3], "BloomFilterFalsePositiveProbability"]),
+    ),
     ("TimeoutInSeconds", Place::Parameter),
     ("MemoryInMBs", Place::Parameter),
     ("Variable.*", Place::Parameter),
@@ -74,6 +89,16 @@ pub fn apply_tags(tags: &BTreeMap<String, String>, destination: &mut Value) -> R
             Place::Integer(path) => {
                 let number: i64 = value.parse().map_err(|_| {
                     ApiError::invalid_argument(format!("The tag '{key}' must be a whole number, not '{value}'."))
+                })?;
+                set(destination, key, path, json!(number))?;
+            }
+            Place::Texts(path) => {
+                let texts: Vec<_> = value.split(',').map(str::trim).filter(|text| !text.is_empty()).collect();
+                set(destination, key, path, json!(texts))?;
+            }
+            Place::Number(path) => {
+                let number = value.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| {
+                    ApiError::invalid_argument(format!("The tag '{key}' must be a number, not '{value}'."))
                 })?;
                 set(destination, key, path, json!(number))?;
             }

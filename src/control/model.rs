@@ -4,7 +4,7 @@
 //! limits, and `rules` refuses them by name. Sets print in the service's order. Where limits are relaxed the least
 //! value stands beside the service's.
 
-use super::extensions::{COMPRESSION_FORMATS, LAMBDA_PARAMETERS, PARQUET_COMPRESSIONS};
+use super::extensions::{COMPRESSION_FORMATS, LAMBDA_PARAMETERS, PARQUET_COMPRESSIONS, TIMESTAMP_TYPES};
 use crate::wire::{Member, Pattern, Shape, Text};
 
 const fn required(name: &'static str, shape: &'static Shape) -> Member {
@@ -252,6 +252,9 @@ static PARQUET: Shape = Shape::Structure(&[
     optional("EnableDictionaryCompression", &BOOLEAN),
     optional("MaxPaddingBytes", &integer(0, NO_MAX)),
     optional("WriterVersion", &choice(&["V1", "V2"])),
+    optional("TimestampType", &Shape::Choice { values: &[], extensions: TIMESTAMP_TYPES }),
+    optional("BloomFilterColumns", &list(&SOME_TEXT)),
+    optional("BloomFilterFalsePositiveProbability", &PROPORTION),
 ]);
 
 static ORC: Shape = Shape::Structure(&[

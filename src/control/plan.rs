@@ -225,6 +225,7 @@ fn convert(rules: &Rules, conversion: &Value) -> ConvertSpec {
             },
             dictionary: flag(parquet, "EnableDictionaryCompression").unwrap_or(true),
             writer_v2: text(parquet, "WriterVersion") == Some("V2"),
+            max_padding_bytes: number(parquet, "MaxPaddingBytes").unwrap_or(0),
             int96_timestamps: text(parquet, "TimestampType") == Some("INT96"),
             bloom_filter_columns: strings(parquet, "BloomFilterColumns"),
             bloom_filter_fpp: given(parquet, "BloomFilterFalsePositiveProbability")

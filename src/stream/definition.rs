@@ -154,14 +154,17 @@ pub struct ParquetOptions {
     pub dictionary: bool,
     /// WriterVersion V2 (else V1).
     pub writer_v2: bool,
+    /// MaxPaddingBytes: a row group that would begin so near before a multiple of BlockSizeBytes begins there.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub max_padding_bytes: u64,
     /// TimestampType INT96 (else INT64 in microseconds).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub int96_timestamps: bool,
     /// BloomFilterColumns: columns of the table, or dotted paths of leaves inside.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub bloom_filter_columns: Vec<String>,
     /// BloomFilterFalsePositiveProbability.
-    #[serde(default = "default_bloom_filter_fpp")]
+    #[serde(default = "default_bloom_filter_fpp", skip_serializing_if = "is_default_bloom_filter_fpp")]
     pub bloom_filter_fpp: f64,
 }
 
@@ -170,6 +173,15 @@ pub const DEFAULT_BLOOM_FILTER_FPP: f64 = 0.05;
 
 fn default_bloom_filter_fpp() -> f64 {
     DEFAULT_BLOOM_FILTER_FPP
+}
+
+fn is_default_bloom_filter_fpp(fpp: &f64) -> bool {
+    *fpp == DEFAULT_BLOOM_FILTER_FPP
+}
+
+/// Members that came later are written only where they say something, so that an older program reads the rest.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Page compression of Parquet.

@@ -39,6 +39,9 @@ pub struct ConversionOptions {
     /// Write data pages of version 2
     #[arg(long)]
     pub writer_v2: bool,
+    /// Begin a row group at a multiple of --row-group-mib when it is no further away than so many KiB
+    #[arg(long, value_name = "KIB", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=65_536))]
+    pub max_padding_kib: u64,
     /// Write timestamps as INT96, for readers that understand nothing else
     #[arg(long)]
     pub int96: bool,
@@ -110,6 +113,7 @@ impl ConversionOptions {
                 compression,
                 dictionary: !self.no_dictionary,
                 writer_v2: self.writer_v2,
+                max_padding_bytes: self.max_padding_kib << 10,
                 int96_timestamps: self.int96,
                 bloom_filter_columns: self.bloom_filter.clone(),
                 bloom_filter_fpp: self.bloom_filter_fpp,

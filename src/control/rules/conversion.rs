@@ -50,8 +50,12 @@ pub fn check(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
         checks.unbuilt("SchemaConfiguration.VersionId other than LATEST");
     }
     match serializer {
-        [Some(parquet), _] if number(parquet, "MaxPaddingBytes").is_some_and(|padding| padding > 0) => {
-            checks.unbuilt("ParquetSerDe.MaxPaddingBytes other than 0");
+        [Some(parquet), _]
+            if given(parquet, "BloomFilterFalsePositiveProbability")
+                .and_then(Value::as_f64)
+                .is_some_and(|share| share <= 0.0 || share >= 1.0) =>
+        {
+            refuse("ParquetSerDe.BloomFilterFalsePositiveProbability must be above 0 and below 1.")?;
         }
         [_, Some(_)] => checks.unbuilt("OrcSerDe"),
         _ => {}

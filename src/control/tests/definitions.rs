@@ -136,6 +136,7 @@ fn conversion_is_on_unless_it_is_off() {
                 compression: ParquetCompression::Snappy,
                 dictionary: true,
                 writer_v2: false,
+                max_padding_bytes: 0,
                 int96_timestamps: false,
                 bloom_filter_columns: Vec::new(),
                 bloom_filter_fpp: DEFAULT_BLOOM_FILTER_FPP,
@@ -161,8 +162,11 @@ fn every_option_of_conversion_arrives() {
             "PageSizeBytes": 64,
             "Compression": "LZ4_RAW",
             "EnableDictionaryCompression": true,
-            "MaxPaddingBytes": 0,
+            "MaxPaddingBytes": 77,
             "WriterVersion": "V2",
+            "TimestampType": "INT96",
+            "BloomFilterColumns": ["id"],
+            "BloomFilterFalsePositiveProbability": 0.01,
         }}},
     })))
     .convert
@@ -184,9 +188,10 @@ fn every_option_of_conversion_arrives() {
             compression: ParquetCompression::Lz4Raw,
             dictionary: true,
             writer_v2: true,
-            int96_timestamps: false,
-            bloom_filter_columns: Vec::new(),
-            bloom_filter_fpp: DEFAULT_BLOOM_FILTER_FPP,
+            max_padding_bytes: 77,
+            int96_timestamps: true,
+            bloom_filter_columns: vec!["id".to_owned()],
+            bloom_filter_fpp: 0.01,
         }
     );
     let hive = json!({"OpenXJsonSerDe": null, "HiveJsonSerDe": {"TimestampFormats": ["millis"]}});

@@ -587,10 +587,6 @@ fn conversion_rules_in_the_services_order() {
                 invalid(&format!("OrcSerDe{UNBUILT}")),
             ),
             (
-                conversion(json!({output: {"Serializer": {"ParquetSerDe": {"MaxPaddingBytes": 1}}}})),
-                invalid(&format!("ParquetSerDe.MaxPaddingBytes other than 0{UNBUILT}")),
-            ),
-            (
                 conversion(json!({schema: {"VersionId": "3"}})),
                 invalid(&format!("SchemaConfiguration.VersionId other than LATEST{UNBUILT}")),
             ),
@@ -692,7 +688,9 @@ fn extension_tags_are_checked() {
                 format!(
                     "{prefix}' names no extension of Hydrant. Known are: hydrant:CompressionFormat, hydrant:SizeInMBs, \
                  hydrant:IntervalInSeconds, hydrant:ParquetSerDe.Compression, hydrant:ParquetSerDe.BlockSizeBytes, \
-                 hydrant:ParquetSerDe.PageSizeBytes, hydrant:TimeoutInSeconds, hydrant:MemoryInMBs, \
+                 hydrant:ParquetSerDe.PageSizeBytes, hydrant:ParquetSerDe.TimestampType, \
+                 hydrant:ParquetSerDe.BloomFilterColumns, hydrant:ParquetSerDe.BloomFilterFalsePositiveProbability, \
+                 hydrant:TimeoutInSeconds, hydrant:MemoryInMBs, \
                  hydrant:Variable.*."
                 ),
             ),

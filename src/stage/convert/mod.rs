@@ -39,6 +39,11 @@ pub enum ConvertError {
     /// ColumnToJsonKeyMappings.
     #[error("ColumnToJsonKeyMappings names the column '{0}' twice (names are compared without case).")]
     Mapping(String),
+    /// BloomFilterColumns.
+    #[error(
+        "BloomFilterColumns names '{0}', which is neither a column of the table nor a leaf in one by its dotted path, or is boolean."
+    )]
+    BloomFilter(String),
     /// The table.
     #[error("The table cannot be written as Parquet: {0}.")]
     Schema(String),
@@ -69,5 +74,10 @@ pub fn check_options(deserializer: &Deserializer) -> Result<(), ConvertError> {
 /// that what can be known beforehand does not fail at a cut.
 pub fn check(spec: &ConvertSpec, schema: &TableSchema) -> Result<(), ConvertError> {
     check_options(&spec.deserializer)?;
+    for name in &spec.parquet.bloom_filter_columns {
+        if !writer::can_have_bloom_filter(schema, name) {
+            return Err(ConvertError::BloomFilter(name.clone()));
+        }
+    }
     writer::check(schema, &spec.parquet).map_err(|error| ConvertError::Schema(error.to_string()))
 }

@@ -44,6 +44,7 @@ fn spec(deserializer: Deserializer) -> ConvertSpec {
             compression: ParquetCompression::Snappy,
             dictionary: false,
             writer_v2: false,
+            max_padding_bytes: 0,
             int96_timestamps: false,
             bloom_filter_columns: Vec::new(),
             bloom_filter_fpp: DEFAULT_BLOOM_FILTER_FPP,

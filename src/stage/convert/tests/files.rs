@@ -1,5 +1,6 @@
 //! The file as a file: metadata, row groups, streaming, empty objects, preview.
 
+use super::super::check;
 use super::super::ddl::parse_table;
 use super::super::encode::ParquetEncoder;
 use super::super::preview::preview;
@@ -9,8 +10,10 @@ use crate::record::Chunk;
 use crate::stage::Encoder;
 use crate::stream::definition::ParquetCompression;
 use bytes::Bytes;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Type as Physical};
+use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::ReadOptionsBuilder;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -45,6 +48,89 @@ fn options_reach_the_file() {
             assert_eq!(read(object).len(), 500);
         }
     }
+}
+
+#[test]
+fn timestamps_may_be_int96() {
+    let mut spec = spec(openx());
+    spec.parquet.int96_timestamps = true;
+    let records: [&[u8]; 3] = [br#"{"a":"1969-12-31 23:59:59.999999","b":[0]}"#, b"{}", br#"{"a":1700000000123}"#];
+    for dictionary in [false, true] {
+        spec.parquet.dictionary = dictionary;
+        let (object, count, _) = convert("create table t (a timestamp, b array<timestamp>)", &spec, &records);
+        assert_eq!(count, 3);
+        let reader = SerializedFileReader::new(Bytes::from(object)).unwrap();
+        let column = reader.metadata().row_group(0).column(0);
+        assert_eq!(column.column_type(), Physical::INT96);
+        // INT96 has no order that readers agree on.
+        let statistics = column.statistics().unwrap();
+        assert_eq!((statistics.min_bytes_opt(), statistics.null_count_opt()), (None, Some(1)));
+        assert_eq!((column.column_index_offset(), column.offset_index_offset().is_some()), (None, true));
+        let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+        assert!(rows[0].contains("1969-12-31 23:59:59.999"), "{rows:?}");
+        assert!(rows[0].contains("1970-01-01 00:00:00"), "{rows:?}");
+        assert!(rows[2].contains("2023-11-14 22:13:20.123"), "{rows:?}");
+    }
+}
+
+#[test]
+fn bloom_filters_know_every_value_and_few_others() {
+    let table = "create table t (id string, n int, tags array<string>, other string)";
+    for (asked, columns) in [("id", vec![0]), ("N", vec![1]), ("tags", vec![2]), ("tags.list.element", vec![2])] {
+        for distinct in [10, 5000] {
+            let mut spec = spec(openx());
+            spec.parquet.bloom_filter_columns = vec![asked.to_owned()];
+            spec.parquet.bloom_filter_fpp = 0.01;
+            let line = |i: i32| {
+                let k = i % distinct;
+                format!(r#"{{"id":"key {k}","n":{k},"tags":["key {k}"],"other":"x"}}"#).into_bytes()
+            };
+            let records: Vec<_> = (0..5000).map(line).collect();
+            let records: Vec<_> = records.iter().map(Vec::as_slice).collect();
+            check(&spec, &parse_table(table).unwrap()).unwrap();
+            let (object, _, _) = convert(table, &spec, &records);
+            let options = ReaderProperties::builder().set_read_bloom_filter(true).build();
+            let options = ReadOptionsBuilder::new().with_reader_properties(options).build();
+            let reader = SerializedFileReader::new_with_options(Bytes::from(object), options).unwrap();
+            let group = reader.get_row_group(0).unwrap();
+            for column in 0..4 {
+                assert_eq!(group.get_column_bloom_filter(column).is_some(), columns.contains(&column), "{asked}");
+            }
+            let filter = group.get_column_bloom_filter(columns[0]).unwrap();
+            let knows = |k: i32| if asked == "N" { filter.check(&k) } else { filter.check(&*format!("key {k}")) };
+            assert!((0..distinct).all(knows), "{asked} of {distinct}");
+            let wrong = (10_000..20_000).filter(|k| knows(*k)).count();
+            assert!(wrong < 300, "{wrong} of 10,000 absent values are reported in {asked} of {distinct}");
+        }
+    }
+    for absent in ["nothing", "tags.element", "flag"] {
+        let mut spec = spec(openx());
+        spec.parquet.bloom_filter_columns = vec![absent.to_owned()];
+        let table = parse_table("create table t (id string, tags array<string>, flag boolean)").unwrap();
+        assert!(check(&spec, &table).unwrap_err().to_string().contains(absent));
+    }
+}
+
+#[test]
+fn row_groups_may_begin_at_blocks() {
+    let mut spec = spec(openx());
+    spec.parquet.block_size_bytes = 64 << 10;
+    spec.parquet.compression = ParquetCompression::Uncompressed;
+    let records: Vec<_> = (0..8000).map(|n| format!("{{\"n\":\"{n:01000}\"}}").into_bytes()).collect();
+    let records: Vec<_> = records.iter().map(Vec::as_slice).collect();
+    let starts = |max_padding_bytes| {
+        let mut spec = spec.clone();
+        spec.parquet.max_padding_bytes = max_padding_bytes;
+        let (object, _, _) = convert("create table t (n string)", &spec, &records);
+        let rows = read(object.clone());
+        assert!(rows.len() == 8000 && rows.iter().enumerate().all(|(n, row)| row[0] == format!("{n:01000}")));
+        let reader = SerializedFileReader::new(Bytes::from(object)).unwrap();
+        let groups = reader.metadata().row_groups().iter();
+        groups.skip(1).map(|group| group.column(0).data_page_offset() as u64).collect::<Vec<_>>()
+    };
+    assert!(starts(0).iter().any(|start| start % (64 << 10) != 0));
+    let aligned = starts(64 << 10);
+    assert!(aligned.len() > 2 && aligned.iter().all(|start| start.is_multiple_of(64 << 10)), "{aligned:?}");
 }
 
 /// Counts bytes and fails from a limit on.

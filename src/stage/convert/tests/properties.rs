@@ -253,9 +253,14 @@ fn record(random: &mut Rng, table: &TableSchema) -> Vec<u8> {
     bytes
 }
 
-/// Whether a number is beyond a double in a field that is not read: only serde_json refuses it there.
+/// Whether a number is beyond a double in a field that is not read: only serde_json refuses it there. Or has a fraction
+/// too fine for one, so that serde_json takes it for whole.
 fn is_undecided(record: &[u8]) -> bool {
     let text = String::from_utf8_lossy(record).to_lowercase();
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+    if numbers.any(|number| number.contains('.') && number.len() > 16) {
+        return true;
+    }
     text.match_indices('e')
         .any(|(at, _)| text[at + 1..].trim_start_matches(['+', '-']).bytes().take_while(u8::is_ascii_digit).count() > 2)
 }

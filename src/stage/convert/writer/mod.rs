@@ -22,13 +22,14 @@ use bytes::{Buf, Bytes};
 use chunk::{ChunkWriter, ClosedChunk, PageOptions};
 use coder::{BooleanCoder, Coder, NumberCoder, StringCoder};
 use parking_lot::Mutex;
+use parquet::basic::Type as Physical;
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::ColumnDescPtr;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use rayon::prelude::*;
 use shred::Node;
 use std::collections::VecDeque;
@@ -205,6 +206,13 @@ impl FileWriter {
             node.close(&mut chunks).map(|()| chunks)
         };
         let closed: Vec<Result<Vec<ClosedChunk>>> = group.columns.into_par_iter().map(close).collect();
+        let mut padding = padding(self.file.bytes_written() as u64, &self.parquet);
+        while padding > 0 {
+            let zeros = padding.min(BLOCK_BYTES);
+            self.file.write_all(&vec![0; zeros])?;
+            self.spool.drain(sink)?;
+            padding -= zeros;
+        }
         let mut writer = self.file.next_row_group().map_err(broken)?;
         for chunks in closed {
             for chunk in chunks.map_err(broken)? {
@@ -215,6 +223,12 @@ impl FileWriter {
         writer.close().map_err(broken)?;
         Ok(())
     }
+}
+
+/// Zeros before a row group that would begin at `at`.
+fn padding(at: u64, parquet: &ParquetOptions) -> usize {
+    let left = at.next_multiple_of(parquet.block_size_bytes.max(1)) - at;
+    if left <= parquet.max_padding_bytes { left as usize } else { 0 }
 }
 
 /// The coder of a leaf.
@@ -246,12 +260,22 @@ fn coder(kind: &HiveType, column: &ColumnDescPtr, parquet: &ParquetOptions) -> R
     })
 }
 
-/// An empty Bloom filter if the column is to have one, by its name or by that of the table's column it is part of.
-fn bloom_filter(column: &ColumnDescPtr, parquet: &ParquetOptions) -> Result<Option<Sbbf>> {
-    let path = column.path().string();
+/// Whether `name` is that of a column, or of a leaf by its dotted path, of which there is anything to filter.
+pub fn can_have_bloom_filter(table: &TableSchema, name: &str) -> bool {
+    let Ok(schema) = types::schema(table, false) else { return false };
+    let columns = SchemaDescriptor::new(schema);
+    columns.columns().iter().any(|column| column.physical_type() != Physical::BOOLEAN && is_named(column, name))
+}
+
+/// Whether `name` is a leaf's dotted path or the name of the table's column it is part of.
+fn is_named(column: &ColumnDescPtr, name: &str) -> bool {
     let top = column.path().parts().first().map_or("", String::as_str);
-    let asked = |name: &String| name.eq_ignore_ascii_case(&path) || name.eq_ignore_ascii_case(top);
-    if !parquet.bloom_filter_columns.iter().any(asked) {
+    name.eq_ignore_ascii_case(top) || name.eq_ignore_ascii_case(&column.path().string())
+}
+
+/// An empty Bloom filter if the column is to have one.
+fn bloom_filter(column: &ColumnDescPtr, parquet: &ParquetOptions) -> Result<Option<Sbbf>> {
+    if !parquet.bloom_filter_columns.iter().any(|name| is_named(column, name)) {
         return Ok(None);
     }
     Sbbf::new_with_ndv_fpp(MAX_GROUP_ROWS as u64, parquet.bloom_filter_fpp).map(Some)
