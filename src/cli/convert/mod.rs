@@ -188,7 +188,7 @@ fn read_records(chunks: &mut Chunks<impl Read>) -> io::Result<Option<Records>> {
 fn records(text: Bytes) -> Records {
     let mut slots = Vec::with_capacity(text.len() / 256);
     let (mut start, mut lines) = (0, 0);
-    let ends = memchr::memchr_iter(b'\n', &text).map(|at| at + 1);
+    let ends = LineEnds { text: &text, at: 0 };
     let last = (!text.ends_with(b"\n")).then_some(text.len());
     for (line, end) in (0..).zip(ends.chain(last)) {
         if !text[start..end].trim_ascii().is_empty() {
@@ -199,6 +199,29 @@ fn records(text: Bytes) -> Records {
         lines = line + 1;
     }
     Records::Chunk { chunk: Chunk { buffer: text, slots }, lines }
+}
+
+/// The places behind the line ends of a text. Most blocks have none, which the compiler tells with a few vector
+/// instructions; for lines of a few hundred bytes that is faster than a search for each.
+struct LineEnds<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Iterator for LineEnds<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        while let Some(block) = self.text[self.at..].first_chunk::<64>() {
+            if block.iter().fold(false, |any, byte| any | (*byte == b'\n')) {
+                break;
+            }
+            self.at += 64;
+        }
+        let rest = &self.text[self.at..];
+        self.at += memchr::memchr(b'\n', rest)? + 1;
+        Some(self.at)
+    }
 }
 
 fn report(summary: &Summary, output: &Path, seconds: f64) {

@@ -29,6 +29,28 @@ const TENS: [f64; 23] = [
     1e21, 1e22,
 ];
 
+/// Takes a number of up to 18 digits without fraction or exponent; `None`: the number is another, or none, and nothing
+/// is taken.
+#[inline(always)]
+pub fn take_whole(cursor: &mut Cursor) -> Option<i64> {
+    let bytes = &cursor.bytes[cursor.pos..];
+    let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
+    let negative = byte(0) == b'-';
+    let first = usize::from(negative);
+    let mut at = first;
+    let mut value = 0i64;
+    while byte(at).is_ascii_digit() && at < first + 18 {
+        value = value * 10 + i64::from(byte(at) - b'0');
+        at += 1;
+    }
+    let leading_zero = byte(first) == b'0' && at > first + 1;
+    if at == first || leading_zero || matches!(byte(at), b'.' | b'e' | b'E' | b'0'..=b'9') {
+        return None;
+    }
+    cursor.pos += at;
+    Some(if negative { -value } else { value })
+}
+
 impl<'a> Number<'a> {
     /// Takes the number that is next.
     #[inline]

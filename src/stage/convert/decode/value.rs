@@ -9,7 +9,7 @@ use super::super::rejection::{MAX_SPREAD_BYTES, Outcome, Rejection, mismatch};
 use super::super::rules::Dialect;
 use super::super::schema::HiveType;
 use super::keys::START;
-use super::number::Number;
+use super::number::{Number, take_whole};
 use super::scan::{Cursor, unescape};
 use super::timestamp;
 use std::borrow::Cow;
@@ -111,6 +111,21 @@ fn value(column: &mut Column, row: usize, cursor: &mut Cursor, context: &mut Con
             }
             object(record, *present, cursor, context, depth + 1)?;
         }
+        Data::Longs(values) if is_number(first) => match take_whole(cursor) {
+            Some(value) => values.push(value),
+            None => from_number(data, kind, &Number::take(cursor)?, context)?,
+        },
+        Data::Ints { values, least } if is_number(first) => {
+            let before = cursor.pos;
+            let value = take_whole(cursor).and_then(|value| i32::try_from(value).ok());
+            match value.filter(|value| (*least..=-1 - *least).contains(value)) {
+                Some(value) => values.push(value),
+                None => {
+                    cursor.pos = before;
+                    from_number(data, kind, &Number::take(cursor)?, context)?;
+                }
+            }
+        }
         scalar => match first {
             b'-' | b'0'..=b'9' => from_number(scalar, kind, &Number::take(cursor)?, context)?,
             b'"' => {
@@ -136,6 +151,12 @@ fn value(column: &mut Column, row: usize, cursor: &mut Cursor, context: &mut Con
     valid.push(true);
     *present += 1;
     Ok(())
+}
+
+/// Whether a number begins so.
+#[inline(always)]
+fn is_number(first: u8) -> bool {
+    first == b'-' || first.is_ascii_digit()
 }
 
 /// The value here does not fit `kind`; or it is no value at all.
