@@ -49,6 +49,7 @@ fn record(name: &str) -> StreamRecord {
                 key_mappings: BTreeMap::from([("ts".to_owned(), "timestamp".to_owned())]),
                 dots_to_underscores: false,
             },
+            unknown_fields_column: None,
             parquet: ParquetOptions {
                 block_size_bytes: 256 << 20,
                 page_size_bytes: 1 << 20,

@@ -45,6 +45,7 @@ const TABLE: &[(&str, Place)] = &[
     ("CompressionFormat", Place::Text(&["CompressionFormat"])),
     ("SizeInMBs", Place::Integer(&["BufferingHints", "SizeInMBs"])),
     ("IntervalInSeconds", Place::Integer(&["BufferingHints", "IntervalInSeconds"])),
+    ("UnknownFieldsColumn", Place::Text(&[PARQUET[0], "InputFormatConfiguration", "UnknownFieldsColumn"])),
     ("ParquetSerDe.Compression", Place::Text(&[PARQUET[0], PARQUET[1], PARQUET[2], PARQUET[3], "Compression"])),
     (
         "ParquetSerDe.BlockSizeBytes",

@@ -197,6 +197,9 @@ static PARAMETER: Shape = Shape::Structure(&[
     required("ParameterValue", &text(1, 5120, Pattern::SOME_TEXT)),
 ]);
 
+/// An extension (`super::extensions`).
+const UNKNOWN_FIELDS_COLUMN: Member = optional("UnknownFieldsColumn", &NO_SPACE);
+
 static CONVERSION: Shape = Shape::Structure(&[
     optional(
         "SchemaConfiguration",
@@ -211,26 +214,29 @@ static CONVERSION: Shape = Shape::Structure(&[
     ),
     optional(
         "InputFormatConfiguration",
-        &Shape::Structure(&[optional(
-            "Deserializer",
-            &Shape::Structure(&[
-                optional(
-                    "OpenXJsonSerDe",
-                    &Shape::Structure(&[
-                        optional("ConvertDotsInJsonKeysToUnderscores", &BOOLEAN),
-                        optional("CaseInsensitive", &BOOLEAN),
-                        optional(
-                            "ColumnToJsonKeyMappings",
-                            &Shape::Map {
-                                key: Text { min: 1, max: 1024, pattern: Pattern::NO_SPACE },
-                                value: Text { min: 1, max: 1024, pattern: Pattern::SOME_TEXT },
-                            },
-                        ),
-                    ]),
-                ),
-                optional("HiveJsonSerDe", &Shape::Structure(&[optional("TimestampFormats", &list(&SOME_TEXT))])),
-            ]),
-        )]),
+        &Shape::Structure(&[
+            UNKNOWN_FIELDS_COLUMN,
+            optional(
+                "Deserializer",
+                &Shape::Structure(&[
+                    optional(
+                        "OpenXJsonSerDe",
+                        &Shape::Structure(&[
+                            optional("ConvertDotsInJsonKeysToUnderscores", &BOOLEAN),
+                            optional("CaseInsensitive", &BOOLEAN),
+                            optional(
+                                "ColumnToJsonKeyMappings",
+                                &Shape::Map {
+                                    key: Text { min: 1, max: 1024, pattern: Pattern::NO_SPACE },
+                                    value: Text { min: 1, max: 1024, pattern: Pattern::SOME_TEXT },
+                                },
+                            ),
+                        ]),
+                    ),
+                    optional("HiveJsonSerDe", &Shape::Structure(&[optional("TimestampFormats", &list(&SOME_TEXT))])),
+                ]),
+            ),
+        ]),
     ),
     optional(
         "OutputFormatConfiguration",

@@ -5,7 +5,7 @@ use super::extensions;
 use super::members::{filled, flag, given, given_at, items, number, text};
 use super::model::CREATE;
 use super::rules::{self, EXTENDED, LambdaArn, PLAIN, conversion, parameters};
-use crate::stage::convert::check_options;
+use crate::stage::convert;
 use crate::stream::definition::*;
 use crate::stream::{Incarnation, StreamName};
 use crate::wire::{ApiError, check, without_nulls};
@@ -83,9 +83,9 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
         .ok_or_else(|| broken("DeliveryStreamName"))?;
     let destination =
         [EXTENDED, PLAIN].iter().find_map(|member| given(request, member)).ok_or_else(|| broken("destination"))?;
-    let convert = conversion::enabled(destination).map(|conversion| convert(rules, conversion));
-    if let Some(convert) = &convert {
-        check_options(&convert.deserializer).map_err(|error| ApiError::invalid_argument(error.to_string()))?;
+    let convert = conversion::enabled(destination).map(|conversion| convert_spec(rules, conversion));
+    if let Some(spec) = &convert {
+        convert::check_options(spec).map_err(|error| ApiError::invalid_argument(error.to_string()))?;
     }
     let s3 = s3_target(destination);
     check_keys(name.as_str(), &s3)?;
@@ -193,7 +193,7 @@ fn transform(destination: &Value) -> Option<TransformSpec> {
     })
 }
 
-fn convert(rules: &Rules, conversion: &Value) -> ConvertSpec {
+fn convert_spec(rules: &Rules, conversion: &Value) -> ConvertSpec {
     let at = |path: &[&str]| given_at(conversion, path);
     let schema = |name: &str, default: &str| {
         let given = at(&["SchemaConfiguration", name]).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -213,6 +213,9 @@ fn convert(rules: &Rules, conversion: &Value) -> ConvertSpec {
             Some(hive) => Deserializer::Hive { timestamp_formats: strings(hive, "TimestampFormats") },
             None => open_x(at(&["InputFormatConfiguration", "Deserializer", "OpenXJsonSerDe"])),
         },
+        unknown_fields_column: at(&["InputFormatConfiguration", "UnknownFieldsColumn"])
+            .and_then(Value::as_str)
+            .map(str::to_owned),
         parquet: ParquetOptions {
             block_size_bytes: number(parquet, "BlockSizeBytes").unwrap_or(256 * MIB),
             page_size_bytes: number(parquet, "PageSizeBytes").unwrap_or(MIB),

@@ -9,8 +9,9 @@ use crate::destination::s3::key::{KeyError, data_key};
 use crate::fault::Class;
 use crate::record::{Cause, Chunk, Refused};
 use crate::source::Lane;
+use crate::stage::convert::{self, ConvertError};
 use crate::stage::transform::InvocationInfo;
-use crate::stage::{Encoder, Stage, compress, convert};
+use crate::stage::{Encoder, Stage, compress};
 use crate::stream::definition::{Compression, Definition};
 use crate::stream::position::Run;
 use crate::stream::seal::{CutReason, Parcel, ParcelKind, Seal};
@@ -226,12 +227,13 @@ impl Stages {
                 .schemas
                 .load(&spec.schema.database, &spec.schema.table)
                 .map_err(|e| not_ready(e.to_string()))?;
-            stages.schema_version = Some(table.version.clone());
-            let encoder = convert::encoder(spec, table, definition.revision).map_err(|e| StageRunError::NotReady {
+            let invalid = |e: ConvertError| StageRunError::NotReady {
                 code: "DataFormatConversion.InvalidSchema",
                 message: e.to_string(),
-            })?;
-            stages.encoder = Some(encoder);
+            };
+            let table = convert::written(spec, table).map_err(invalid)?;
+            stages.schema_version = Some(table.version.clone());
+            stages.encoder = Some(convert::encoder(spec, table, definition.revision).map_err(invalid)?);
         } else if stages.transform.is_some() || definition.s3.compression != Compression::Uncompressed {
             let entry_name = seal_id.parcel_uuid(0);
             stages.encoder = Some(compress::encoder(definition.s3.compression, &entry_name));

@@ -101,6 +101,9 @@ pub struct ConvertSpec {
     pub schema: SchemaRef,
     /// How JSON is read.
     pub deserializer: Deserializer,
+    /// UnknownFieldsColumn (an extension): the column that takes, as one JSON object, what no other takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_fields_column: Option<String>,
     /// How Parquet is written.
     pub parquet: ParquetOptions,
 }

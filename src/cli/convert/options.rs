@@ -24,6 +24,9 @@ pub struct ConversionOptions {
     /// Hive: a timestamp is read by this Joda pattern, or 'millis'; may be given more than once
     #[arg(long, value_name = "PATTERN")]
     pub timestamp_format: Vec<String>,
+    /// Collect what no column takes in the string column COLUMN, a JSON object a row; added when the table has none
+    #[arg(long, value_name = "COLUMN", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub unknown_fields: Option<String>,
     /// Compression of pages
     #[arg(long, value_enum, default_value_t = Pages::Snappy)]
     pub compression: Pages,
@@ -107,6 +110,7 @@ impl ConversionOptions {
                 role_arn: nowhere(),
             },
             deserializer,
+            unknown_fields_column: self.unknown_fields.clone(),
             parquet: ParquetOptions {
                 block_size_bytes: self.row_group_mib << 20,
                 page_size_bytes: self.page_kib << 10,

@@ -46,6 +46,19 @@ fn lines_become_rows_and_rejects_are_kept() {
 }
 
 #[test]
+fn unknown_fields_have_a_column_if_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("t.sql"), "CREATE TABLE t (id bigint)").unwrap();
+    fs::write(dir.path().join("in"), "{\"id\":1,\"name\": \"a\"}\n").unwrap();
+    run(dir.path(), &["--unknown-fields", "rest"]).unwrap();
+    let file = SerializedFileReader::new(fs::File::open(dir.path().join("out.parquet")).unwrap()).unwrap();
+    let row = file.get_row_iter(None).unwrap().next().unwrap().unwrap();
+    assert_eq!(row.to_string(), r#"{id: 1, rest: "{"name":"a"}"}"#);
+    let error = run(dir.path(), &["--unknown-fields", "ID"]).unwrap_err().to_string();
+    assert!(error.contains("'id'") && error.contains("bigint"), "{error}");
+}
+
+#[test]
 fn what_cannot_work_is_said_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let text = |more: &[&str]| run(dir.path(), more).unwrap_err().to_string();

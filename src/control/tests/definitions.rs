@@ -130,6 +130,7 @@ fn conversion_is_on_unless_it_is_off() {
                 key_mappings: BTreeMap::new(),
                 dots_to_underscores: false,
             },
+            unknown_fields_column: None,
             parquet: ParquetOptions {
                 block_size_bytes: 256 * MIB,
                 page_size_bytes: MIB,
@@ -224,6 +225,8 @@ fn extension_tags_win_over_members() {
         &[("hydrant:ParquetSerDe.Compression", "ZSTD"), ("hydrant:ParquetSerDe.BlockSizeBytes", "4096")],
     );
     let parquet = planned(parquet).convert.unwrap().parquet;
+    let rest = with_tags(conversion(json!({})), &[("hydrant:UnknownFieldsColumn", "rest")]);
+    assert_eq!(planned(rest).convert.unwrap().unknown_fields_column.as_deref(), Some("rest"));
     assert_eq!((parquet.compression, parquet.block_size_bytes), (ParquetCompression::Zstd, 4096));
     let tagged = with_tags(
         lambda(&[("LambdaArn", LAMBDA), ("Variable.FIELD", "a")]),

@@ -132,6 +132,7 @@ fn table() -> Vec<(String, Ground, Value, Use)> {
     add(&format!("{open_x}.ConvertDotsInJsonKeysToUnderscores"), Ground::Parquet, json!(true), Acts);
     add(&format!("{open_x}.CaseInsensitive"), Ground::Parquet, json!(false), Acts);
     add(&format!("{open_x}.ColumnToJsonKeyMappings"), Ground::Parquet, json!({"a": "b"}), Acts);
+    add("InputFormatConfiguration.UnknownFieldsColumn", Ground::Parquet, json!("rest"), Acts);
     let hive = "InputFormatConfiguration.Deserializer.HiveJsonSerDe.TimestampFormats";
     add(hive, Ground::Hive, json!(["millis"]), Acts);
     for (member, value, usage) in [
@@ -228,7 +229,8 @@ fn planned_before(request: &Value) -> Definition {
 const EXTENSIONS: &str = "\
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.TimestampType
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.BloomFilterColumns
-ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.BloomFilterFalsePositiveProbability";
+ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.BloomFilterFalsePositiveProbability
+ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.InputFormatConfiguration.UnknownFieldsColumn";
 
 /// The members without members of their own in the service model of 2015-08-04, from CreateDeliveryStream down;
 /// sources and destinations that are refused as a whole are not opened.

@@ -95,6 +95,8 @@ pub struct Struct {
     pub keys: Keys,
     /// Fields in order.
     pub fields: Vec<Column>,
+    /// The field, of text, that takes what no key of `keys` names; of the table's columns only.
+    pub unknown: Option<usize>,
     /// Bytes that one value takes at least in all fields together, nulls included.
     pub width_bytes: u64,
 }
@@ -335,7 +337,7 @@ impl Struct {
     pub fn new(fields: &[Field], keys: &dyn Fn(&[Field]) -> Keys) -> Self {
         let columns: Vec<_> = fields.iter().map(|field| Column::new(&field.name, &field.kind, keys)).collect();
         let width_bytes = columns.iter().map(Column::width_bytes).sum();
-        Self { keys: keys(fields), fields: columns, width_bytes }
+        Self { keys: keys(fields), fields: columns, unknown: None, width_bytes }
     }
 
     /// Takes off every value from number `len` on.

@@ -25,9 +25,10 @@ pub use schema::TableSchema;
 
 use super::Encoder;
 use crate::fault::{Class, Fault, Retry};
-use crate::stream::definition::{ConvertSpec, Deserializer};
+use crate::stream::definition::ConvertSpec;
 use decode::joda::BadFormat;
 use rules::Rules;
+use schema::{Field, HiveType};
 use std::sync::Arc;
 
 /// A conversion that cannot be done, whatever the records are.
@@ -44,6 +45,17 @@ pub enum ConvertError {
         "BloomFilterColumns names '{0}', which is neither a column of the table nor a leaf in one by its dotted path, or is boolean."
     )]
     BloomFilter(String),
+    /// ColumnToJsonKeyMappings and UnknownFieldsColumn.
+    #[error("ColumnToJsonKeyMappings names the column '{0}', which UnknownFieldsColumn gives to unknown fields.")]
+    MappedUnknown(String),
+    /// UnknownFieldsColumn.
+    #[error("The column '{name}' that UnknownFieldsColumn names is {kind} in the table; it must be string.")]
+    UnknownFields {
+        /// The column.
+        name: String,
+        /// Its type.
+        kind: String,
+    },
     /// The table.
     #[error("The table cannot be written as Parquet: {0}.")]
     Schema(String),
@@ -59,25 +71,41 @@ impl Fault for ConvertError {
     }
 }
 
+/// The table that is written: `schema`, with the column of unknown fields behind it when it does not declare that.
+pub fn written(spec: &ConvertSpec, schema: Arc<TableSchema>) -> Result<Arc<TableSchema>, ConvertError> {
+    let Some(name) = spec.unknown_fields_column.as_ref().map(|name| name.to_lowercase()) else { return Ok(schema) };
+    match schema.columns.iter().find(|column| column.name == name) {
+        Some(Field { kind: HiveType::String, .. }) => Ok(schema),
+        Some(other) => Err(ConvertError::UnknownFields { name, kind: other.kind.to_string() }),
+        None => {
+            let added = Field { name, kind: HiveType::String };
+            let columns = schema.columns.iter().cloned().chain([added]).collect();
+            TableSchema::new(columns).map(Arc::new).map_err(|error| ConvertError::Schema(error.to_string()))
+        }
+    }
+}
+
 /// An encoder for one object. `revision` is that of the stream's definition and goes into the file's metadata.
 pub fn encoder(spec: &ConvertSpec, schema: Arc<TableSchema>, revision: u64) -> Result<Box<dyn Encoder>, ConvertError> {
-    let rules = Rules::new(&spec.deserializer)?;
+    let rules = Rules::new(spec)?;
+    let schema = written(spec, schema)?;
     Ok(Box::new(encode::ParquetEncoder::new(schema, &rules, spec.parquet.clone(), revision)))
 }
 
-/// Whether a deserializer's options can be used, whatever the table is. `control` refuses a stream whose cannot.
-pub fn check_options(deserializer: &Deserializer) -> Result<(), ConvertError> {
-    Rules::new(deserializer).map(drop)
+/// Whether the options of a conversion can be used, whatever the table is. `control` refuses a stream whose cannot.
+pub fn check_options(spec: &ConvertSpec) -> Result<(), ConvertError> {
+    Rules::new(spec).map(drop)
 }
 
 /// Whether records can be converted by `spec` under `schema`: asked when a stream is created and by `hydrant check`, so
 /// that what can be known beforehand does not fail at a cut.
 pub fn check(spec: &ConvertSpec, schema: &TableSchema) -> Result<(), ConvertError> {
-    check_options(&spec.deserializer)?;
+    check_options(spec)?;
+    let written = written(spec, Arc::new(schema.clone()))?;
     for name in &spec.parquet.bloom_filter_columns {
-        if !writer::can_have_bloom_filter(schema, name) {
+        if !writer::can_have_bloom_filter(&written, name) {
             return Err(ConvertError::BloomFilter(name.clone()));
         }
     }
-    writer::check(schema, &spec.parquet).map_err(|error| ConvertError::Schema(error.to_string()))
+    writer::check(&written, &spec.parquet).map_err(|error| ConvertError::Schema(error.to_string()))
 }

@@ -5,7 +5,7 @@
 use super::decode::joda::{BadFormat, TimestampFormat};
 use super::decode::keys::{KeyRules, Keys};
 use super::schema::Field;
-use crate::stream::definition::Deserializer;
+use crate::stream::definition::{ConvertSpec, Deserializer};
 use std::collections::{BTreeMap, HashMap};
 
 /// How values are read.
@@ -25,11 +25,22 @@ pub struct Rules {
     keys: KeyRules,
     /// Normalised JSON key by column name in lower case.
     mappings: BTreeMap<String, String>,
+    /// Name in lower case of the column that takes what no other takes; no key goes to it.
+    unknown_fields: Option<String>,
 }
 
 impl Rules {
-    /// The rules of `deserializer`, or why there are none.
-    pub fn new(deserializer: &Deserializer) -> Result<Self, super::ConvertError> {
+    /// The rules of `spec`, or why there are none.
+    pub fn new(spec: &ConvertSpec) -> Result<Self, super::ConvertError> {
+        let mut rules = Self::of(&spec.deserializer)?;
+        rules.unknown_fields = spec.unknown_fields_column.as_ref().map(|name| name.to_lowercase());
+        match &rules.unknown_fields {
+            Some(name) if rules.mappings.contains_key(name) => Err(super::ConvertError::MappedUnknown(name.clone())),
+            _ => Ok(rules),
+        }
+    }
+
+    fn of(deserializer: &Deserializer) -> Result<Self, super::ConvertError> {
         match deserializer {
             Deserializer::OpenX { case_insensitive, key_mappings, dots_to_underscores } => {
                 let keys = KeyRules { lower: *case_insensitive, dots_to_underscores: *dots_to_underscores };
@@ -39,7 +50,7 @@ impl Rules {
                         return Err(super::ConvertError::Mapping(column.clone()));
                     }
                 }
-                Ok(Self { dialect: Dialect::OpenX, keys, mappings })
+                Ok(Self { dialect: Dialect::OpenX, keys, mappings, unknown_fields: None })
             }
             Deserializer::Hive { timestamp_formats } => {
                 let formats = timestamp_formats.iter().map(|text| TimestampFormat::compile(text));
@@ -49,14 +60,25 @@ impl Rules {
                     unsupported @ BadFormat::Unsupported(..) => unsupported,
                 });
                 let keys = KeyRules { lower: true, dots_to_underscores: false };
-                Ok(Self { dialect: Dialect::Hive(formats?), keys, mappings: BTreeMap::new() })
+                let dialect = Dialect::Hive(formats?);
+                Ok(Self { dialect, keys, mappings: BTreeMap::new(), unknown_fields: None })
             }
         }
     }
 
-    /// The key table of the table's columns. A mapped column is found by its mapped key alone.
+    /// The key table of the table's columns. A mapped column is found by its mapped key alone, that of unknown fields
+    /// by none.
     pub fn column_keys(&self, columns: &[Field]) -> Keys {
-        self.table(columns, |name, mapped| vec![mapped.unwrap_or(name)])
+        self.table(columns, |name, mapped| match &self.unknown_fields {
+            Some(unknown) if *unknown == name.to_lowercase() => Vec::new(),
+            _ => vec![mapped.unwrap_or(name)],
+        })
+    }
+
+    /// Which of the columns takes unknown fields.
+    pub fn unknown_fields(&self, columns: &[Field]) -> Option<usize> {
+        let name = self.unknown_fields.as_ref()?;
+        columns.iter().position(|column| column.name == *name)
     }
 
     /// The key table of a struct. A mapping also holds for fields of that name, which keep their own names besides.

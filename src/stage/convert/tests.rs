@@ -18,6 +18,7 @@ mod files;
 mod properties;
 mod records;
 mod schemas;
+mod unknown_fields;
 
 fn openx() -> Deserializer {
     Deserializer::OpenX { case_insensitive: true, key_mappings: BTreeMap::new(), dots_to_underscores: false }
@@ -38,6 +39,7 @@ fn spec(deserializer: Deserializer) -> ConvertSpec {
             role_arn: "arn:aws:iam::000000000000:role/r".to_owned(),
         },
         deserializer,
+        unknown_fields_column: None,
         parquet: ParquetOptions {
             block_size_bytes: 256 << 20,
             page_size_bytes: 1 << 20,

@@ -98,6 +98,7 @@ impl Decoder {
 fn columns(schema: &TableSchema, rules: &Rules) -> Struct {
     let mut columns = Struct::new(&schema.columns, &|fields| rules.field_keys(fields));
     columns.keys = rules.column_keys(&schema.columns);
+    columns.unknown = rules.unknown_fields(&schema.columns);
     columns
 }
 

@@ -33,7 +33,7 @@ pub fn object(
     context: &mut Context,
     depth: usize,
 ) -> Outcome<()> {
-    let Struct { keys, fields, width_bytes } = record;
+    let Struct { keys, fields, unknown, width_bytes } = record;
     context.spread_bytes += *width_bytes;
     if context.spread_bytes > MAX_SPREAD_BYTES {
         return Err(Box::new(Rejection::Large));
@@ -48,10 +48,14 @@ pub fn object(
         if cursor.token() != b'"' {
             return Err(cursor.unexpected("a key in quotes"));
         }
+        let key = cursor.pos;
         last = keys.take(cursor, last)?;
         cursor.token();
         match keys.fields(last) {
-            [] => cursor.skip(depth)?,
+            [] => match unknown {
+                None => cursor.skip(depth)?,
+                Some(unknown) => unknown_field(&mut fields[*unknown], row, key, cursor, depth)?,
+            },
             [first, others @ ..] => {
                 let start = cursor.pos;
                 field(&mut fields[usize::from(*first)], row, cursor, context, depth)?;
@@ -79,6 +83,35 @@ fn field(column: &mut Column, row: usize, cursor: &mut Cursor, context: &mut Con
         column.truncate(row);
     }
     value(column, row, cursor, context, depth).map_err(|rejection| rejection.within(&column.name))
+}
+
+/// Takes the value of a field that no column has, whose key begins at `key`: both are added, as they are written, to
+/// the object that is text number `row` of `column`.
+#[inline(never)]
+fn unknown_field(column: &mut Column, row: usize, key: usize, cursor: &mut Cursor, depth: usize) -> Outcome<()> {
+    let start = cursor.pos;
+    cursor.skip(depth)?;
+    let mut name = Cursor { bytes: cursor.bytes, pos: key };
+    name.string()?;
+    column.fill_to(row);
+    let is_first = column.len() == row;
+    let Data::Texts { texts, .. } = &mut column.data else { return Ok(()) };
+    if is_first {
+        texts.bytes.push(b'{');
+    } else {
+        texts.ends.pop();
+        texts.bytes.pop();
+        texts.bytes.push(b',');
+    }
+    texts.bytes.extend_from_slice(name.since(key));
+    texts.bytes.push(b':');
+    texts.bytes.extend_from_slice(cursor.since(start));
+    texts.bytes.push(b'}');
+    texts.close();
+    if is_first {
+        column.push_valid();
+    }
+    Ok(())
 }
 
 /// Takes the value at the next token.

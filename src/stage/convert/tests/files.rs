@@ -229,7 +229,7 @@ fn the_other_build_differs_in_bytes_and_verdicts() {
     let records: Vec<String> = (0..700).map(|a| format!("{{\"a\":{a}}}")).collect();
     let chunk = Chunk::from_records(records.iter().map(|record| record.as_bytes()), 0, 0);
     let run = |differently| {
-        let rules = Rules::new(&spec.deserializer).unwrap();
+        let rules = Rules::new(&spec).unwrap();
         let encoder = ParquetEncoder::deciding(Arc::clone(&schema), &rules, spec.parquet.clone(), 1, differently);
         let (mut encoder, mut object) = (Box::new(encoder), Vec::new());
         let refused = encoder.push(&chunk, &mut object).unwrap();

@@ -265,12 +265,25 @@ fn is_undecided(record: &[u8]) -> bool {
         .any(|(at, _)| text[at + 1..].trim_start_matches(['+', '-']).bytes().take_while(u8::is_ascii_digit).count() > 2)
 }
 
-/// The rows of a record, or `None` when it is to be refused.
+/// The rows of a record, each with its unknown fields behind it, or `None` when it is to be refused.
 fn expected(table: &TableSchema, record: &[u8], lenient: bool) -> Option<Vec<Value>> {
     let trees: Result<Vec<Tree>, _> = serde_json::Deserializer::from_slice(record).into_iter::<Tree>().collect();
-    let rows =
-        trees.ok()?.into_iter().map(|tree| members(&table.columns, tree, lenient)).collect::<Option<Vec<_>>>()?;
+    let row = |tree: Tree| {
+        let rest = rest(&table.columns, &tree);
+        let mut row = members(&table.columns, tree, lenient)?;
+        row.as_array_mut()?.push(rest);
+        Some(row)
+    };
+    let rows = trees.ok()?.into_iter().map(row).collect::<Option<Vec<_>>>()?;
     (!rows.is_empty()).then_some(rows)
+}
+
+/// The fields that no column takes, in their order, as a text to compare; null when there are none.
+fn rest(columns: &[Field], tree: &Tree) -> Value {
+    let Tree::Object(entries) = tree else { return Value::Null };
+    let is_known = |key: &str| columns.iter().any(|column| column.name == key.to_lowercase());
+    let unknown: Vec<_> = entries.iter().filter(|(key, _)| !is_known(key)).collect();
+    if unknown.is_empty() { Value::Null } else { json!(format!("{unknown:?}")) }
 }
 
 fn members(fields: &[Field], tree: Tree, lenient: bool) -> Option<Value> {
@@ -466,13 +479,15 @@ fn random_records_become_what_the_rules_say() {
     let given = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = given("HYDRANT_TEST_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("HYDRANT_TEST_SEED={seed}");
-    let (mut accepted, mut refused_count) = (0, 0);
+    let (mut accepted, mut refused_count, mut collected) = (0, 0, 0);
     for case in 0..given("HYDRANT_TEST_CASES").unwrap_or(150) {
         let mut random = Rng::with_seed(seed.wrapping_add(case));
         let table = Arc::new(TableSchema::new(fields(&mut random, 3)).unwrap());
         let lenient = random.u8(0..4) != 0;
         let mut spec = spec(if lenient { openx() } else { hive(&[]) });
         spec.parquet.dictionary = random.bool();
+        let collects = random.bool();
+        spec.unknown_fields_column = collects.then(|| "rest".to_owned());
         let records: Vec<Vec<u8>> = std::iter::repeat_with(|| record(&mut random, &table))
             .filter(|record| !is_undecided(record))
             .take(60)
@@ -492,7 +507,14 @@ fn random_records_become_what_the_rules_say() {
             let expected = expected(&table, record, lenient);
             assert_eq!(expected.is_none(), cause.is_some(), "{}\n{cause:?}", shown());
             for row in expected.iter().flatten() {
-                let found = found.next().unwrap();
+                let mut found = found.next().unwrap();
+                if collects {
+                    let text = found.as_array_mut().and_then(Vec::pop).unwrap();
+                    let tree = text.as_str().map(|text| serde_json::from_str::<Tree>(text).unwrap());
+                    let found = tree.map_or(Value::Null, |tree| rest(&table.columns, &tree));
+                    assert_eq!(row.as_array().and_then(|row| row.last()), Some(&found), "{}", shown());
+                    collected += usize::from(!found.is_null());
+                }
                 assert!(equal(&whole, row, &found), "{}\nexpected {row}\nfound    {found}", shown());
             }
             *if expected.is_some() { &mut accepted } else { &mut refused_count } += 1;
@@ -500,5 +522,5 @@ fn random_records_become_what_the_rules_say() {
         assert_eq!(found.next(), None);
     }
     println!("{accepted} records equal, {refused_count} refused by both");
-    assert!(accepted > 1000 && refused_count > 100);
+    assert!(accepted > 1000 && refused_count > 100 && collected > 100);
 }
