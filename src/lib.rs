@@ -63,6 +63,9 @@ pub mod stage;
 /// What a parcel is to the outside: S3 and other places it goes to.
 pub mod destination;
 
+/// Tables to convert to: files, AWS Glue.
+pub mod schemas;
+
 /// Where sealed bytes wait.
 pub mod outbox;
 

@@ -27,6 +27,11 @@ const NARROWER: &[(&str, &[&str], &str)] = &[
         "gets parcels from its caller: knows neither log nor journal",
     ),
     (
+        "schemas",
+        &["fault", "clock", "task", "disk", "telemetry", "stream", "stage", "destination"],
+        "finds tables for its callers: knows neither streams' rows nor records",
+    ),
+    (
         "journal",
         &["fault", "clock", "failpoint", "task", "disk", "telemetry", "record", "stream", "destination"],
         "stores seals: does not know how they come about",

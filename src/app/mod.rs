@@ -1,6 +1,6 @@
 //! Wiring: what is started in which order, who gets whom, and the order to stop.
 //!
-//! Start: folder lock, format check, journal, catalog, logs, embedded S3 (if asked for), destination, deliveries,
+//! Start: folder lock, format check, journal, catalog, logs, embedded S3 and AWS Glue (if asked for), destination, deliveries,
 //! configured streams, listeners. Stop, the other way round: no new request, the last one answered, deliveries in
 //! flight given their grace, commits done, journal closed, lock released.
 
@@ -23,9 +23,10 @@ use crate::ingest::{Admission, Ingest};
 use crate::journal::{Journal, JournalError, JournalOptions};
 use crate::log::{CommitPool, LogContext, LogOptions};
 use crate::outbox::Outbox;
+use crate::schemas::glue::{TableKey, Wanted};
+use crate::schemas::{Glue, GlueSettings, OpenError, Schemas};
 use crate::server::{Admin, Api, BodyLimits, ListenError, Listener, ListenerOptions};
 use crate::source::local::{Cursors, Logs};
-use crate::stage::convert::SchemaFolder;
 use crate::stage::transform::{TransformFolder, TransformLimits};
 use crate::stream::seal::LaneId;
 use crate::task::{Stop, StopSource, TaskSet};
@@ -61,6 +62,8 @@ pub struct AppOptions {
     pub transforms_dir: PathBuf,
     /// Tables for conversion.
     pub schemas_dir: PathBuf,
+    /// AWS Glue, if tables are asked of it.
+    pub glue: Option<GlueSettings>,
     /// Account, region, compatibility.
     pub rules: Rules,
     /// Most bytes on disk, and the part of them that only sealing may use.
@@ -94,6 +97,9 @@ pub enum StartError {
     /// The ledgers of deleted streams.
     #[error(transparent)]
     Deleted(#[from] DeletedError),
+    /// The tables that Glue told.
+    #[error("tables of AWS Glue: {0}")]
+    Tables(#[from] OpenError),
     /// Transforms.
     #[error("transforms cannot be run: {0}")]
     Transforms(String),
@@ -141,7 +147,7 @@ impl App {
         let foundation = tokio::task::spawn_blocking(move || Foundation::open(&blocking_options))
             .await
             .map_err(|died| StartError::Transforms(died.to_string()))??;
-        let Foundation { lock, budget, journal, catalog, deleted, logs, pool, disk, clock, folder, transforms } =
+        let Foundation { lock, budget, journal, catalog, deleted, logs, pool, disk, clock, folder, transforms, glue } =
             foundation;
 
         let mut s3_settings = options.s3;
@@ -160,7 +166,13 @@ impl App {
             None => None,
         };
         let destination: Arc<dyn Destination> = Arc::new(S3Destination::new(s3_settings, clock.clone()));
-        let schemas = Arc::new(SchemaFolder::new(options.schemas_dir));
+        let stop = StopSource::new();
+        let mut tasks = TaskSet::default();
+        let schemas = Arc::new(Schemas::new(options.schemas_dir, glue.clone()));
+        if let Some(glue) = glue {
+            let (catalog, schemas) = (catalog.clone(), schemas.clone());
+            tasks.spawn("AWS Glue", glue.serve(move || wanted_tables(&catalog, &schemas), stop.stop()));
+        }
         let context = Arc::new(DeliveryContext {
             disk: disk.clone(),
             streams_dir: folder.streams(),
@@ -187,8 +199,6 @@ impl App {
         }
         let supervisor = Supervisor::start(context).await?;
 
-        let stop = StopSource::new();
-        let mut tasks = TaskSet::default();
         let intake = Arc::new(LocalIntake::new(catalog, logs.clone()));
         let admission = Admission::new(options.inflight_bytes, options.admission_wait);
         let ingest = Ingest::new(intake, admission, account_id);
@@ -261,6 +271,7 @@ struct Foundation {
     clock: Arc<SystemClock>,
     folder: DataFolder,
     transforms: Arc<TransformFolder>,
+    glue: Option<Arc<Glue>>,
 }
 
 impl Foundation {
@@ -295,7 +306,9 @@ impl Foundation {
         let transforms = TransformFolder::new(options.transforms_dir.clone(), TransformLimits::default())
             .map_err(|e| StartError::Transforms(e.to_string()))?;
         let transforms = Arc::new(transforms);
-        Ok(Self { lock, budget, journal, catalog, deleted, logs, pool, disk, clock, folder, transforms })
+        let glue = options.glue.clone().map(|glue| Glue::open(glue, disk.clone(), folder.tables(), clock.clone()));
+        let glue = glue.transpose()?.map(Arc::new);
+        Ok(Self { lock, budget, journal, catalog, deleted, logs, pool, disk, clock, folder, transforms, glue })
     }
 }
 
@@ -308,6 +321,19 @@ impl Cursors for JournalCursors {
         let state = self.0.lane(lane);
         (state.closed.number().unwrap_or(0), state.sealed.number().unwrap_or(0))
     }
+}
+
+/// The tables that the streams of the catalog name.
+fn wanted_tables(catalog: &Catalog, schemas: &Schemas) -> Wanted {
+    let mut wanted = Wanted::default();
+    for row in catalog.all() {
+        let Some(convert) = &row.definition.convert else { continue };
+        let key = TableKey::of(&convert.schema);
+        if wanted.in_use.insert(key.clone()) && schemas.is_of_glue(&convert.schema) {
+            wanted.to_ask.push(key);
+        }
+    }
+    wanted
 }
 
 async fn ensure_stream(control: &Control, index: usize, request: serde_json::Value) -> Result<(), StartError> {

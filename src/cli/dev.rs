@@ -95,6 +95,7 @@ impl DevArgs {
             s3: S3Settings::default(),
             transforms_dir: self.transforms_dir.clone(),
             schemas_dir: self.schemas_dir.clone(),
+            glue: None,
             rules: Rules::default(),
             disk_budget_bytes: self.disk_budget,
             disk_reserve_bytes: self.disk_budget / 8,

@@ -90,6 +90,7 @@ pub fn app_options(config: Config) -> AppOptions {
         s3: config.s3,
         transforms_dir: config.transforms_dir,
         schemas_dir: config.schemas_dir,
+        glue: config.glue.map(|glue| glue.settings),
         rules,
         disk_budget_bytes,
         disk_reserve_bytes: limits.disk_reserve_bytes.unwrap_or(disk_budget_bytes / 8),

@@ -5,8 +5,9 @@ use super::Config;
 use super::problem::{Problem, Problems};
 use crate::control::plan;
 use crate::destination::s3::secret::SecretError;
-use crate::destination::s3::{S3Settings, Secret};
-use crate::stage::convert::{self, SchemaFolder};
+use crate::destination::s3::{Credentials, S3Settings, Secret};
+use crate::schemas::{LoadError, SchemaFolder};
+use crate::stage::convert;
 use crate::stage::transform::{self, TransformFolder, TransformLimits};
 use crate::stream::Id128;
 use crate::stream::definition::{ConvertSpec, TransformSpec};
@@ -24,7 +25,13 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
         if let Some(file) = &settings.ca_file {
             readable(file, &format!("{at}.ca_file"), &mut problems);
         }
-        secrets(settings, &at, &mut problems, |_| true);
+        secrets(settings.credentials.as_ref(), &at, &mut problems, |_| true);
+    }
+    if let Some(glue) = &config.glue {
+        if let Some(file) = &glue.settings.ca_file {
+            readable(file, "glue.ca_file", &mut problems);
+        }
+        secrets(glue.settings.credentials.as_ref(), "glue", &mut problems, |_| true);
     }
     let schemas = SchemaFolder::new(&config.schemas_dir);
     let transforms = TransformFolder::new(config.transforms_dir.clone(), TransformLimits::default());
@@ -38,7 +45,8 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
             }
         }
         if let Some(convert) = &plan.definition.convert {
-            schema(&schemas, convert, &format!("{name}.SchemaConfiguration"), &mut problems);
+            let member = format!("{name}.SchemaConfiguration");
+            schema(&schemas, config.glue.is_some(), convert, &member, &mut problems);
         }
     }
     problems.into_list()
@@ -48,7 +56,11 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
 pub fn variables(path: &Path, config: &Config) -> Vec<Problem> {
     let mut problems = Problems::new(path);
     for (settings, at) in stores(config) {
-        secrets(settings, &at, &mut problems, |error| matches!(error, SecretError::Env(_)));
+        secrets(settings.credentials.as_ref(), &at, &mut problems, |error| matches!(error, SecretError::Env(_)));
+    }
+    if let Some(glue) = &config.glue {
+        let is_variable = |error: &SecretError| matches!(error, SecretError::Env(_));
+        secrets(glue.settings.credentials.as_ref(), "glue", &mut problems, is_variable);
     }
     problems.into_list()
 }
@@ -73,10 +85,11 @@ fn module(transforms: &TransformFolder, spec: &TransformSpec, member: &str, prob
     }
 }
 
-/// The table is there and can be converted to.
-fn schema(schemas: &SchemaFolder, convert: &ConvertSpec, member: &str, problems: &mut Problems) {
+/// The table is there and can be converted to. With Glue one without a file is Glue's, which is not asked here.
+fn schema(schemas: &SchemaFolder, with_glue: bool, convert: &ConvertSpec, member: &str, problems: &mut Problems) {
     let usable = match schemas.load(&convert.schema.database, &convert.schema.table) {
         Ok(schema) => convert::check(convert, &schema).map_err(|error| error.to_string()),
+        Err(LoadError::Missing { .. }) if with_glue => Ok(()),
         Err(error) => Err(error.to_string()),
     };
     if let Err(message) = usable {
@@ -85,8 +98,13 @@ fn schema(schemas: &SchemaFolder, convert: &ConvertSpec, member: &str, problems:
 }
 
 /// Secrets that cannot be read, as far as the error is `of_interest`.
-fn secrets(settings: &S3Settings, at: &str, problems: &mut Problems, of_interest: fn(&SecretError) -> bool) {
-    let Some(keys) = &settings.credentials else { return };
+fn secrets(
+    credentials: Option<&Credentials>,
+    at: &str,
+    problems: &mut Problems,
+    of_interest: fn(&SecretError) -> bool,
+) {
+    let Some(keys) = credentials else { return };
     let session_token = keys.session_token.as_ref();
     let secrets: [(&str, Option<&Secret>); 3] = [
         ("access_key_id", Some(&keys.access_key_id)),

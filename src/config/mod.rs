@@ -1,13 +1,14 @@
 //! The configuration file of `hydrant serve` and `hydrant check`.
 //!
 //! From: a YAML file. To: `app` (a [`Config`]) and `cli` (problems, to print). In between, in this order: `node` (the
-//! file as a tree that knows its lines), `section` (reading members, noting what is wrong), `top`, `s3` and `streams`
+//! file as a tree that knows its lines), `section` (reading members, noting what is wrong), `top`, `s3`, `glue` and `streams`
 //! (what the members mean).
 //!
 //! Invariants: every problem found is reported, with its line, not only the first; an unknown key is a problem; a secret
 //! is `{env: NAME}` or `{file: PATH}` and is never part of a problem's text. Relative paths start at the file's folder.
 
 mod checks;
+mod glue;
 mod node;
 mod problem;
 mod s3;
@@ -18,6 +19,7 @@ mod tests;
 mod top;
 mod units;
 
+pub use glue::GlueSection;
 pub use problem::Problem;
 pub use units::size;
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub transforms_dir: PathBuf,
     /// Table schemas for conversion.
     pub schemas_dir: PathBuf,
+    /// How AWS Glue is reached, if tables are asked of it.
+    pub glue: Option<GlueSection>,
     /// Bounds of disk, memory and time. `None`: the program's default.
     pub limits: Limits,
     /// How long closed records stay for replay.
@@ -126,7 +130,12 @@ pub struct LogSettings {
 impl Config {
     /// What the control plane needs to know.
     pub fn rules(&self) -> Rules {
-        Rules { account_id: self.account_id.clone(), region: self.region.clone(), compatibility: self.compatibility }
+        Rules {
+            account_id: self.account_id.clone(),
+            region: self.region.clone(),
+            compatibility: self.compatibility,
+            glue_region: self.glue.as_ref().map(|glue| glue.region.as_ref().unwrap_or(&self.region).clone()),
+        }
     }
 }
 

@@ -25,14 +25,9 @@ fn one(mut section: Section, problems: &mut Problems) -> S3Settings {
     let checksums =
         [("when_supported", ChecksumCalculation::WhenSupported), ("when_required", ChecksumCalculation::WhenRequired)];
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let url = |text: &str| {
-        text.parse::<http::Uri>().is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-        })
-    };
     // Every member by name, no `..`: a setting added to the destination must be given a key here.
     let settings = S3Settings {
-        endpoint: section.text_that("endpoint", "an http:// or https:// URL", problems, url),
+        endpoint: section.text_that("endpoint", "an http:// or https:// URL", problems, is_url),
         region: section.text("region", problems),
         path_style: section.flag("path_style", problems),
         credentials: section.section("credentials", problems).and_then(|keys| credentials(keys, problems)),
@@ -62,7 +57,15 @@ fn one(mut section: Section, problems: &mut Problems) -> S3Settings {
     settings
 }
 
-fn credentials(mut section: Section, problems: &mut Problems) -> Option<Credentials> {
+/// Whether the text is a URL that a client can be sent to.
+pub fn is_url(text: &str) -> bool {
+    text.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    })
+}
+
+/// The section `credentials`.
+pub fn credentials(mut section: Section, problems: &mut Problems) -> Option<Credentials> {
     let access_key_id = secret(&mut section, "access_key_id", problems);
     let secret_access_key = secret(&mut section, "secret_access_key", problems);
     let session_token = secret(&mut section, "session_token", problems);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::destination::s3::{ChecksumCalculation, Credentials, Secret};
+use crate::schemas::GlueSettings;
 use serde_json::json;
 
 const FILE: &str = "/etc/hydrant/hydrant.yaml";
@@ -55,6 +56,16 @@ streams:
       BufferingHints: {SizeInMBs: 64, IntervalInSeconds: 60}
   - DeliveryStreamName: audit
     S3DestinationConfiguration: {RoleARN: *role, BucketARN: "arn:aws:s3:::old-logs"}
+glue:
+  enabled: true
+  endpoint: https://glue.example
+  region: eu-central-1
+  credentials: {access_key_id: {env: GLUE_ID}, secret_access_key: {env: GLUE_KEY}, session_token: {file: token}}
+  profile: data
+  ca_file: ca.pem
+  connect_timeout: 2s
+  answer_timeout: 4s
+  refresh: 1m
 "#;
 
 fn problems(text: &str) -> Vec<String> {
@@ -108,6 +119,22 @@ fn a_full_file_means_what_it_says() {
             buckets: [("old-logs".to_owned(), old)].into(),
             ..S3Settings::default()
         },
+        glue: Some(GlueSection {
+            settings: GlueSettings {
+                endpoint: Some("https://glue.example".to_owned()),
+                credentials: Some(Credentials {
+                    access_key_id: Secret::env("GLUE_ID"),
+                    secret_access_key: Secret::env("GLUE_KEY"),
+                    session_token: Some(Secret::file("/etc/hydrant/token")),
+                }),
+                profile: Some("data".to_owned()),
+                ca_file: Some("/etc/hydrant/ca.pem".into()),
+                connect_timeout_ms: Some(2_000),
+                answer_timeout_ms: Some(4_000),
+                refresh_ms: Some(60_000),
+            },
+            region: Some("eu-central-1".to_owned()),
+        }),
         transforms_dir: "/etc/hydrant/transforms".into(),
         schemas_dir: "/srv/schemas".into(),
         limits: Limits {
@@ -134,6 +161,7 @@ fn a_full_file_means_what_it_says() {
         ],
     };
     assert_eq!(config, expected);
+    assert_eq!(config.rules().glue_region.as_deref(), Some("eu-central-1"));
     assert_eq!(config.rules().stream_arn("events"), "arn:aws:firehose:eu-west-1:123456789012:deliverystream/events");
 }
 
@@ -209,6 +237,13 @@ fn each_problem_names_key_line_and_remedy() {
         ),
         ("s3: {endpoint: store}", "F:3: s3.endpoint: expected an http:// or https:// URL, found 'store'"),
         ("s3:\n  buckets:\n    b: {endpont: x}", "F:5: s3.buckets.b.endpont: unknown key; did you mean 'endpoint'?"),
+        ("glue: {endpont: x}", "F:3: glue.endpont: unknown key; did you mean 'endpoint'?"),
+        ("glue: {refresh: 0s}", "F:3: glue.refresh: must be more than 0"),
+        (
+            "glue: {endpoint: \"http://glue.example\"}",
+            "F:3: glue.endpoint: http:// to another machine: anybody on the way can change the tables; use https://, or \
+             set insecure_endpoint: true",
+        ),
         ("s3: {part_size: 0B}", "F:3: s3.part_size: must be more than 0"),
         (
             "s3:\n  buckets:\n    b:\n      buckets: {}",
@@ -224,6 +259,20 @@ fn each_problem_names_key_line_and_remedy() {
     for (lines, expected) in table {
         assert_eq!(problems(&with(lines)), [expected], "{lines}");
     }
+}
+
+#[test]
+fn glue_is_asked_if_its_section_says_so() {
+    let glue = |lines: &str| parse(Path::new("F"), &with(lines)).unwrap().glue;
+    assert_eq!(glue(""), None);
+    assert_eq!(glue("glue: {enabled: false, region: r}"), None);
+    let bare = GlueSection { settings: GlueSettings::default(), region: None };
+    assert_eq!(glue("glue: {enabled: true}"), Some(bare.clone()));
+    assert_eq!(glue("glue: {}"), Some(bare));
+    for endpoint in ["http://127.0.0.1:5000", "http://localhost:5000", "https://glue.example"] {
+        assert!(glue(&format!("glue: {{endpoint: \"{endpoint}\"}}")).is_some());
+    }
+    assert!(glue("glue: {endpoint: \"http://glue.example\", insecure_endpoint: true}").is_some());
 }
 
 #[test]

@@ -4,7 +4,8 @@ use super::node::Node;
 use super::problem::Problems;
 use super::section::Section;
 use super::{
-    AdminListener, ApiListener, Config, DISK_BUDGET_LEAST_BYTES, Limits, LogSettings, TlsPaths, VERSION, s3, streams,
+    AdminListener, ApiListener, Config, DISK_BUDGET_LEAST_BYTES, Limits, LogSettings, TlsPaths, VERSION, glue, s3,
+    streams,
 };
 use crate::control::Rules;
 use crate::telemetry::logging::{self, LogFormat};
@@ -23,7 +24,7 @@ pub fn read(root: &Node, base: &Path, problems: &mut Problems) -> Option<Config>
     if !version(&mut top, problems) {
         return None;
     }
-    let rules = rules(&mut top, problems);
+    let mut rules = rules(&mut top, problems);
     let data_dir = top.path("data_dir", problems);
     if data_dir.is_none() && top.chosen("data_dir").is_none() {
         top.problem("data_dir", "missing: the folder that keeps what was acknowledged", problems);
@@ -31,6 +32,8 @@ pub fn read(root: &Node, base: &Path, problems: &mut Problems) -> Option<Config>
     let api = api(&mut top, problems);
     let admin = admin(&mut top, problems);
     let s3 = top.section("s3", problems).map(|section| s3::read(section, problems)).unwrap_or_default();
+    let glue = top.section("glue", problems).and_then(|section| glue::read(section, problems));
+    rules.glue_region = glue.as_ref().map(|glue| glue.region.as_ref().unwrap_or(&rules.region).clone());
     let transforms_dir = top.path("transforms_dir", problems);
     let schemas_dir = top.path("schemas_dir", problems);
     let limits = limits(&mut top, problems);
@@ -50,6 +53,7 @@ pub fn read(root: &Node, base: &Path, problems: &mut Problems) -> Option<Config>
         api,
         admin,
         s3,
+        glue,
         limits,
         retention,
         log,
@@ -78,6 +82,7 @@ fn rules(top: &mut Section, problems: &mut Problems) -> Rules {
             .unwrap_or(default.account_id),
         region: top.text_that("region", "a region such as us-east-1", problems, region).unwrap_or(default.region),
         compatibility: top.choice("compatibility", &modes, problems).unwrap_or(default.compatibility),
+        glue_region: None,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::{Control, Plan, describe, plan};
 use crate::catalog::{Status, StreamRecord};
-use crate::stage::convert::{self, LoadError};
+use crate::fault::{Class, Fault};
+use crate::schemas::{LoadError, LookupError};
+use crate::stage::convert;
 use crate::stage::transform;
 use crate::stream::Id128;
 use crate::stream::definition::{ConvertSpec, TransformSpec};
@@ -52,18 +54,21 @@ fn store(control: &Control, plan: Plan) -> Result<Arc<StreamRecord>, ApiError> {
     Ok(stored)
 }
 
-/// Refuses a table that cannot be converted to. One that is not there yet may come before the first cut.
+/// Refuses a table that cannot be converted to. A file that is not there yet may come before the first cut, unless Glue
+/// is to have the table.
 fn check_schema(control: &Control, convert: &ConvertSpec) -> Result<(), ApiError> {
-    let unusable = match control.folders.schemas.load(&convert.schema.database, &convert.schema.table) {
-        Ok(schema) => convert::check(convert, &schema).err().map(|error| error.to_string()),
-        Err(LoadError::Missing { .. }) => None,
-        Err(
-            error @ (LoadError::Ambiguous { .. } | LoadError::Name(_) | LoadError::Bad { .. } | LoadError::Io { .. }),
-        ) => Some(error.to_string()),
-    };
-    match unusable {
-        Some(why) => Err(ApiError::invalid_argument(format!("The schema in SchemaConfiguration is invalid: {why}"))),
-        None => Ok(()),
+    let invalid =
+        |why: String| Err(ApiError::invalid_argument(format!("The schema in SchemaConfiguration is invalid: {why}")));
+    match control.folders.schemas.newest(&convert.schema) {
+        Ok(found) => convert::check(convert, &found.schema).or_else(|error| invalid(error.to_string())),
+        Err(LookupError::Folder(error)) if matches!(*error, LoadError::Missing { .. }) => Ok(()),
+        Err(LookupError::Glue { database, table, error }) if error.class() != Class::User => {
+            Err(ApiError::invalid_argument(format!(
+                "The schema in SchemaConfiguration cannot be looked up: {error}. Try again once AWS Glue answers, or put \
+                 {database}.{table}.sql into the schemas folder."
+            )))
+        }
+        Err(error) => invalid(error.to_string()),
     }
 }
 

@@ -24,7 +24,7 @@ pub use plan::{Plan, plan};
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
-use crate::stage::convert::SchemaFolder;
+use crate::schemas::Schemas;
 use crate::stage::transform::TransformFolder;
 use crate::wire::{ApiError, Compatibility, OPERATIONS};
 use serde_json::Value;
@@ -39,6 +39,8 @@ pub struct Rules {
     pub region: String,
     /// Whether the limits that the service has for its own sake hold.
     pub compatibility: Compatibility,
+    /// The region of tables whose SchemaConfiguration names none, if AWS Glue is configured.
+    pub glue_region: Option<String>,
 }
 
 impl Default for Rules {
@@ -47,6 +49,7 @@ impl Default for Rules {
             account_id: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             compatibility: Compatibility::Relaxed,
+            glue_region: None,
         }
     }
 }
@@ -77,7 +80,7 @@ pub struct Control {
 #[derive(Debug, Clone)]
 pub struct Folders {
     /// Tables for conversion.
-    pub schemas: Arc<SchemaFolder>,
+    pub schemas: Arc<Schemas>,
     /// Modules.
     pub transforms: Arc<TransformFolder>,
 }

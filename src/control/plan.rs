@@ -205,7 +205,7 @@ fn convert_spec(rules: &Rules, conversion: &Value) -> ConvertSpec {
             catalog_id: schema("CatalogId", &rules.account_id),
             database: schema("DatabaseName", ""),
             table: schema("TableName", ""),
-            region: schema("Region", &rules.region),
+            region: schema("Region", rules.glue_region.as_ref().unwrap_or(&rules.region)),
             version_id: schema("VersionId", "LATEST"),
             role_arn: schema("RoleARN", ""),
         },

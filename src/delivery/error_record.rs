@@ -16,6 +16,8 @@ pub struct ErrorContext<'a> {
     pub staged_ms: i64,
     /// Position of the record in its lane, as the source writes it.
     pub sequence_number: &'a str,
+    /// VersionId that Glue gave the table that was converted to.
+    pub glue_version: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -93,7 +95,7 @@ pub fn write_line(
                     database_name: &convert.schema.database,
                     table_name: &convert.schema.table,
                     region: &convert.schema.region,
-                    version_id: &convert.schema.version_id,
+                    version_id: context.glue_version.unwrap_or(&convert.schema.version_id),
                 }),
             },
         )?,

@@ -44,8 +44,8 @@ use crate::destination::Destination;
 use crate::disk::Disk;
 use crate::journal::Journal;
 use crate::outbox::Outbox;
+use crate::schemas::Schemas;
 use crate::source::local::Logs;
-use crate::stage::convert::SchemaFolder;
 use crate::stage::transform::TransformFolder;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ pub struct DeliveryContext {
     /// WASM modules.
     pub transforms: Arc<TransformFolder>,
     /// Tables for conversion.
-    pub schemas: Arc<SchemaFolder>,
+    pub schemas: Arc<Schemas>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Region of the ARNs, handed to transforms.

@@ -151,14 +151,21 @@ pub struct ErrorDrafts<'a> {
     plan: &'a RunPlan,
     seal_id: SealId,
     staged_ms: i64,
+    glue_version: Option<String>,
     drafts: BTreeMap<ErrorKind, (u32, Draft, u64)>,
     line: Vec<u8>,
 }
 
 impl<'a> ErrorDrafts<'a> {
-    /// None yet.
-    pub fn new(context: &'a DeliveryContext, plan: &'a RunPlan, seal_id: SealId, staged_ms: i64) -> Self {
-        Self { context, plan, seal_id, staged_ms, drafts: BTreeMap::new(), line: Vec::new() }
+    /// None yet. `glue_version` is that of the table, if it is Glue's.
+    pub fn new(
+        context: &'a DeliveryContext,
+        plan: &'a RunPlan,
+        seal_id: SealId,
+        staged_ms: i64,
+        glue_version: Option<String>,
+    ) -> Self {
+        Self { context, plan, seal_id, staged_ms, glue_version, drafts: BTreeMap::new(), line: Vec::new() }
     }
 }
 
@@ -175,6 +182,7 @@ impl ErrorDrafts<'_> {
                 arrival_ms: slot.arrival_ms,
                 staged_ms: self.staged_ms,
                 sequence_number: &sequence_number,
+                glue_version: self.glue_version.as_deref(),
             };
             self.line.clear();
             error_record::write_line(&mut self.line, cause, source.bytes(slot), &context)

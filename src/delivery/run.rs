@@ -6,8 +6,9 @@ use super::DeliveryContext;
 use super::counts::Counts;
 use super::parcels::{Body, ErrorDrafts, FinishedParcels};
 use crate::destination::s3::key::{KeyError, data_key};
-use crate::fault::Class;
+use crate::fault::{Class, Fault, Retry};
 use crate::record::{Cause, Chunk, Refused};
+use crate::schemas::LookupError;
 use crate::source::Lane;
 use crate::stage::convert::{self, ConvertError};
 use crate::stage::transform::InvocationInfo;
@@ -71,6 +72,14 @@ pub enum StageRunError {
         /// What is missing and what to do.
         message: String,
     },
+    /// Something that a stage needs cannot be asked for; it is asked again.
+    #[error("{code}: {message}")]
+    Unanswered {
+        /// Error code of the reference.
+        code: &'static str,
+        /// Who does not answer.
+        message: String,
+    },
     /// Log or outbox failed.
     #[error("disk: {0}")]
     Io(#[from] io::Error),
@@ -87,8 +96,18 @@ impl StageRunError {
     pub fn class(&self) -> Class {
         match self {
             Self::NotReady { .. } => Class::User,
-            Self::Io(_) | Self::Stopped => Class::Upstream,
+            Self::Unanswered { .. } | Self::Io(_) | Self::Stopped => Class::Upstream,
             Self::Bug(_) => Class::Bug,
+        }
+    }
+}
+
+impl From<LookupError> for StageRunError {
+    fn from(error: LookupError) -> Self {
+        let (code, message) = (error.code(), error.to_string());
+        match error {
+            LookupError::Glue { error, .. } if error.retry() == Retry::Backoff => Self::Unanswered { code, message },
+            _ => Self::NotReady { code, message },
         }
     }
 }
@@ -110,7 +129,7 @@ pub fn stage_run(
     let mut stages = Stages::prepare(context, plan, seal_id, staged_ms)?;
     let incarnation = plan.definition.incarnation;
     let mut body = Body::new(context, plan, stages.encoder.is_some(), seal_id);
-    let mut errors = ErrorDrafts::new(context, plan, seal_id, staged_ms);
+    let mut errors = ErrorDrafts::new(context, plan, seal_id, staged_ms, stages.glue_version.take());
     let mut counts = Counts::default();
 
     let mut reader = lane.reader(&plan.from, None)?;
@@ -184,6 +203,7 @@ struct Stages {
     refuse_all: Option<Cause>,
     converts: bool,
     schema_version: Option<String>,
+    glue_version: Option<String>,
     module_sha256: Option<String>,
 }
 
@@ -201,6 +221,7 @@ impl Stages {
             refuse_all: plan.refuse_all.clone(),
             converts: definition.convert.is_some(),
             schema_version: None,
+            glue_version: None,
             module_sha256: None,
         };
         if let Some(spec) = &definition.transform {
@@ -222,17 +243,17 @@ impl Stages {
             stages.transform = Some(module.stage(spec, info, interrupted));
         }
         if let Some(spec) = &definition.convert {
-            let not_ready = |message| StageRunError::NotReady { code: "DataFormatConversion.EntityNotFound", message };
-            let table = context
-                .schemas
-                .load(&spec.schema.database, &spec.schema.table)
-                .map_err(|e| not_ready(e.to_string()))?;
+            let found = context.schemas.current(&spec.schema)?;
             let invalid = |e: ConvertError| StageRunError::NotReady {
                 code: "DataFormatConversion.InvalidSchema",
                 message: e.to_string(),
             };
-            let table = convert::written(spec, table).map_err(invalid)?;
-            stages.schema_version = Some(table.version.clone());
+            let table = convert::written(spec, found.schema).map_err(invalid)?;
+            stages.schema_version = Some(match &found.glue_version {
+                Some(version) => format!("glue:{version}:{}", table.version),
+                None => table.version.clone(),
+            });
+            stages.glue_version = found.glue_version;
             stages.encoder = Some(convert::encoder(spec, table, definition.revision).map_err(invalid)?);
         } else if stages.transform.is_some() || definition.s3.compression != Compression::Uncompressed {
             let entry_name = seal_id.parcel_uuid(0);

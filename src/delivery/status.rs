@@ -195,6 +195,7 @@ impl LaneStatus {
                 .or_else(|| (inner.paused && inner.deleting).then(|| held_deletion(&self.name)))
                 .or_else(|| inner.trouble.as_ref().map(|(text, _)| text.clone())),
             transform_problem: None,
+            schema_problem: None,
             oldest_undelivered_age_ms: age_ms,
             waiting_bytes: waiting.bytes,
             waiting_records: waiting.records,

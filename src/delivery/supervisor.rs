@@ -115,6 +115,8 @@ impl Supervisor {
         let transform = record.as_ref().and_then(|record| record.definition.transform.as_ref());
         status.transform_problem =
             transform.and_then(|spec| self.context.transforms.problem(spec)).map(|problem| problem.to_string());
+        let convert = record.as_ref().and_then(|record| record.definition.convert.as_ref());
+        status.schema_problem = convert.and_then(|spec| self.context.schemas.problem(&spec.schema));
         status
     }
 

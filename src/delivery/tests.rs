@@ -137,7 +137,7 @@ impl Node {
             outbox: Arc::new(Outbox::new(disk.clone(), root.join("streams"), budget)),
             destination: store,
             transforms: Arc::new(TransformFolder::new(root.join("transforms"), TransformLimits::default()).unwrap()),
-            schemas: Arc::new(SchemaFolder::new(root.join("schemas"))),
+            schemas: Arc::new(Schemas::new(root.join("schemas"), None)),
             clock,
             region: "us-east-1".to_owned(),
             stages: StagePool::start(2).map_err(|e| text(&e))?,

@@ -11,6 +11,7 @@
 //! - What is sent is in the parcel (sealed); how it is sent (endpoint, credentials) is the destination's newest
 //!   setting (rule D5).
 
+pub mod aws_http;
 pub mod s3;
 
 pub use crate::record::ParcelBytes;

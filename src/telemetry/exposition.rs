@@ -160,6 +160,7 @@ mod tests {
             state: StreamState::Retrying,
             last_error: Some("S3.SlowDown".to_owned()),
             transform_problem: None,
+            schema_problem: None,
             oldest_undelivered_age_ms: Some(1500),
             waiting_bytes: 10,
             waiting_records: 2,

@@ -111,6 +111,9 @@ pub struct StreamStatus {
     /// Why the newest file of its transform is not in use, as of the last cut. The module before it goes on.
     #[serde(default)]
     pub transform_problem: Option<String>,
+    /// Why AWS Glue did not tell its table anew. The version told before goes on.
+    #[serde(default)]
+    pub schema_problem: Option<String>,
     /// Age of the oldest record without a fate; `None` when there is none.
     pub oldest_undelivered_age_ms: Option<u64>,
     /// Bytes of records not yet cut.

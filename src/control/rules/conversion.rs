@@ -46,8 +46,11 @@ pub fn check(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
             ))?;
         }
     }
-    if filled(schema, "VersionId").is_some_and(|version| version != "LATEST") {
-        checks.unbuilt("SchemaConfiguration.VersionId other than LATEST");
+    if filled(schema, "VersionId").is_some_and(|version| version != "LATEST") && checks.rules.glue_region.is_none() {
+        refuse(
+            "SchemaConfiguration.VersionId must be LATEST: schema files have no versions. Versions of AWS Glue can be \
+             named once the section glue of the configuration is there.",
+        )?;
     }
     match serializer {
         [Some(parquet), _]

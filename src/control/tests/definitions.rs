@@ -201,6 +201,18 @@ fn every_option_of_conversion_arrives() {
 }
 
 #[test]
+fn with_glue_a_table_has_its_region_and_version() {
+    let rules = Rules { glue_region: Some("eu-central-1".to_owned()), ..relaxed() };
+    let schema_of = |more: Value| {
+        let request = conversion(json!({"SchemaConfiguration": more}));
+        plan(&rules, Id128([1; 16]), request).unwrap().definition.convert.unwrap().schema
+    };
+    let schema = schema_of(json!({"VersionId": "7"}));
+    assert_eq!((schema.region.as_str(), schema.version_id.as_str()), ("eu-central-1", "7"));
+    assert_eq!(schema_of(json!({"Region": "eu-west-1"})).region, "eu-west-1");
+}
+
+#[test]
 fn extension_tags_win_over_members() {
     let hints = json!({"CompressionFormat": "GZIP", "BufferingHints": {"SizeInMBs": 64, "IntervalInSeconds": 60}});
     let tags = [

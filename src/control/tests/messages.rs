@@ -588,7 +588,10 @@ fn conversion_rules_in_the_services_order() {
             ),
             (
                 conversion(json!({schema: {"VersionId": "3"}})),
-                invalid(&format!("SchemaConfiguration.VersionId other than LATEST{UNBUILT}")),
+                invalid(
+                    "SchemaConfiguration.VersionId must be LATEST: schema files have no versions. Versions of AWS Glue \
+                     can be named once the section glue of the configuration is there.",
+                ),
             ),
         ],
     );

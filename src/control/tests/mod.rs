@@ -109,7 +109,7 @@ impl Clock for FixedClock {
 pub fn control(rules: Rules) -> (tempfile::TempDir, Arc<Catalog>, Control) {
     let dir = tempfile::tempdir().unwrap();
     let catalog = Arc::new(Catalog::open(Arc::new(RealDisk), dir.path().join("catalog")).unwrap());
-    let schemas = Arc::new(SchemaFolder::new(dir.path().join("schemas")));
+    let schemas = Arc::new(Schemas::new(dir.path().join("schemas"), None));
     let transforms = TransformFolder::new(dir.path().join("transforms"), TransformLimits::default()).unwrap();
     let folders = Folders { schemas, transforms: Arc::new(transforms) };
     let control = Control::new(catalog.clone(), Arc::new(FixedClock(1_700_000_000_250)), rules, folders);

@@ -4,6 +4,7 @@
 //! are off: the caller of `deliver` retries, with the newest settings at each attempt (rule D5). Time-outs: to connect,
 //! for a body of which the store takes nothing, and for the answer once the body is on its way.
 
+use super::super::aws_http::{ConnectError, Reach, chain, connector, find, host_of};
 use super::answer::Failure;
 use super::body::Progress;
 use super::credentials::FixedKeys;
@@ -15,11 +16,7 @@ use aws_sdk_s3::config::{
     StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::http::http_client_fn;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -30,9 +27,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
-
-/// How long an unused connection is kept.
-const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 
 /// What the SDK gives back.
 type Answer<T, E> = Result<T, SdkError<E, HttpResponse>>;
@@ -103,11 +97,7 @@ impl Store {
 
     /// The facts of an SDK error; where nothing was sent, with the host that was to get it.
     fn failure<E: ProvideErrorMetadata + Error + 'static>(&self, error: SdkError<E, HttpResponse>) -> Failure {
-        let host = self.settings.endpoint.as_ref().and_then(|url| url.parse::<http::Uri>().ok()).and_then(|uri| {
-            let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-            // Without what may stand before the host: it can be a secret.
-            Some(format!("{}{port}", uri.host()?))
-        });
+        let host = self.settings.endpoint.as_deref().and_then(host_of);
         match (failure_of(error), host) {
             (Failure::NotSent(what), Some(host)) => Failure::NotSent(format!("s3.endpoint {host}: {what}")),
             (failure, _) => failure,
@@ -143,45 +133,6 @@ fn failure_of<E: ProvideErrorMetadata + Error + 'static>(error: SdkError<E, Http
         }
         _ => Failure::Unanswered(chain(&error)),
     }
-}
-
-/// An error's text with those of its causes.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
-}
-
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
-}
-
-/// A client that cannot be made out of its settings.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// The file of `ca_file`.
-    #[error("s3.ca_file {path}: {reason}")]
-    CaFile {
-        /// The file.
-        path: String,
-        /// Why.
-        reason: String,
-    },
 }
 
 /// Clients by the settings they are made of: buckets that are reached alike share connections.
@@ -261,7 +212,7 @@ async fn connect(settings: S3Settings, clock: Arc<dyn Clock>) -> Result<Arc<Stor
     }
     let config = config
         .behavior_version(BehaviorVersion::latest())
-        .http_client(http_client(&settings, reach_of(settings.endpoint.as_deref()))?)
+        .http_client(http_client(&settings, Reach::of(settings.endpoint.as_deref()))?)
         .force_path_style(settings.uses_path_style())
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
@@ -273,63 +224,9 @@ async fn connect(settings: S3Settings, clock: Arc<dyn Clock>) -> Result<Arc<Stor
     Ok(Arc::new(Store { sdk: aws_sdk_s3::Client::from_conf(config), settings, sends_checksums }))
 }
 
-/// Where a client may be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    /// Any host: TLS with the system's certificates, the environment's proxy.
-    Anywhere,
-    /// An `http://` endpoint: the system's certificates are not needed.
-    Plain,
-    /// An `http://` endpoint on this machine: never through a proxy.
-    Loopback,
-}
-
-fn reach_of(endpoint: Option<&str>) -> Reach {
-    let Some(uri) = endpoint.and_then(|url| url.parse::<http::Uri>().ok()) else { return Reach::Anywhere };
-    if uri.scheme_str() != Some("http") {
-        return Reach::Anywhere;
-    }
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if loopback { Reach::Loopback } else { Reach::Plain }
-}
-
 fn http_client(settings: &S3Settings, reach: Reach) -> Result<SharedHttpClient, ConnectError> {
-    let mut trusted = match reach {
-        Reach::Anywhere => TrustStore::default(),
-        Reach::Plain | Reach::Loopback => TrustStore::empty(),
-    };
-    if let Some(path) = &settings.ca_file {
-        let refused = |reason: String| ConnectError::CaFile { path: path.display().to_string(), reason };
-        let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
-        check_certificates(&pem).map_err(refused)?;
-        trusted = trusted.with_pem_certificate(pem);
-    }
-    let proxy = if reach == Reach::Loopback { ProxyConfig::disabled() } else { ProxyConfig::from_env() };
-    let tls = TlsContext::builder().with_trust_store(trusted).build().map_err(|error| ConnectError::CaFile {
-        path: settings.ca_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
-        reason: error.to_string(),
-    })?;
-    let connector = SharedHttpConnector::new(
-        Connector::builder()
-            .connector_settings(HttpConnectorSettings::builder().connect_timeout(settings.connect_timeout()).build())
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .proxy_config(proxy)
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(tls)
-            .build(),
-    );
+    let connector = connector("s3", settings.ca_file.as_deref(), settings.connect_timeout(), reach)?;
     Ok(http_client_fn(move |_, _| connector.clone()))
-}
-
-/// The HTTP client panics on certificates it cannot read; so they are read here before.
-fn check_certificates(pem: &[u8]) -> Result<(), String> {
-    let mut roots = tokio_rustls::rustls::RootCertStore::empty();
-    for certificate in rustls_pemfile::certs(&mut &pem[..]) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
-    }
-    if roots.is_empty() { Err("holds no certificate in PEM form".to_owned()) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -337,31 +234,6 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::destination::s3::settings::Credentials;
-
-    #[test]
-    fn a_proxy_is_used_for_other_machines_only() {
-        for (endpoint, reach) in [
-            (None, Reach::Anywhere),
-            (Some("https://store.example"), Reach::Anywhere),
-            (Some("http://store.example:9000"), Reach::Plain),
-            (Some("http://127.0.0.1:9000"), Reach::Loopback),
-            (Some("http://[::1]:9000/"), Reach::Loopback),
-            (Some("http://localhost:9000"), Reach::Loopback),
-        ] {
-            assert_eq!(reach_of(endpoint), reach, "{endpoint:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_bad_certificate_file_is_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ca.pem");
-        for text in ["", "nothing", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            std::fs::write(&path, text).unwrap();
-            let settings = S3Settings { ca_file: Some(path.clone()), ..S3Settings::default() };
-            assert!(matches!(http_client(&settings, Reach::Plain), Err(ConnectError::CaFile { .. })), "{text}");
-        }
-    }
 
     #[tokio::test]
     async fn buckets_reached_alike_share_a_client_and_nothing_shows_keys() {

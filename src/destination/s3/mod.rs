@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`key`] | names of objects, as Firehose makes them |
 //! | [`settings`], [`secret`] | the section `s3:` of the configuration |
-//! | [`client`], `credentials` | clients of stores, their connections, keys and time-outs |
+//! | [`client`], [`credentials`] | clients of stores, their connections, keys and time-outs |
 //! | [`answer`] | what an answer means: pure, with its table |
 //! | `body` | a parcel's bytes on their way, in pieces |
 //! | `put`, `multipart`, `uploads` | the requests |
@@ -15,7 +15,7 @@
 pub mod answer;
 mod body;
 pub mod client;
-mod credentials;
+pub mod credentials;
 pub mod key;
 mod multipart;
 mod put;

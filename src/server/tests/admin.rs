@@ -40,6 +40,7 @@ impl Operations for One {
             state: StreamState::Running,
             last_error: None,
             transform_problem: Some("it does not start".to_owned()),
+            schema_problem: Some("it does not answer".to_owned()),
             oldest_undelivered_age_ms: None,
             waiting_bytes: 0,
             waiting_records: 0,
@@ -86,6 +87,7 @@ async fn what_there_is_is_shown() {
     let one = client.ask("GET", "/streams/s", &[], b"").await.json();
     assert_eq!(one["state"], "running");
     assert_eq!(one["transform_problem"], "it does not start");
+    assert_eq!(one["schema_problem"], "it does not answer");
     assert_eq!(one["ledger"]["received"], json!({"records": 3, "bytes": 9}));
     let all = client.ask("GET", "/streams", &[], b"").await.json();
     assert_eq!((&all["streams"], &all["deleted"]["streams"]), (&json!([one]), &json!(1)));

@@ -1,4 +1,4 @@
-//! What `aws glue get-table` prints, into a [`TableSchema`].
+//! A table of AWS Glue, as its API and `aws glue get-table` tell it, into a [`TableSchema`].
 //!
 //! Read: `Table.StorageDescriptor.Columns[].{Name, Type}`, also without the outer `Table`. Partition keys are not
 //! written to the objects and are left out, as is everything else.
@@ -16,7 +16,12 @@ pub struct BadGlueTable(String);
 pub fn parse_glue_table(text: &str) -> Result<TableSchema, BadGlueTable> {
     let bad = |what: String| BadGlueTable(what);
     let json: Value = serde_json::from_str(text).map_err(|error| bad(format!("not JSON: {error}")))?;
-    let table = json.get("Table").unwrap_or(&json);
+    glue_table(json.get("Table").unwrap_or(&json))
+}
+
+/// The table in a `Table` of Glue's.
+pub fn glue_table(table: &Value) -> Result<TableSchema, BadGlueTable> {
+    let bad = |what: String| BadGlueTable(what);
     let columns = table.pointer("/StorageDescriptor/Columns").and_then(Value::as_array).ok_or_else(|| {
         bad("Table.StorageDescriptor.Columns is missing: expected what 'aws glue get-table' prints".to_owned())
     })?;

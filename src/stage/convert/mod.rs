@@ -1,14 +1,14 @@
 //! Convert: JSON records to one Parquet file.
 //!
 //! From: `delivery` pushes chunks and says where finished bytes go. To: the outbox behind that sink. The way of a record:
-//! `decode` reads its JSON straight into `columns`, `writer` encodes these when a batch is full. The table comes
-//! from `folder` (`ddl`, `glue`), the deserializer's options from `rules`, the causes of refusals are in `rejection`.
+//! `decode` reads its JSON straight into `columns`, `writer` encodes these when a batch is full. The caller brings the
+//! table, which `ddl` and `glue` parse; the deserializer's options are from `rules`, the causes of refusals in
+//! `rejection`.
 
 mod columns;
 pub mod ddl;
 mod decode;
 mod encode;
-pub mod folder;
 pub mod glue;
 mod lex;
 pub mod preview;
@@ -20,7 +20,6 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use folder::{LoadError, SchemaFolder};
 pub use schema::TableSchema;
 
 use super::Encoder;

@@ -1,14 +1,11 @@
-//! Table declarations, Glue tables, the schema folder.
+//! Table declarations, Glue tables, options.
 
 use super::super::ddl::{parse_table, parse_type};
-use super::super::folder::{LoadError, SchemaFolder};
 use super::super::glue::parse_glue_table;
 use super::super::schema::TableSchema;
 use super::super::{ConvertError, check};
 use super::{hive, openx, spec};
 use crate::stream::definition::Deserializer;
-use std::fs;
-use std::sync::Arc;
 
 fn columns(schema: &TableSchema) -> Vec<String> {
     schema.columns.iter().map(ToString::to_string).collect()
@@ -122,34 +119,6 @@ fn glue_tables_are_read() {
     for (text, head) in bad {
         let message = parse_glue_table(text).unwrap_err().to_string();
         assert!(message.starts_with(head), "{text}: {message}");
-    }
-}
-
-#[test]
-fn the_folder_finds_caches_and_tells() {
-    let dir = tempfile::tempdir().unwrap();
-    let folder = SchemaFolder::new(dir.path());
-    let missing = folder.load("Db", "T").unwrap_err();
-    for name in ["Db.T.sql", "Db.T.json"] {
-        assert!(missing.to_string().contains(&dir.path().join(name).display().to_string()), "{missing}");
-    }
-    fs::write(dir.path().join("db.t.sql"), "create table t (a int)").unwrap();
-    let schema = folder.load("Db", "T").unwrap();
-    assert_eq!(columns(&schema), ["a int"]);
-    assert!(Arc::ptr_eq(&schema, &folder.load("db", "t").unwrap()));
-    fs::write(dir.path().join("db.t.sql"), "create table t (a int, b int)").unwrap();
-    assert_eq!(folder.load("db", "t").unwrap().columns.len(), 2);
-    fs::write(dir.path().join("db.t.sql"), "create table t (a int, b itn)").unwrap();
-    let bad = folder.load("db", "t").unwrap_err().to_string();
-    assert!(bad.ends_with("db.t.sql: line 1, column 26: 'itn' is not a Hive type"), "{bad}");
-    fs::write(dir.path().join("db.t.sql"), "create table t (a int)").unwrap();
-    fs::write(dir.path().join("db.t.json"), r#"{"StorageDescriptor":{"Columns":[{"Name":"a","Type":"int"}]}}"#)
-        .unwrap();
-    assert!(matches!(folder.load("db", "t"), Err(LoadError::Ambiguous { .. })));
-    fs::remove_file(dir.path().join("db.t.sql")).unwrap();
-    assert_eq!(folder.load("db", "t").unwrap().version, schema.version);
-    for (database, table) in [("..", "t"), ("a/b", "t"), ("db", "/etc/passwd"), ("", "t"), (".db", "t")] {
-        assert!(matches!(folder.load(database, table), Err(LoadError::Name(_))), "{database} {table}");
     }
 }
 

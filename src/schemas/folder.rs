@@ -1,12 +1,12 @@
 //! The folder of schemas: `DATABASE.TABLE.sql` (a table declaration) or `DATABASE.TABLE.json` (a Glue table).
 //!
-//! Asked by `control` when a stream is created and by `delivery` at a cut. A file is parsed again only when its
+//! Asked through `Schemas`, and by commands. A file is parsed again only when its
 //! modification time or length changed.
 
-use super::ddl::parse_table;
-use super::glue::parse_glue_table;
-use super::schema::TableSchema;
 use crate::fault::{Class, Fault, Retry};
+use crate::stage::convert::TableSchema;
+use crate::stage::convert::ddl::parse_table;
+use crate::stage::convert::glue::parse_glue_table;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fs;
