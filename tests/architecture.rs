@@ -28,7 +28,7 @@ const NARROWER: &[(&str, &[&str], &str)] = &[
     ),
     (
         "schemas",
-        &["fault", "clock", "task", "disk", "telemetry", "stream", "stage", "destination"],
+        &["fault", "clock", "task", "disk", "stream", "stage", "destination"],
         "finds tables for its callers: knows neither streams' rows nor records",
     ),
     (

@@ -253,7 +253,7 @@ impl Stages {
                 Some(version) => format!("glue:{version}:{}", table.version),
                 None => table.version.clone(),
             });
-            stages.glue_version = found.glue_version;
+            stages.glue_version = found.glue_version.filter(|version| !version.is_empty());
             stages.encoder = Some(convert::encoder(spec, table, definition.revision).map_err(invalid)?);
         } else if stages.transform.is_some() || definition.s3.compression != Compression::Uncompressed {
             let entry_name = seal_id.parcel_uuid(0);

@@ -34,7 +34,7 @@ pub struct Schemas {
 pub struct Found {
     /// Its columns.
     pub schema: Arc<TableSchema>,
-    /// The VersionId that Glue gives it; `None`: it comes from a file.
+    /// The VersionId that Glue gives it, empty if it gives none; `None`: it comes from a file.
     pub glue_version: Option<String>,
 }
 
@@ -128,10 +128,5 @@ impl Schemas {
     pub fn is_of_glue(&self, wanted: &SchemaRef) -> bool {
         let in_folder = || self.folder.load(&wanted.database, &wanted.table);
         self.glue.is_some() && matches!(in_folder(), Err(LoadError::Missing { .. }))
-    }
-
-    /// Glue, if it is configured.
-    pub fn glue(&self) -> Option<&Arc<Glue>> {
-        self.glue.as_ref()
     }
 }

@@ -177,6 +177,13 @@ impl Fault for GlueError {
     }
 }
 
+/// Most characters repeated of a text that came from outside.
+const MAX_SHOWN: usize = 1_000;
+
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).collect()
+}
+
 /// The table in an answer of `host` with this status and body; `header` is `x-amzn-errortype`, if it has one.
 pub fn read(
     operation: Operation,
@@ -191,9 +198,9 @@ pub fn read(
         let json = json.unwrap_or(Value::Null);
         let text = |name: &str| json.get(name).and_then(Value::as_str);
         let named = text("__type").or(header).and_then(|name| name.rsplit('#').next()?.split(':').next());
-        let message = text("Message").or_else(|| text("message")).unwrap_or("no message").to_owned();
+        let message = text("Message").or_else(|| text("message")).map_or_else(|| "no message".to_owned(), cut);
         return Err(match named {
-            Some(exception) => GlueError::Refused { operation, status, exception: exception.to_owned(), message },
+            Some(exception) => GlueError::Refused { operation, status, exception: cut(exception), message },
             None if status >= 500 || status == 429 || status == 403 => {
                 GlueError::Refused { operation, status, exception: "none".to_owned(), message }
             }
@@ -208,7 +215,7 @@ pub fn read(
     let table = table.ok_or_else(|| foreign("no table in it".to_owned()))?;
     let version = [table.get("VersionId"), json.pointer("/TableVersion/VersionId")];
     let version = version.into_iter().flatten().find_map(Value::as_str).map(str::to_owned);
-    let schema = glue_table(table).map_err(|error| GlueError::Unusable(error.to_string()))?;
+    let schema = glue_table(table).map_err(|error| GlueError::Unusable(cut(&error.to_string())))?;
     Ok(Told { version, schema })
 }
 

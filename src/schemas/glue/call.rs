@@ -39,7 +39,6 @@ pub struct Caller {
     client: tokio::sync::Mutex<Option<Arc<Client>>>,
 }
 
-#[derive(Debug)]
 struct Client {
     connector: SharedHttpConnector,
     provider: SharedCredentialsProvider,
@@ -113,6 +112,13 @@ impl Caller {
         let client = Arc::new(Client { connector, provider, keys: Mutex::default() });
         *made = Some(Arc::clone(&client));
         Ok(client)
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Nothing of the keys.
+        f.debug_struct("Client").finish_non_exhaustive()
     }
 }
 

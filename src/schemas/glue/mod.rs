@@ -93,7 +93,7 @@ impl Glue {
         let (asks, asked) = mpsc::unbounded_channel();
         Ok(Self {
             refresh: settings.refresh(),
-            patience: settings.answer_timeout() * 3,
+            patience: settings.answer_timeout() * 2,
             caller: Arc::new(Caller::new(settings, Arc::clone(&clock))),
             kept: Arc::new(kept),
             clock,

@@ -12,7 +12,10 @@ use crate::task::{StopSource, TaskSet};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// For what takes moments.
+const DEADLINE: Duration = Duration::from_secs(120);
 const SECRET: &str = "sesame-open-wide";
 
 fn wanted(table: &str, version_id: &str) -> SchemaRef {
@@ -74,9 +77,12 @@ impl Running {
 
     /// Looks until a cut would see what `seen` waits for.
     async fn until(&self, seen: impl Fn(&Schemas) -> bool) {
-        while !seen(&self.schemas) {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        let polled = async {
+            while !seen(&self.schemas) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, polled).await.expect("it never came");
     }
 
     async fn stop(mut self) {
@@ -105,7 +111,8 @@ async fn a_table_is_asked_for_with_a_signed_call_and_kept() {
     ] {
         assert!(call.head.contains(part), "{part} is not in {}", call.head);
     }
-    assert!(!call.head.contains(SECRET));
+    let shown = format!("{:?}", running.schemas);
+    assert!(!call.head.contains(SECRET) && !shown.contains(SECRET) && !shown.contains("AKIDGLUE"), "{shown}");
     running.stop().await;
 
     // After a restart it is there without Glue, at once.
