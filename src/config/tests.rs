@@ -441,6 +441,12 @@ streams:
     std::fs::write(dir.path().join("t/f@2.wasm"), include_bytes!("../../transforms/enrich.wasm")).unwrap();
     std::fs::write(dir.path().join("s/db.t.sql"), "create table t (a int)").unwrap();
     assert_eq!(members(), keys[..1]);
+    // A table without a file is Glue's, of which nothing is asked here.
+    std::fs::remove_file(dir.path().join("s/db.t.sql")).unwrap();
+    let glue = "glue: {ca_file: ca, credentials: {access_key_id: {file: key}, secret_access_key: {file: none}}}\n";
+    let text = std::fs::read_to_string(&path).unwrap() + glue;
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(members(), [keys[0], "glue.ca_file", "glue.credentials.secret_access_key"]);
 }
 
 #[test]
