@@ -9,6 +9,7 @@ use super::super::columns::{Bits, Column, Data};
 use super::super::schema::HiveType;
 use super::chunk::{ChunkWriter, ClosedChunk, Levels};
 use parquet::errors::{ParquetError, Result};
+use rayon::prelude::*;
 use std::borrow::Cow;
 
 /// A column of the table, or a part of one, with the chunks of its leaves.
@@ -60,7 +61,8 @@ impl Node {
             }
             (Self::Struct(nodes), Data::Struct(record)) => {
                 let inner = outer.members(&column.valid);
-                nodes.iter_mut().zip(&record.fields).try_for_each(|(node, field)| node.write_in(field, &inner))
+                let fields = nodes.par_iter_mut().zip(&record.fields).with_max_len(1);
+                fields.try_for_each(|(node, field)| node.write_in(field, &inner))
             }
             (Self::Leaf(chunk), _) => match outer {
                 Slots::Rows(rows) => chunk.write(column, Levels::Flat { valid: &column.valid, rows: *rows }),
