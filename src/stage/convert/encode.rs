@@ -23,8 +23,8 @@ use std::sync::Arc;
 
 /// A batch is full at this many rows,
 const BATCH_ROWS: usize = 65_536;
-/// or at this many bytes of JSON,
-const BATCH_JSON_BYTES: usize = 2 << 20;
+/// or at this many bytes of JSON, whose columns stay in the cache of a processor until they are encoded,
+const BATCH_JSON_BYTES: usize = 512 << 10;
 /// or when its fixed widths come to this many bytes.
 const BATCH_SPREAD_BYTES: u64 = 32 << 20;
 
