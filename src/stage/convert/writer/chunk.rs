@@ -102,8 +102,9 @@ pub struct ChunkWriter {
     max_def: u8,
     max_rep: u8,
     page: PageLevels,
-    /// Data pages with their headers.
+    /// Data pages with their headers; empty in the places of those that are not compressed yet.
     pages: Vec<Bytes>,
+    uncompressed: Vec<UncompressedPage>,
     told: Vec<PageTold>,
     uncompressed_bytes: usize,
 }
@@ -118,6 +119,58 @@ struct PageLevels {
     slots: usize,
     rows: usize,
     nulls: usize,
+}
+
+/// A full page, to be compressed.
+pub struct UncompressedPage {
+    /// Among the data pages of its chunk.
+    number: usize,
+    /// Repetition levels, definition levels, values.
+    body: Vec<u8>,
+    rep_bytes: usize,
+    def_bytes: usize,
+    slots: usize,
+    rows: usize,
+    nulls: usize,
+    encoding: Encoding,
+    /// As it stands in the file, and its bytes before compression, header included.
+    written: Option<(Bytes, usize)>,
+}
+
+impl UncompressedPage {
+    /// Makes the page what stands in the file.
+    pub fn compress(&mut self, options: &PageOptions) -> Result<()> {
+        let mut body = std::mem::take(&mut self.body);
+        let uncompressed_bytes = body.len();
+        let (num_values, encoding) = (self.slots as u32, self.encoding);
+        let page = if options.v2 {
+            // Levels are not compressed, and values only if that makes them smaller.
+            let levels_bytes = self.rep_bytes + self.def_bytes;
+            let packed = compress(options.compression, body[levels_bytes..].to_vec())?;
+            let is_compressed = packed.len() < uncompressed_bytes - levels_bytes;
+            if is_compressed {
+                body.truncate(levels_bytes);
+                body.extend_from_slice(&packed);
+            }
+            Page::DataPageV2 {
+                buf: Bytes::from(body),
+                num_values,
+                encoding,
+                num_nulls: self.nulls as u32,
+                num_rows: self.rows as u32,
+                def_levels_byte_len: self.def_bytes as u32,
+                rep_levels_byte_len: self.rep_bytes as u32,
+                is_compressed,
+                statistics: None,
+            }
+        } else {
+            let buf = Bytes::from(compress(options.compression, body)?);
+            let (def_level_encoding, rep_level_encoding) = (Encoding::RLE, Encoding::RLE);
+            Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics: None }
+        };
+        self.written = Some(with_header(page, uncompressed_bytes)?);
+        Ok(())
+    }
 }
 
 /// What the indexes say of a page.
@@ -152,13 +205,14 @@ impl ChunkWriter {
             max_rep,
             page,
             pages: Vec::new(),
+            uncompressed: Vec::new(),
             told: Vec::new(),
             uncompressed_bytes: 0,
         }
     }
 
     /// Takes the values of a column, with their levels.
-    pub fn write(&mut self, column: &Column, levels: Levels) -> Result<()> {
+    pub fn write(&mut self, column: &Column, levels: Levels) {
         let slots = levels.slots();
         let (mut at, mut value) = (0, 0);
         while at < slots {
@@ -167,10 +221,9 @@ impl ChunkWriter {
             self.coder.append(&column.data, value, value_end);
             (at, value) = (end, value_end);
             if self.is_full() {
-                self.end_page()?;
+                self.end_page();
             }
         }
-        Ok(())
     }
 
     /// The slots and values, from `at` and `value` on, that go into this page: all if they fit.
@@ -213,10 +266,10 @@ impl ChunkWriter {
         bytes >= self.options.page_bytes || rows >= MAX_PAGE_ROWS || rows >= PAGE_ROWS && bytes >= LEAST_PAGE_BYTES
     }
 
-    fn end_page(&mut self) -> Result<()> {
+    fn end_page(&mut self) {
         let page = std::mem::take(&mut self.page);
         if page.slots == 0 {
-            return Ok(());
+            return;
         }
         let mut body = Vec::with_capacity(self.coder.page_bytes() + page.slots / 8 + 64);
         let v1 = !self.options.v2;
@@ -231,39 +284,20 @@ impl ChunkWriter {
             max => section(&mut body, v1, |out| put_values(&page.def, width_of(u32::from(max)), out)),
         };
         let values = self.coder.end_page(&mut body);
-        let uncompressed_bytes = body.len();
-        let num_values = page.slots as u32;
-        let encoding = values.encoding;
-        let written = if v1 {
-            let buf = Bytes::from(compress(self.options.compression, body)?);
-            let (def_level_encoding, rep_level_encoding) = (Encoding::RLE, Encoding::RLE);
-            Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics: None }
-        } else {
-            // Levels are not compressed, and values only if that makes them smaller.
-            let levels_bytes = rep_bytes + def_bytes;
-            let packed = compress(self.options.compression, body[levels_bytes..].to_vec())?;
-            let is_compressed = packed.len() < uncompressed_bytes - levels_bytes;
-            if is_compressed {
-                body.truncate(levels_bytes);
-                body.extend_from_slice(&packed);
-            }
-            Page::DataPageV2 {
-                buf: Bytes::from(body),
-                num_values,
-                encoding,
-                num_nulls: page.nulls as u32,
-                num_rows: page.rows as u32,
-                def_levels_byte_len: def_bytes as u32,
-                rep_levels_byte_len: rep_bytes as u32,
-                is_compressed,
-                statistics: None,
-            }
-        };
-        let (bytes, uncompressed_bytes) = with_header(written, uncompressed_bytes)?;
-        self.pages.push(bytes);
-        self.uncompressed_bytes += uncompressed_bytes;
-        let (slots, rows, nulls) = (page.slots, page.rows, page.nulls);
+        let (slots, rows, nulls, encoding) = (page.slots, page.rows, page.nulls, values.encoding);
         let (bounds, nans) = (values.bounds, values.nans);
+        self.uncompressed.push(UncompressedPage {
+            number: self.pages.len(),
+            body,
+            rep_bytes,
+            def_bytes,
+            slots,
+            rows,
+            nulls,
+            encoding,
+            written: None,
+        });
+        self.pages.push(Bytes::new());
         self.told.push(PageTold { slots, rows, nulls, encoding, bounds, nans });
         // Room for the next page's levels is kept.
         let PageLevels { mut flat, mut def, mut rep, .. } = page;
@@ -271,7 +305,21 @@ impl ChunkWriter {
         def.clear();
         rep.clear();
         self.page = PageLevels { flat, def, rep, ..PageLevels::default() };
-        Ok(())
+    }
+
+    /// The pages that are full and not yet compressed, to be compressed wherever there is a processor for it.
+    pub fn take_uncompressed(&mut self) -> Vec<UncompressedPage> {
+        std::mem::take(&mut self.uncompressed)
+    }
+
+    /// Puts compressed pages in their places.
+    pub fn put_compressed(&mut self, pages: Vec<UncompressedPage>) {
+        for page in pages {
+            if let Some((bytes, uncompressed_bytes)) = page.written {
+                self.pages[page.number] = bytes;
+                self.uncompressed_bytes += uncompressed_bytes;
+            }
+        }
     }
 
     /// Bytes in memory.
@@ -281,12 +329,16 @@ impl ChunkWriter {
 
     /// About the bytes of the chunk so far in the file.
     pub fn encoded_bytes(&self) -> usize {
-        self.pages.iter().map(Bytes::len).sum::<usize>() + self.coder.page_bytes()
+        let waiting = self.uncompressed.iter().map(|page| page.body.len()).sum::<usize>();
+        self.pages.iter().map(Bytes::len).sum::<usize>() + waiting + self.coder.page_bytes()
     }
 
     /// Ends the chunk.
     pub fn close(mut self) -> Result<ClosedChunk> {
-        self.end_page()?;
+        self.end_page();
+        let mut last = self.take_uncompressed();
+        last.iter_mut().try_for_each(|page| page.compress(&self.options))?;
+        self.put_compressed(last);
         let total = |of: fn(&PageTold) -> usize| self.told.iter().map(of).sum::<usize>();
         let (slots, rows, nulls) = (total(|page| page.slots), total(|page| page.rows), total(|page| page.nulls));
         let mut values = self.coder.end_chunk(nulls as u64);

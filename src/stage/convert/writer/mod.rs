@@ -67,6 +67,13 @@ struct Group {
     rows: usize,
 }
 
+impl Group {
+    /// Shows all chunks, in the order of the schema.
+    fn each_chunk<'a>(&'a mut self, mut take: impl FnMut(&'a mut ChunkWriter)) {
+        self.columns.iter_mut().for_each(|node| node.each_chunk(&mut take));
+    }
+}
+
 /// Where the Parquet writer puts bytes, and the encoder takes them from: a column of a row group at once. In blocks,
 /// since one buffer that grows to such a length is copied on its way, and takes up to three times the memory.
 #[derive(Clone, Default)]
@@ -153,12 +160,23 @@ impl FileWriter {
             Some(group) => group,
             None => self.new_group().map_err(broken)?,
         };
-        // Fields are encoded on all processors.
+        // Fields are encoded on all processors, while the pages that became full last time are compressed: what a few
+        // large columns have to compress at times would hold up all the others.
+        let mut full = Vec::new();
+        group.each_chunk(|chunk| full.push(chunk.take_uncompressed()));
         let columns = group.columns.par_iter_mut().enumerate().with_max_len(1);
-        let written = columns.try_for_each(|(at, node)| {
-            batches.iter().try_for_each(|batch| node.write(&batch.columns.fields[at], batch.rows))
-        });
-        written.map_err(broken)?;
+        let encode = || {
+            columns.try_for_each(|(at, node)| {
+                batches.iter().try_for_each(|batch| node.write(&batch.columns.fields[at], batch.rows))
+            })
+        };
+        let options = &self.pages;
+        let pages: Vec<_> = full.iter_mut().flatten().collect();
+        let compress = || pages.into_par_iter().with_max_len(1).try_for_each(|page| page.compress(options));
+        let (outcome, encoded) = rayon::join(compress, encode);
+        outcome.and(encoded).map_err(broken)?;
+        let mut compressed = full.into_iter();
+        group.each_chunk(|chunk| chunk.put_compressed(compressed.next().unwrap_or_default()));
         group.rows += batches.iter().map(|batch| batch.rows).sum::<usize>();
         self.group = Some(group);
         Ok(())
@@ -166,9 +184,12 @@ impl FileWriter {
 
     /// Closes the row group if it has its size.
     pub fn flush_full(&mut self, sink: &mut dyn Write) -> io::Result<()> {
-        let Some(group) = self.group.take() else { return Ok(()) };
-        let sizes = group.columns.iter().map(Node::bytes);
-        let (encoded, memory) = sizes.fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+        let Some(mut group) = self.group.take() else { return Ok(()) };
+        let (mut encoded, mut memory) = (0, 0);
+        group.each_chunk(|chunk| {
+            encoded += chunk.encoded_bytes();
+            memory += chunk.memory_bytes();
+        });
         let is_full = encoded as u64 >= self.parquet.block_size_bytes.min(MAX_GROUP_BYTES)
             || memory >= MAX_GROUP_MEMORY_BYTES
             || group.rows >= MAX_GROUP_ROWS;

@@ -65,9 +65,9 @@ impl Node {
                 fields.try_for_each(|(node, field)| node.write_in(field, &inner))
             }
             (Self::Leaf(chunk), _) => match outer {
-                Slots::Rows(rows) => chunk.write(column, Levels::Flat { valid: &column.valid, rows: *rows }),
+                Slots::Rows(rows) => Ok(chunk.write(column, Levels::Flat { valid: &column.valid, rows: *rows })),
                 Slots::Levels { rep, .. } => {
-                    chunk.write(column, Levels::Nested { def: &outer.defined(&column.valid), rep })
+                    Ok(chunk.write(column, Levels::Nested { def: &outer.defined(&column.valid), rep }))
                 }
             },
             _ => Err(mismatch(column)),
@@ -77,19 +77,18 @@ impl Node {
     /// The keys of a map: each slot that is there has one.
     fn write_required(&mut self, column: &Column, outer: &Slots) -> Result<()> {
         match (self, outer) {
-            (Self::Leaf(chunk), Slots::Levels { def, rep, .. }) => chunk.write(column, Levels::Nested { def, rep }),
+            (Self::Leaf(chunk), Slots::Levels { def, rep, .. }) => Ok(chunk.write(column, Levels::Nested { def, rep })),
             _ => Err(mismatch(column)),
         }
     }
 
-    /// About the bytes of its chunks so far in the file, and in memory.
-    pub fn bytes(&self) -> (usize, usize) {
-        let sum = |(a, b): (usize, usize), (c, d)| (a + c, b + d);
+    /// Shows its chunks, in the order of the schema.
+    pub fn each_chunk<'a>(&'a mut self, take: &mut impl FnMut(&'a mut ChunkWriter)) {
         match self {
-            Self::Leaf(chunk) => (chunk.encoded_bytes(), chunk.memory_bytes()),
-            Self::List(item) => item.bytes(),
-            Self::Map(nodes) => nodes.iter().map(Self::bytes).fold((0, 0), sum),
-            Self::Struct(nodes) => nodes.iter().map(Self::bytes).fold((0, 0), sum),
+            Self::Leaf(chunk) => take(chunk),
+            Self::List(item) => item.each_chunk(take),
+            Self::Map(nodes) => nodes.iter_mut().for_each(|node| node.each_chunk(take)),
+            Self::Struct(nodes) => nodes.iter_mut().for_each(|node| node.each_chunk(take)),
         }
     }
 
