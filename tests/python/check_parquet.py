@@ -37,7 +37,12 @@ class Refused(Exception):
 
 
 def parse_table(text):
-    """[(column, type)] of a CREATE TABLE; a type is a tuple whose first item is its name."""
+    """[(column, type)] of a CREATE TABLE, in lower case as tables have them; a type is a tuple that begins with its name."""
+    return [(name.lower(), kind) for name, kind in parse_columns(text)]
+
+
+def parse_columns(text):
+    """As `parse_table`, with names as they are written."""
     text = re.sub(r"--[^\n]*|/\*.*?\*/", " ", text, flags=re.S)
     tokens = re.findall(r"`[^`]*`|'(?:[^'\\]|\\.|'')*'|[\w-]+|\S", text)
     position = [tokens.index("(") + 1]
@@ -96,7 +101,7 @@ def parse_table(text):
 
     columns = []
     while True:
-        column = name().lower()
+        column = name()
         columns.append((column, kind()))
         comment()
         if take() == ")":
