@@ -371,8 +371,9 @@ fn shadowed(keys: &Column, start: usize, end: usize) -> Option<Vec<bool>> {
             Data::Booleans(bits) => vec![u8::from(bits.get(i))].into(),
             Data::Ints { values, .. } | Data::Days(values) => values[i].to_le_bytes().to_vec().into(),
             Data::Longs(values) | Data::Instants(values) => values[i].to_le_bytes().to_vec().into(),
-            Data::Floats(values) => values[i].to_le_bytes().to_vec().into(),
-            Data::Doubles(values) => values[i].to_le_bytes().to_vec().into(),
+            // Zeros of either sign are equal to readers, and equal keys make a file unreadable for some.
+            Data::Floats(values) => (values[i] + 0.0).to_le_bytes().to_vec().into(),
+            Data::Doubles(values) => (values[i] + 0.0).to_le_bytes().to_vec().into(),
             Data::Decimals { values, .. } => values[i].to_le_bytes().to_vec().into(),
             Data::List { .. } | Data::Map { .. } | Data::Struct(_) => Cow::Borrowed(&[]),
         }

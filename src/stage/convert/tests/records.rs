@@ -182,6 +182,10 @@ fn of_equal_keys_the_last_one_counts() {
     let found = found[0][0].as_array().unwrap().clone();
     assert_eq!((found.len(), &found[0], &found[38]), (39, &json!([1, 1]), &json!([0, 39])));
     assert_eq!(rows("create table t (m map<int,int>)", openx(), &[r#"{"m":{"1":1,"01":2}}"#]).0, [json!([[[1, 2]]])]);
+    for kind in ["float", "double"] {
+        let table = format!("create table t (m map<{kind},int>)");
+        assert_eq!(rows(&table, openx(), &[r#"{"m":{"0":1,"-0":2}}"#]).0, [json!([[[-0.0, 2]]])], "{kind}");
+    }
 }
 
 fn keys(case_insensitive: bool, dots_to_underscores: bool, mappings: &[(&str, &str)]) -> Deserializer {
