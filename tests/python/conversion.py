@@ -309,8 +309,8 @@ def expected(kind, text, options=Options()):
         pairs = {}
         for key, value in members(text):
             key = map_key(kind[1], key, options)
-            # By identity: NaN equals NaN, and zeros of unlike sign are two.
-            pairs[repr(key)] = (key, expected(kind[2], value, options))
+            # NaN equals NaN here, and zeros of either sign are equal.
+            pairs[repr(key + 0.0 if isinstance(key, float) else key)] = (key, expected(kind[2], value, options))
         return list(pairs.values())
     if name == "struct":
         if first != "{":

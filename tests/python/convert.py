@@ -6,12 +6,15 @@ with pyarrow, DuckDB and Polars, `parquet_meta.py` reads what stands beside the 
 
 import gzip
 import json
+import random
 import subprocess
+import time
 
 import check_parquet
 import convert_cases as cases
+import convert_random
 from conversion import Options, canonical, parse_table, show_table
-from harness import ROOT, Suite, binary, data_file
+from harness import FULL, ROOT, Suite, binary, data_file
 
 suite = Suite("convert")
 SCHEMAS = ROOT / "tests" / "schemas"
@@ -160,6 +163,88 @@ SETS = ("wiki_edits", "web_access", "gps_telemetry", "cloudtrail", "github_event
 for each in SETS:
     for how in MODES:
         suite.test(f"{each}: schema {how}, every value equal")(lambda folder, name=each, mode=how: whole_set(folder, name, mode))
+
+
+# Random tables and records
+
+
+def knows(flag):
+    """Whether this build has the option; what stands behind it in the help."""
+    text = subprocess.run([binary(), "convert", "--help"], capture_output=True, text=True, check=True).stdout
+    return f"{flag} " in text or f"{flag}\n" in text or f"{flag}[" in text
+
+
+def writer_options(rng):
+    """Arguments that change the file and must not change its rows."""
+    found = ["--compression", rng.choice(("none", "snappy", "gzip", "zstd", "lz4"))]
+    found += rng.choice(([], ["--writer-v2"]))
+    found += rng.choice(([], ["--dictionary"]))
+    found += rng.choice(([], ["--page-kib", "8", "--row-group-mib", "1"]))
+    found += rng.choice(([], ["--threads", "1"]))
+    return found
+
+
+def reader_options(rng):
+    dice = rng.random()
+    if dice < 0.6:
+        return Options()
+    if dice < 0.7:
+        return Options(case_insensitive=False)
+    if dice < 0.8:
+        return Options(dots_to_underscores=True, mappings=(("a", "b"), ("tags", "Name")))
+    return Options(dialect="hive", timestamp_formats=rng.choice(((), ("millis",), ("yyyy-MM-dd'T'HH:mm:ss.SSSZ", "d/MMM/yyyy h a"))))
+
+
+def has(kind, wanted):
+    """Whether a type is, or holds, one for which `wanted` is true."""
+    parts = kind[1:] if kind[0] in ("array", "map") else [each for _, each in kind[1]] if kind[0] == "struct" else []
+    return wanted(kind) or any(has(part, wanted) for part in parts)
+
+
+def readers_of(columns, more):
+    """The readers that have what this file is made of, beside pyarrow."""
+    wide = has(("struct", columns), lambda kind: kind[0] == "decimal" and kind[1] > 18)
+    # Polars 2.1: "Decoding FixedLenByteArray(16) DeltaByteArray-encoded pages not yet supported".
+    return ["duckdb"] if wide and "--writer-v2" in more else ["duckdb", "polars"]
+
+
+def is_python_time(kind, value):
+    """Whether all times and dates in it are of the years 1 to 9999, the only ones that Python's types have."""
+    if value is None:
+        return True
+    name = kind[0]
+    if name in ("date", "timestamp"):
+        unit = 1 if name == "date" else 86_400 * 10**6
+        return -719_162 * unit <= value < 2_932_897 * unit
+    if name == "array":
+        return all(is_python_time(kind[1], each) for each in value)
+    if name == "map":
+        return all(is_python_time(kind[1], key) and is_python_time(kind[2], each) for key, each in value)
+    return name != "struct" or all(is_python_time(field, each) for (_, field), each in zip(kind[1], value))
+
+
+@suite.test("random tables, records and options: refusals and values as the rules say")
+def random_tables(folder):
+    seed, number, rows, refused = suite.args.seed, 0, 0, 0
+    until = time.monotonic() + (1200 if FULL else 20)
+    while time.monotonic() < until:
+        rng = random.Random(f"{seed} {number}")
+        options, more = reader_options(rng), writer_options(rng)
+        columns = convert_random.table(rng)
+        records = [convert_random.record(rng, columns, options) for _ in range(rng.choice((20, 200)))]
+        # Enough for several batches and row groups, now and then.
+        records *= 2000 if FULL and rng.random() < 0.02 else 1
+        try:
+            converted, wanted = judge(folder, columns, records, options, more, ["pyarrow"])
+            whole = ("struct", columns)
+            if converted.path and all(is_python_time(whole, row) for some in wanted.values() for row in some):
+                check_parquet.same_rows(converted.path, wanted, columns, readers_of(columns, more))
+        except Exception:
+            print(f"  seed {seed}, table {number}: {show_table(columns)} {options} {' '.join(more)}")
+            raise
+        number, rows, refused = number + 1, rows + sum(map(len, wanted.values())), refused + len(converted.refused)
+    print(f"  {number} tables, {rows} rows equal, {refused} records refused; seed {seed}")
+    assert number >= 10 and rows > 1000 and refused > 50, "too few to prove anything"
 
 
 if __name__ == "__main__":
