@@ -1,22 +1,29 @@
 //! Conversion as a whole: records in, Parquet out, read back.
 
-use super::ddl::parse_table;
+use super::ddl::{parse_table, parse_type};
 use super::encoder;
+use super::glue::parse_glue_table;
+use super::schema::{Field, HiveType, TableSchema};
 use crate::record::{Cause, Chunk, Refused};
 use crate::stream::definition::{
     ConvertSpec, DEFAULT_BLOOM_FILTER_FPP, Deserializer, ParquetCompression, ParquetOptions, SchemaRef,
 };
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::Field;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use plain::read;
 
 mod coercions;
 mod data_sets;
 mod files;
+mod fuzz;
+mod fuzz_tables;
+mod oracle;
+mod plain;
 mod properties;
 mod records;
+mod round_trips;
 mod schemas;
 mod unknown_fields;
 
@@ -66,37 +73,6 @@ fn convert(ddl: &str, spec: &ConvertSpec, records: &[&[u8]]) -> (Vec<u8>, u64, V
     }
     let count = encoder.finish(&mut object).unwrap();
     (object, count, refused)
-}
-
-/// The rows of an object, each an array of its columns' values.
-fn read(object: Vec<u8>) -> Vec<Value> {
-    if object.is_empty() {
-        return Vec::new();
-    }
-    let reader = SerializedFileReader::new(bytes::Bytes::from(object)).unwrap();
-    let rows = reader.get_row_iter(None).unwrap();
-    rows.map(|row| row.unwrap().get_column_iter().map(|(_, field)| plain(field)).collect()).collect()
-}
-
-/// Times as microseconds, dates as days, bytes and decimals as text, maps as arrays of pairs.
-fn plain(field: &Field) -> Value {
-    match field {
-        Field::Null => Value::Null,
-        Field::Bool(value) => json!(value),
-        Field::Byte(value) => json!(value),
-        Field::Short(value) => json!(value),
-        Field::Int(value) | Field::Date(value) => json!(value),
-        Field::Long(value) | Field::TimestampMicros(value) => json!(value),
-        Field::Float(value) => json!(value),
-        Field::Double(value) if value.is_finite() => json!(value),
-        Field::Double(value) => json!(value.to_string()),
-        Field::Str(text) => json!(text),
-        Field::Bytes(bytes) => json!(String::from_utf8_lossy(bytes.data())),
-        Field::Group(row) => row.get_column_iter().map(|(_, field)| plain(field)).collect(),
-        Field::ListInternal(list) => list.elements().iter().map(plain).collect(),
-        Field::MapInternal(map) => map.entries().iter().map(|(key, value)| json!([plain(key), plain(value)])).collect(),
-        other => json!(other.to_string()),
-    }
 }
 
 /// The rows that records become, and the causes of those that do not.

@@ -1,0 +1,1 @@
+CREATE EXTERNAL TABLE IF NOT EXISTS db.t (a tinyint, b smallint, c int, d integer, e bigint, f float, g double precision, h decimal, i decimal(5), j dec(10,2), k numeric(38,38), l boolean, m string, n char(255), o varchar(1), p binary, q timestamp, r date)

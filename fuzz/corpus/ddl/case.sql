@@ -1,0 +1,1 @@
+Create Table T (Ab INT, cD Struct<Ef:BigInt>)

@@ -1,0 +1,4 @@
+-- one
+create /* two */ table t ( -- three
+ a int, /**/ b string)
+;

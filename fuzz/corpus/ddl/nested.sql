@@ -1,0 +1,1 @@
+create table t (a array<array<int>>, m map<string,struct<x:int,`y z`:array<map<date,double>>>>)

@@ -1,0 +1,1 @@
+create table `db`.`t` (`a``b` int comment 'it\'s', `größe` string not null comment "x")

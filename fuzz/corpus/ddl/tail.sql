@@ -1,0 +1,1 @@
+create table t (a int) partitioned by (d string) row format serde 'x' stored as parquet location 's3://b/k' tblproperties ('a'='b')

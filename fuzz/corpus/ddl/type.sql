@@ -1,0 +1,1 @@
+struct<a:array<struct<b:map<string,decimal(10,2)>>>,`c-d`:varchar(10),e-f:int>
