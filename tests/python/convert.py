@@ -4,6 +4,7 @@
 with pyarrow, DuckDB and Polars, `parquet_meta.py` reads what stands beside the rows. Rows are compared in their order.
 """
 
+import base64
 import gzip
 import json
 import random
@@ -11,10 +12,13 @@ import subprocess
 import time
 
 import check_parquet
+import conversion
 import convert_cases as cases
+import convert_metadata
 import convert_random
+import parquet_meta
 from conversion import Options, canonical, parse_table, show_table
-from harness import FULL, ROOT, Suite, binary, data_file
+from harness import FULL, ROOT, Skip, Suite, binary, data_file
 
 suite = Suite("convert")
 SCHEMAS = ROOT / "tests" / "schemas"
@@ -63,10 +67,11 @@ def same_refusals(by_rules, converted, records):
         raise AssertionError(f"record {number} {who} ({why}): {records[number - 1][:300]!r}")
 
 
-def judge(folder, columns, records, options=Options(), more=(), readers=tuple(check_parquet.READERS), name="out"):
-    """Converts, and asserts that the same records are refused and every row is as the rules say; the file and its rows."""
-    converted = convert(folder, show_table(columns), records, options, more, name)
-    wanted, refused = check_parquet.by_rules(records, columns, options)
+def judge(folder, columns, records, options=Options(), more=(), readers=tuple(check_parquet.READERS), by_rules=None):
+    """Converts, and asserts that the same records are refused and every row is as the rules say; the file and its rows.
+    `by_rules`: what they say, if it is known already."""
+    converted = convert(folder, show_table(columns), records, options, more)
+    wanted, refused = by_rules or check_parquet.by_rules(records, columns, options)
     same_refusals(refused, converted, records)
     check_parquet.same_rows(converted.path, wanted, columns, readers)
     return converted, wanted
@@ -245,6 +250,130 @@ def random_tables(folder):
         number, rows, refused = number + 1, rows + sum(map(len, wanted.values())), refused + len(converted.refused)
     print(f"  {number} tables, {rows} rows equal, {refused} records refused; seed {seed}")
     assert number >= 10 and rows > 1000 and refused > 50, "too few to prove anything"
+
+
+# What stands beside the values
+
+BESIDE = """CREATE TABLE t (ty tinyint, sm smallint, i int, l bigint, f float, d double, o boolean, s string, v varchar(70), x binary, t timestamp,
+  y date, n decimal(7,2), m decimal(15,3), w decimal(30,5), z double, e string, a array<struct<p:float,q:string>>, k map<string,bigint>)"""
+
+
+def beside_records(rng, count):
+    """Rows with long texts of few and many bytes a character, zeros of both signs, NaN, runs of nulls, sorted and unsorted columns."""
+    columns = parse_table(BESIDE)
+    form = dict(columns)
+    for number in range(count):
+        fields = []
+        for name, kind in columns:
+            if name in "ltd":
+                text = str(number * 1000 - 500_000)
+            elif name == "z":
+                text = rng.choice(("0", "-0")) if number // 300 % 2 else rng.choice(('"NaN"', "0.0", "-1.5" if number > 3000 else '"NaN"'))
+            elif name == "e":
+                continue
+            elif name in "sv" and number % 3:
+                letter = ("a", "é", "漢", "😀", "\x7f", "\U0010ffff")[number // 300 % 6]
+                text = json.dumps(f"{number % 300:03}" * rng.randrange(2) + letter * rng.randrange(1, 90), ensure_ascii=False)
+            elif name == "x":
+                text = json.dumps(base64.b64encode(rng.randbytes(rng.randrange(120))).decode())
+            elif name == "y":
+                text = f'"{2200 - number // 50:04}-01-0{rng.randrange(1, 9)}"'
+            elif name == "i" and number // 200 % 2:
+                continue
+            else:
+                text = convert_random.value(rng, form[name], Options())
+            fields.append(f'"{name}":{text}')
+        yield ("{" + ",".join(fields) + "}").encode()
+
+
+def others_read_the_same(path):
+    """Other readers of metadata find in the footer what ours does."""
+    import duckdb
+    import pyarrow.parquet
+
+    file = parquet_meta.ParquetFile(path)
+    by_pyarrow = pyarrow.parquet.ParquetFile(path).metadata
+    by_duckdb = duckdb.connect().execute("SELECT num_values, stats_null_count, total_compressed_size FROM parquet_metadata(?) ORDER BY row_group_id, column_id", [str(path)])
+    assert by_pyarrow.created_by.encode() == file.footer["created_by"] and by_pyarrow.num_rows == file.footer["num_rows"]
+    for number, group in enumerate(file.footer["row_groups"]):
+        for at, chunk in enumerate(group["columns"]):
+            meta, column = chunk["meta_data"], by_pyarrow.row_group(number).column(at)
+            nulls = meta["statistics"]["null_count"]
+            assert column.has_column_index == ("column_index_offset" in chunk) and column.has_offset_index, column
+            assert (column.num_values, column.statistics.null_count) == (meta["num_values"], nulls), column
+            assert by_duckdb.fetchone() == (meta["num_values"], nulls, meta["total_compressed_size"]), column
+
+
+@suite.test("counts, statistics, indexes and sizes are those of the values")
+def beside(folder):
+    rng = random.Random(suite.args.seed)
+    records, columns = list(beside_records(rng, 6000)), parse_table(BESIDE)
+    by_rules = check_parquet.by_rules(records, columns)
+    rows = [row for number in by_rules[0] for row in conversion.rows(columns, records[number - 1])]
+    ways = [
+        ["--compression", "none", "--page-kib", "8"],
+        ["--compression", "zstd", "--page-kib", "8", "--dictionary"],
+        ["--compression", "snappy", "--page-kib", "64", "--writer-v2"],
+        ["--compression", "lz4", "--page-kib", "8", "--writer-v2", "--dictionary"],
+        ["--compression", "gzip"],
+    ]
+    for more in ways:
+        try:
+            converted, _ = judge(folder, columns, records, Options(), more, ["pyarrow"], by_rules)
+            counts = convert_metadata.check(converted.path, columns, rows)
+            others_read_the_same(converted.path)
+        except Exception:
+            print(f"  seed {suite.args.seed}: {' '.join(more)}")
+            raise
+        print(f"  {' '.join(more)}: {counts}")
+        assert counts["cut"] > 0 and counts["pages"] >= counts["chunks"], counts
+
+
+@suite.test("row groups end when they have their size; each has its own statistics")
+def many_groups(folder):
+    rng = random.Random(suite.args.seed)
+    columns = parse_table("CREATE TABLE t (n bigint, s string)")
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    records = [b'{"n":%d,"s":"%s"}' % (number, "".join(rng.choices(letters, k=2500)).encode()) for number in range(9000)]
+    for more in (["--row-group-mib", "1", "--page-kib", "64"], ["--row-group-mib", "4", "--threads", "1", "--compression", "none"]):
+        converted, wanted = judge(folder, columns, records, Options(), more, ["pyarrow", "duckdb", "polars"])
+        counts = convert_metadata.check(converted.path, columns, [row for number in wanted for row in conversion.rows(columns, records[number - 1])])
+        print(f"  {' '.join(more)}: {counts}")
+        assert counts["row groups"] >= 2, counts
+
+
+@suite.test("a bloom filter never denies a value that is there, and mostly denies others")
+def bloom(folder):
+    if not knows("--bloom-filter"):
+        raise Skip("this build has no --bloom-filter")
+    import duckdb
+
+    columns = parse_table("CREATE TABLE t (l bigint, i int, s string, d double, other string)")
+    rng = random.Random(suite.args.seed)
+    values = [(rng.randrange(2**40), rng.randrange(2**30), f"key-{rng.randrange(2**40)}", rng.random()) for _ in range(5000)]
+    records = [json.dumps({"l": l, "i": i, "s": s, "d": d, "other": s}).encode() for l, i, s, d in values]
+    asked = [word for name in "lisd" for word in ("--bloom-filter", name)]
+    converted, _ = judge(folder, columns, records, Options(), [*asked, "--dictionary"] if "--dictionary " in asked else asked)
+    file = parquet_meta.ParquetFile(converted.path)
+    for group in file.footer["row_groups"]:
+        for chunk in group["columns"]:
+            meta = chunk["meta_data"]
+            has = "bloom_filter_offset" in meta
+            assert has == (meta["path_in_schema"] != [b"other"]), meta["path_in_schema"]
+            if has:
+                header, _ = file.struct("BloomFilterHeader", meta["bloom_filter_offset"])
+                assert 5000 <= header["numBytes"] <= 1 << 20, header
+    db = duckdb.connect()
+    for at, name in enumerate("lisd"):
+        def excluded(value):
+            return all(row[-1] for row in db.execute(f"SELECT * FROM parquet_bloom_probe('{converted.path}', '{name}', ?)", [value]).fetchall())
+
+        some = rng.sample(values, 300)
+        assert not any(excluded(row[at]) for row in some), f"{name}: a value that is there is denied"
+        absent = {"l": lambda: rng.randrange(2**41, 2**42), "i": lambda: rng.randrange(2**30, 2**31), "s": lambda: f"no-{rng.random()}", "d": lambda: 2 + rng.random()}[name]
+        denied = sum(excluded(absent()) for _ in range(300))
+        print(f"  {name}: {denied} of 300 absent values denied")
+        assert denied >= 240, f"{name}: {denied} of 300 absent values denied"
 
 
 if __name__ == "__main__":

@@ -70,6 +70,8 @@ const JSON_TOKENS: &[&str] = &[
     "\\ud83d",
     "\\ude00",
     "\\uD800\\uD800",
+    "\\ud800\\udc00",
+    "\\udbfe\\udfff",
     "\\x",
     "\\u12",
     "é",
