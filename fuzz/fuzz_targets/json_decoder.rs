@@ -6,7 +6,9 @@ use hydrant::record::Chunk;
 use hydrant::stage::convert::ddl::parse_table;
 use hydrant::stage::convert::encoder;
 use hydrant::stage::convert::schema::{Field, HiveType, TableSchema};
-use hydrant::stream::definition::{ConvertSpec, Deserializer, ParquetCompression, ParquetOptions, SchemaRef};
+use hydrant::stream::definition::{
+    ConvertSpec, DEFAULT_BLOOM_FILTER_FPP, Deserializer, ParquetCompression, ParquetOptions, SchemaRef,
+};
 use libfuzzer_sys::fuzz_target;
 use oracle::{Verdict, judge, matches};
 use std::collections::BTreeMap;
@@ -45,6 +47,10 @@ fn spec(lenient: bool) -> ConvertSpec {
             compression: ParquetCompression::Uncompressed,
             dictionary: false,
             writer_v2: false,
+            max_padding_bytes: 0,
+            int96_timestamps: false,
+            bloom_filter_columns: Vec::new(),
+            bloom_filter_fpp: DEFAULT_BLOOM_FILTER_FPP,
         },
     }
 }

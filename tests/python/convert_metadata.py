@@ -156,7 +156,8 @@ def check_chunk(file, leaf, kind, rows, chunk, at, counts):
 
     sizes = meta.get("size_statistics") or {}
     if leaf["type"] == BYTE_ARRAY:
-        assert sizes["unencoded_byte_array_data_bytes"] == sum(len(entry) for entry in entries if entry is not None), where
+        length = sum(len(entry) for entry in entries if entry is not None)
+        assert sizes.get("unencoded_byte_array_data_bytes", length) == length, where
     if "definition_level_histogram" in sizes:
         levels = sizes["definition_level_histogram"]
         assert sum(levels) == len(entries) and levels[-1] == len(entries) - entries.count(None), (where, levels)
@@ -188,7 +189,7 @@ def values_of(header):
 def check_statistics(leaf, kind, entries, statistics, where, counts):
     assert statistics.get("null_count") == entries.count(None), f"{where}: {statistics} and {entries.count(None)} nulls"
     if leaf["type"] in (FLOAT, DOUBLE):
-        assert statistics.get("nan_count") == sum(map(is_nan, entries)), f"{where}: {statistics}"
+        assert statistics.get("nan_count") in (None, sum(map(is_nan, entries))), f"{where}: {statistics}"
     low, high = statistics.get("min_value"), statistics.get("max_value")
     check_bounds(leaf, kind, entries, low, high, where, counts, statistics.get("is_min_value_exact"), statistics.get("is_max_value_exact"))
     # The deprecated ones have signed order, so they may stand where that is the type's.
@@ -206,24 +207,42 @@ def total(value):
     return (value, math.copysign(1, value)) if isinstance(value, float) else value
 
 
+def can_be_cut(value, kind):
+    """Whether something short enough is larger than all texts that begin as a long one does: one with a larger character of
+    the same length, or a larger byte."""
+    if kind[0] == "binary":
+        return set(value[:MOST_BOUND_BYTES]) != {0xFF}
+    text = value[:MOST_BOUND_BYTES].decode(errors="ignore")
+    following = lambda c: 0xE000 if ord(c) == 0xD7FF else ord(c) + 1
+    return any(ord(c) < 0x10FFFF and len(chr(following(c)).encode()) == len(c.encode()) for c in text)
+
+
+def have_bounds(leaf, kind, entries):
+    """Whether bounds of these values can be told."""
+    values = [value for value in entries if value is not None and not is_nan(value)]
+    if leaf["type"] == INT96 or not values:
+        return False
+    return not isinstance(values[0], bytes) or len(max(values)) <= MOST_BOUND_BYTES or can_be_cut(max(values), kind)
+
+
 def check_bounds(leaf, kind, entries, low, high, where, counts, low_exact=None, high_exact=None):
-    values = [value for value in entries if value is not None]
-    if not values:
-        assert not low and not high, f"{where}: bounds {low} {high} of no values"
+    if low is None and high is None and not have_bounds(leaf, kind, entries):
         return
     assert low is not None and high is not None, f"{where}: no bounds"
     found_low, found_high = bound(leaf, kind, low), bound(leaf, kind, high)
     counts["bounds"] += 1
-    ordered = [value for value in values if not is_nan(value)]
+    ordered = [value for value in entries if value is not None and not is_nan(value)]
     if not ordered:
-        assert is_nan(found_low) and is_nan(found_high), f"{where}: bounds {found_low} {found_high} of NaN alone"
+        assert is_nan(found_low) and is_nan(found_high), f"{where}: bounds {found_low} {found_high} of no values"
         return
     least, most = min(ordered, key=total), max(ordered, key=total)
+    assert total(found_low) <= total(least) and total(most) <= total(found_high), f"{where}: {found_low} {least} {most} {found_high}"
     if not isinstance(least, bytes):
-        assert (total(found_low), total(found_high)) == (total(least), total(most)), f"{where}: {found_low}..{found_high}, should be {least}..{most}"
+        # A zero may be the one that lies further out.
+        assert (found_low, found_high) == (least, most), f"{where}: {found_low}..{found_high}, should be {least}..{most}"
         return
     for name, content, exact, value in (("minimum", low, low_exact, least), ("maximum", high, high_exact, most)):
-        # A maximum is cut by adding 1 to its last character, which not every character allows; then it stays whole.
+        # A maximum that cannot be cut may stay whole.
         is_whole = len(value) <= MOST_BOUND_BYTES or (name == "maximum" and content == value)
         assert is_whole or len(content) <= MOST_BOUND_BYTES, f"{where}: a {name} of {len(content)} bytes"
         if is_whole:
@@ -233,13 +252,13 @@ def check_bounds(leaf, kind, entries, low, high, where, counts, low_exact=None, 
             assert exact is not True, f"{where}: the {name} was cut, and is said to be exact"
             if kind[0] != "binary":
                 content.decode()
-    assert found_low <= least and most <= found_high, f"{where}: {found_low} {least} {most} {found_high}"
 
 
 def check_column_index(leaf, kind, of_pages, index, where, counts):
     if index is None:
-        # Lists and maps have none, since the writer cannot tell a page of theirs without values.
-        assert leaf["is_repeated"], f"{where}: no column index"
+        # It is for all pages or none.
+        without = [some for some in of_pages if some.count(None) < len(some) and not have_bounds(leaf, kind, some)]
+        assert without, f"{where}: no column index"
         return
     counts["column indexes"] += 1
     assert index["null_counts"] == [some.count(None) for some in of_pages], f"{where}: null counts of pages"
