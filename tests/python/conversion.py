@@ -43,6 +43,7 @@ class Options:
     dots_to_underscores: bool = False
     mappings: tuple = ()  # (column, key)
     timestamp_formats: tuple = ()
+    unknown_fields: str = ""  # the column that takes what no other does
 
     def key(self, text):
         """What a key, or a mapped key, is compared as."""
@@ -63,7 +64,12 @@ class Options:
             found += ["--map", f"{column}={key}"]
         for pattern in self.timestamp_formats:
             found += ["--timestamp-format", pattern]
-        return found
+        return found + (["--unknown-fields", self.unknown_fields] if self.unknown_fields else [])
+
+    def columns(self, declared):
+        """The columns of the file: those declared, and behind them that of unknown fields if it is not one of them."""
+        name = self.unknown_fields.lower()
+        return [*declared, (name, ("string",))] if name and name not in dict(declared) else declared
 
 
 # --- The table -------------------------------------------------------------------------------------------------------
@@ -161,7 +167,7 @@ def show_table(columns):
 
 
 def rows(columns, record, options=Options()):
-    """The rows of one record."""
+    """The rows of one record; `columns` are those of the file."""
     try:
         text = record.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -183,7 +189,8 @@ def rows(columns, record, options=Options()):
             if key[1] and len(key[1].encode()) - 2 > MAX_KEY_BYTES:
                 raise Refused("a long key")
     names = names_of(column_names, columns, options)
-    return [row(columns, names, text, options) for text in found]
+    rest = next((at for at, (name, _) in enumerate(columns) if name == options.unknown_fields.lower()), None)
+    return [row(columns, names, text, options, rest) for text in found]
 
 
 def blank(text, at):
@@ -211,11 +218,11 @@ def decode(text, at):
 
 
 def members(text):
-    """(key, text of the value) of an object's text, in order."""
+    """(text of the key, text of the value) of an object's text, in order."""
     at = blank(text, 1)
     while text[at] != "}":
         end = decode(text, at)
-        key = plain(text[at:end])
+        key = text[at:end]
         at = blank(text, blank(text, end) + 1)
         end = decode(text, at)
         yield key, text[at:end]
@@ -259,7 +266,8 @@ def column_names(columns, options):
     mapped = {column.lower(): options.key(key) for column, key in options.mappings}
     found = {}
     for at, (name, _) in enumerate(columns):
-        found.setdefault(mapped.get(name.lower(), options.name(name)), set()).add(at)
+        if name != options.unknown_fields.lower():
+            found.setdefault(mapped.get(name.lower(), options.name(name)), set()).add(at)
     return found
 
 
@@ -273,12 +281,18 @@ def field_names(fields, options):
     return found
 
 
-def row(columns, names, text, options):
-    """The values of an object, in the order of the columns; of equal keys the last one counts."""
-    values = [None] * len(columns)
+def row(columns, names, text, options, rest=None):
+    """The values of an object, in the order of the columns; of equal keys the last one counts. `rest`: the number of the
+    column for the fields that no other takes, as they are written."""
+    values, unknown = [None] * len(columns), []
     for key, value in members(text):
-        for at in names.get(options.key(key), ()):
+        found = names.get(options.key(plain(key)), ())
+        for at in found:
             values[at] = expected(columns[at][1], value, options)
+        if not found:
+            unknown.append(f"{key}:{value}")
+    if rest is not None and unknown:
+        values[rest] = "{" + ",".join(unknown) + "}"
     return tuple(values)
 
 
@@ -308,7 +322,7 @@ def expected(kind, text, options=Options()):
             raise Refused("not a map")
         pairs = {}
         for key, value in members(text):
-            key = map_key(kind[1], key, options)
+            key = map_key(kind[1], plain(key), options)
             # NaN equals NaN here, and zeros of either sign are equal.
             pairs[repr(key + 0.0 if isinstance(key, float) else key)] = (key, expected(kind[2], value, options))
         return list(pairs.values())

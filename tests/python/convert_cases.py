@@ -352,4 +352,21 @@ KEYS = [
             (b'{"r":{"q":"x"}}', [{"r": (None, "x", None)}]),
         ],
     ),
+    (
+        {"unknown_fields": "Rest"},
+        [
+            (b'{"i":1}', [{"i": 1}]),
+            (b'{"i":1, "Zz" : { "a" : [1, 2] } ,"\\u00e9":1e400 , "rest":"x","i":2,"Zz":null}', [{"i": 2, "rest": '{"Zz":{ "a" : [1, 2] },"\\u00e9":1e400,"rest":"x","Zz":null}'}]),
+            (b'{"r":{"zz":1},"REST":{}}', [{"r": (None, None, None), "rest": '{"REST":{}}'}]),
+            (b'{"zz":1}{"yy":"\\ud800"}{}', [{"rest": '{"zz":1}'}, {"rest": '{"yy":"\\ud800"}'}, {}]),
+            (b'{"zz":1,"i":"x"}', REFUSED),
+            (b'{"zz":01}', REFUSED),
+        ],
+    ),
+    (
+        {"dialect": "hive", "unknown_fields": "S"},
+        [
+            (b'{"s":"x","i":1,"zz":[{}]}', [{"i": 1, "s": '{"s":"x","zz":[{}]}'}]),
+        ],
+    ),
 ]

@@ -16,9 +16,10 @@ ODD = [
 ]  # fmt: skip
 
 
-def table(rng, depth=4):
+def table(rng, options, depth=4):
     """[(name, type)] with types nested up to `depth`."""
-    return [(name.lower(), kind(rng, depth)) for name in names(rng, rng.randrange(1, 7))]
+    found = [(name.lower(), kind(rng, depth)) for name in names(rng, rng.randrange(1, 7))]
+    return [(name, ("string",) if name == options.unknown_fields.lower() else each) for name, each in found]
 
 
 def names(rng, count):
@@ -70,8 +71,8 @@ def members(rng, fields, options):
     if chosen and rng.random() < 0.05:
         chosen.append(rng.choice(chosen))
     found = [written_key(rng, name, options) + blank(rng) + ":" + blank(rng) + value(rng, each, options) for name, each in chosen]
-    if rng.random() < 0.15:
-        found.insert(rng.randrange(len(found) + 1), '"unknown":' + anything(rng, 3))
+    while rng.random() < 0.15:
+        found.insert(rng.randrange(len(found) + 1), string(rng, rng.choice(("unknown", "rest", "é"))) + ":" + blank(rng) + anything(rng, 3))
     return "{" + blank(rng) + (blank(rng) + "," + blank(rng)).join(found) + blank(rng) + "}"
 
 
