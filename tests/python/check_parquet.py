@@ -99,11 +99,13 @@ def differences(objects, records, columns, readers):
 
 
 def same_rows(path, wanted, columns, readers):
-    """Asserts that the file holds the rows of `by_rules`, in the order of their records, by all readers; their number."""
+    """Asserts that the file holds the rows of `by_rules`, in the order of their records, by all readers (names, or a dictionary
+    of functions); their number."""
     form = canonical(("struct", columns))
     numbered = [(number, row) for number, some in wanted.items() for row in some]
     for reader in readers:
-        found = list(map(form, READERS[reader](str(path), columns))) if path else []
+        read = readers[reader] if isinstance(readers, dict) else READERS[reader]
+        found = list(map(form, read(str(path), columns))) if path else []
         for (number, row), other in zip(numbered, found):
             for (name, kind), one, two in zip(columns, row, other):
                 assert one == two, f"{reader}: record {number}, column {name} {kind}: expected {one!r}, found {two!r}"

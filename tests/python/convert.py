@@ -7,9 +7,15 @@ with pyarrow, DuckDB and Polars, `parquet_meta.py` reads what stands beside the 
 import base64
 import gzip
 import json
+import os
+import pickle
 import random
+import re
+import shutil
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import check_parquet
 import conversion
@@ -18,11 +24,12 @@ import convert_metadata
 import convert_random
 import parquet_meta
 from conversion import Options, canonical, parse_table, show_table
-from harness import FULL, ROOT, Suite, binary, data_file
+from harness import FULL, ROOT, Skip, Suite, binary, data_file
 
 suite = Suite("convert")
 SCHEMAS = ROOT / "tests" / "schemas"
 REFUSED = cases.REFUSED
+PYSPARK = "pyspark==4.1.1"
 
 
 class Converted:
@@ -37,17 +44,17 @@ class Converted:
         return set(self.rejects)
 
 
-def convert(folder, table, source, options=Options(), more=(), name="out"):
+def convert(folder, table, source, options=Options(), more=(), output="out"):
     """Converts `source`, a path or records to be lines. `table` is the text of a declaration; without one it is inferred."""
     if not hasattr(source, "exists"):
-        (folder / f"{name}.ndjson").write_bytes(b"".join(record + b"\n" for record in source))
-        source = folder / f"{name}.ndjson"
-    output, rejects = folder / f"{name}.parquet", folder / f"{name}.rejects"
+        (folder / "in.ndjson").write_bytes(b"".join(record + b"\n" for record in source))
+        source = folder / "in.ndjson"
+    output, rejects = folder / f"{output}.parquet", folder / "rejects"
     output.unlink(missing_ok=True)
     arguments = ["--infer"]
     if table:
-        (folder / f"{name}.sql").write_text(table)
-        arguments = ["--schema", folder / f"{name}.sql"]
+        (folder / "table.sql").write_text(table)
+        arguments = ["--schema", folder / "table.sql"]
     command = [binary(), "convert", source, output, *arguments, "--rejects", rejects, *options.arguments(), *more]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     rows = [json.loads(line) for line in rejects.read_text().split("\n")[:-1]] if rejects.exists() else []
@@ -162,13 +169,55 @@ def whole_set(folder, name, mode):
 
 # How a set is converted: its table as a declaration, and what was converted by it.
 MODES = {
-    "given": lambda folder, name, path: (given(name), convert(folder, given(name), path)),
+    "given": lambda folder, name, path, **more: (given(name), convert(folder, given(name), path, **more)),
 }
 SETS = ("wiki_edits", "web_access", "gps_telemetry", "cloudtrail", "github_events", "dirty")
 
 for each in SETS:
     for how in MODES:
         suite.test(f"{each}: schema {how}, every value equal")(lambda folder, name=each, mode=how: whole_set(folder, name, mode))
+
+
+def spark_python():
+    """A Python with PySpark, made when it is first needed."""
+    if not FULL:
+        raise Skip("PySpark: in the long form only (tests/run --full)")
+    if given := os.environ.get("HYDRANT_TEST_SPARK"):
+        return given
+    java = subprocess.run(["java", "-version"], capture_output=True, text=True) if shutil.which("java") else None
+    version = re.search(r'version "(\d+)', java.stderr) if java else None
+    if not version or int(version[1]) < 17:
+        raise Skip("PySpark: Java 17 or later is needed (Debian: openjdk-17-jre-headless)")
+    venv = ROOT / "target" / "spark-venv"
+    if not (venv / "ready").exists():
+        for command in ([sys.executable, "-m", "venv", "--clear", venv], [venv / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", PYSPARK]):
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise Skip(f"PySpark: cannot be installed: {done.stderr.strip()[-300:]}")
+        (venv / "ready").touch()
+    return venv / "bin" / "python"
+
+
+@suite.test("every set, every value equal by PySpark")
+def by_spark(folder):
+    python, judged = spark_python(), {}
+    for name in SETS:
+        path = data_file(name)
+        for mode, convert_by in MODES.items():
+            for form, more in (("", ()), ("-int96", ("--int96",)), ("-v2", ("--writer-v2", "--compression", "zstd"))):
+                table, converted = convert_by(folder, name, path, more=more, output=f"{name}-{mode}{form}")
+                judged[str(converted.path)] = (name, mode, parse_table(table))
+    done = subprocess.run([python, ROOT / "tests" / "python" / "spark_rows.py", folder / "rows", *judged], capture_output=True, text=True, env={**os.environ, "TZ": "UTC"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    with open(folder / "rows", "rb") as file:
+        found = pickle.load(file)
+    known = {}
+    for path, (name, mode, columns) in judged.items():
+        wanted = known[name, mode] = known.get((name, mode)) or check_parquet.by_rules(lines_of(data_file(name)), columns)[0]
+        rows, names = found[path]
+        assert names == [column for column, _ in columns], f"{path}: {names}"
+        count = check_parquet.same_rows(path, wanted, columns, {"PySpark": lambda *_: rows})
+        print(f"  {Path(path).stem}: {count} rows equal")
 
 
 # Random tables and records
