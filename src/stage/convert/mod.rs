@@ -15,6 +15,8 @@ pub mod preview;
 mod rejection;
 mod rules;
 pub mod schema;
+#[cfg(feature = "bench")]
+pub mod stages;
 mod writer;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 mod bounds;
 mod chunk;
 mod coder;
-mod compression;
+pub mod compression;
 mod dictionary;
 mod levels;
 mod shred;
