@@ -168,6 +168,14 @@ def show_table(columns):
 
 def rows(columns, record, options=Options()):
     """The rows of one record; `columns` are those of the file."""
+    found = check_record(record)
+    names = names_of(column_names, columns, options)
+    rest = next((at for at, (name, _) in enumerate(columns) if name == options.unknown_fields.lower()), None)
+    return [row(columns, names, text, options, rest) for text in found]
+
+
+def check_record(record):
+    """The texts of a record's objects; refused for what is wrong whatever the columns are."""
     try:
         text = record.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -188,9 +196,7 @@ def rows(columns, record, options=Options()):
         for key in re.finditer(f"({STRING})[ \t\r\n]*:|{STRING}", text):
             if key[1] and len(key[1].encode()) - 2 > MAX_KEY_BYTES:
                 raise Refused("a long key")
-    names = names_of(column_names, columns, options)
-    rest = next((at for at, (name, _) in enumerate(columns) if name == options.unknown_fields.lower()), None)
-    return [row(columns, names, text, options, rest) for text in found]
+    return found
 
 
 def blank(text, at):

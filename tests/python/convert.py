@@ -5,6 +5,7 @@ with pyarrow, DuckDB and Polars, `parquet_meta.py` reads what stands beside the 
 """
 
 import base64
+import contextlib
 import gzip
 import json
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import check_parquet
 import conversion
+import conversion_infer
 import convert_cases as cases
 import convert_metadata
 import convert_random
@@ -159,7 +161,7 @@ def whole_set(folder, name, mode):
     same_refusals(refused, converted, records)
     count = check_parquet.same_rows(converted.path, wanted, columns, check_parquet.READERS)
     if name == "dirty":
-        golden = (ROOT / "tests" / "golden" / "convert" / "dirty-refused.txt").read_text().split()
+        golden = (ROOT / "tests" / "golden" / "convert" / f"dirty-refused-{mode}.txt").read_text().split()
         numbers = [str(number) for number in sorted(converted.refused)]
         assert numbers == golden, f"refused and not in the golden file, or the other way round: {sorted(set(numbers) ^ set(golden))[:10]}"
     else:
@@ -167,10 +169,27 @@ def whole_set(folder, name, mode):
     print(f"  {name}, schema {mode}: {count} rows equal, {len(converted.refused)} records refused")
 
 
+def knows(flag):
+    """Whether this build has the option."""
+    return f"{flag}\n" in subprocess.run([binary(), "convert", "--help"], capture_output=True, text=True, check=True).stdout
+
+
+def by_given(folder, name, path, **more):
+    return given(name), convert(folder, given(name), path, **more)
+
+
+def by_inferred(folder, name, path, records=None, **more):
+    """The table is learnt by the program and by the rules; both have to know the same columns and types."""
+    if not knows("--infer"):
+        raise Skip("this build has no --infer")
+    done = subprocess.run([binary(), "schema", "infer", path], capture_output=True, text=True, check=True)
+    learnt, wanted = parse_table(done.stdout), conversion_infer.infer(records or lines_of(path))
+    assert learnt == wanted, f"{[(a, b) for a, b in zip(learnt, wanted) if a != b][:2]}, {len(learnt)} and {len(wanted)} columns"
+    return done.stdout, convert(folder, None, path, **more)
+
+
 # How a set is converted: its table as a declaration, and what was converted by it.
-MODES = {
-    "given": lambda folder, name, path, **more: (given(name), convert(folder, given(name), path, **more)),
-}
+MODES = {"given": by_given, "inferred": by_inferred}
 SETS = ("wiki_edits", "web_access", "gps_telemetry", "cloudtrail", "github_events", "dirty")
 
 for each in SETS:
@@ -204,6 +223,8 @@ def by_spark(folder):
     for name in SETS:
         path = data_file(name)
         for mode, convert_by in MODES.items():
+            if mode == "inferred" and not knows("--infer"):
+                continue
             for form, more in (("", ()), ("-int96", ("--int96",)), ("-v2", ("--writer-v2", "--compression", "zstd"))):
                 table, converted = convert_by(folder, name, path, more=more, output=f"{name}-{mode}{form}")
                 judged[str(converted.path)] = (name, mode, parse_table(table))
@@ -300,6 +321,37 @@ def random_tables(folder):
         number, rows, refused = number + 1, rows + sum(map(len, wanted.values())), refused + len(converted.refused)
     print(f"  {number} tables, {rows} rows equal, {refused} records refused; seed {seed}")
     assert number >= 10 and rows > 1000 and refused > 50, "too few to prove anything"
+
+
+@suite.test("random records without a schema: the table they teach, and their values")
+def random_inferred(folder):
+    seed, number, rows = suite.args.seed, 0, 0
+    if not knows("--infer"):
+        raise Skip("this build has no --infer")
+    until = time.monotonic() + (600 if FULL else 10)
+    while time.monotonic() < until:
+        rng = random.Random(f"{seed} inferred {number}")
+        records = [convert_random.shapeless(rng) for _ in range(rng.choice((1, 5, 60)))]
+        try:
+            wanted_columns = conversion_infer.infer(records)
+            if wanted_columns:
+                (folder / "in.ndjson").write_bytes(b"".join(record + b"\n" for record in records))
+                table, converted = by_inferred(folder, "", folder / "in.ndjson", records=records)
+                columns = parse_table(table)
+                wanted, refused = check_parquet.by_rules(records, columns)
+                same_refusals(refused, converted, records)
+                # No shape is wrong: what is refused is no record whatever the columns are.
+                for at in refused:
+                    with contextlib.suppress(conversion.Refused):
+                        conversion.check_record(records[at - 1])
+                        raise AssertionError(f"record {at} is refused for its shape: {refused[at]}")
+                rows += check_parquet.same_rows(converted.path, wanted, columns, ["pyarrow"])
+        except Exception:
+            print(f"  seed {seed}, number {number}: {records[:3]}")
+            raise
+        number += 1
+    print(f"  {number} tables, {rows} rows equal; seed {seed}")
+    assert number >= 10 and rows > 200
 
 
 # What stands beside the values

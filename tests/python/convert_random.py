@@ -211,3 +211,34 @@ def anything(rng, depth):
             return "[" + ("," + blank(rng)).join(anything(rng, depth - 1) for _ in range(rng.randrange(4))) + "]"
         case _:
             return "{" + ",".join(string(rng, some_text(rng)) + ":" + anything(rng, depth - 1) for _ in range(rng.randrange(4))) + "}"
+
+
+def shapeless(rng):
+    """A record of a few keys whose values now and then change their type."""
+    usual = {"a": "{}", "b": "[]", "c": "1", "d": "1.5", "e": "true", "F": '"x"', "g": "null"}
+    found = []
+    for key in rng.sample(sorted(usual), rng.randrange(1, 8)):
+        dice = rng.random()
+        if dice < 0.05:
+            text = anything(rng, 3)
+        elif key == "a":
+            text = "{" + ",".join(f'"{rng.choice("kKlmn")}":{shallow(rng, inner)}' for inner in rng.choices("cdeFgb", k=rng.randrange(4))) + "}"
+        else:
+            text = shallow(rng, key)
+        found.append(string(rng, rng.choice((key, key, key, key.swapcase(), " ", "é") if dice < 0.1 else (key,))) + ":" + blank(rng) + text)
+    text = "{" + ",".join(found) + "}"
+    return (text * 2 if rng.random() < 0.03 else text[:-1] if rng.random() < 0.03 else text).encode()
+
+
+def shallow(rng, key):
+    """A value of the usual type of a key."""
+    choices = {
+        "b": ("[]", "[1,2]", "[1.5]", "[null]", '["x",{}]', '[{"k":1},{"l":"x"}]', "[[1],[]]"),
+        "c": ("1", "0", "-5", "9007199254740993", "9223372036854775807", "9223372036854775808", "-0"),
+        "d": ("1.5", "2e3", "7", "1e400", "-0.0", "1e-400", "9007199254740992"),
+        "e": ("true", "false"),
+        "F": ('"x"', '"1"', '"\\ud800"', '""'),
+        "g": ("null",),
+    }[key]
+    weights = [8] * min(3, len(choices)) + [1] * max(0, len(choices) - 3)
+    return rng.choices(choices, weights)[0]
