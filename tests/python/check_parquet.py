@@ -13,7 +13,8 @@ import argparse
 import collections
 import sys
 
-from conversion import Options, Refused, canonical, parse_table, rows
+from conversion import Options, Refused, rows
+from hive_types import canonical, parse_table
 
 # --- Objects to actual rows ------------------------------------------------------------------------------------------
 

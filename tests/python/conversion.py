@@ -1,37 +1,27 @@
 """The rules of docs/json-to-columns.md written anew from that page: which records are rows, and with which values.
 
 Neighbours: `check_parquet.py` compares Parquet objects with what this says; `convert.py` and `datasets.py` are the suites.
-Nothing here is fast or shared with the program. Values: dates are days and timestamps microseconds since 1970, a struct is
-a tuple of its fields, a map a list of pairs; `canonical` brings these and what readers give to one form.
+Numbers and times are in files of their own, types in `hive_types.py`. Nothing here is fast or shared with the program.
+Values: dates are days and timestamps microseconds since 1970, a struct is a tuple of its fields, a map a list of pairs.
 """
 
 import base64
 import dataclasses
-import datetime
-import decimal
-import fractions
 import json
 import re
-import struct
 import sys
+
+from conversion_numbers import RANGES, Refused, double, fixed, integer, single
+from conversion_times import date, epoch, timestamp
 
 JSON_BLANK = " \t\r\n"
 BLANK = re.compile(r"[ \t\n\r]*")
 STRING = r'"(?:[^"\\]|\\.)*"'
-LOOSE_NUMBER = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?\Z")
 MAX_DEPTH, MAX_KEY_BYTES = 1000, 262_144
 # Only the syntax is wanted: numbers of any length stay text.
 DECODER = json.JSONDecoder(parse_constant=lambda name: (_ for _ in ()).throw(ValueError(name)), parse_int=str, parse_float=str)
-EPOCH = datetime.datetime(1970, 1, 1)
-MICROSECOND = datetime.timedelta(microseconds=1)
-DAY_US = 86_400 * 10**6
-decimal.getcontext().prec = 200
 # Values as deep as the rules allow are taken apart by recursion.
 sys.setrecursionlimit(20_000)
-
-
-class Refused(Exception):
-    """The record is not a row."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,97 +60,6 @@ class Options:
         """The columns of the file: those declared, and behind them that of unknown fields if it is not one of them."""
         name = self.unknown_fields.lower()
         return [*declared, (name, ("string",))] if name and name not in dict(declared) else declared
-
-
-# --- The table -------------------------------------------------------------------------------------------------------
-
-
-def parse_table(text):
-    """[(column, type)] of a CREATE TABLE, in lower case as tables have them; a type is a tuple that begins with its name."""
-    return [(name.lower(), kind) for name, kind in parse_columns(text)]
-
-
-def parse_columns(text):
-    """As `parse_table`, with names as they are written."""
-    text = re.sub(r"--[^\n]*|/\*.*?\*/", " ", text, flags=re.S)
-    tokens = re.findall(r"`(?:[^`]|``)*`|'(?:[^'\\]|\\.|'')*'|[\w-]+|\S", text)
-    position = [tokens.index("(") + 1]
-
-    def peek():
-        return tokens[position[0]]
-
-    def take(expected=None):
-        token = tokens[position[0]]
-        if expected and token.lower() != expected:
-            sys.exit(f"schema: expected {expected}, found {token}")
-        position[0] += 1
-        return token
-
-    def name():
-        token = take()
-        return token[1:-1].replace("``", "`") if token.startswith("`") else token
-
-    def kind():
-        word = take().lower()
-        word = {"integer": "int", "dec": "decimal", "numeric": "decimal"}.get(word, word)
-        if word == "array":
-            take("<")
-            item = kind()
-            take(">")
-            return ("array", item)
-        if word == "map":
-            take("<")
-            key = kind()
-            take(",")
-            value = kind()
-            take(">")
-            return ("map", key, value)
-        if word == "struct":
-            take("<")
-            fields = []
-            while True:
-                field = name()
-                take(":")
-                fields.append((field, kind()))
-                comment()
-                if take() == ">":
-                    return ("struct", fields)
-        arguments = []
-        if peek() == "(":
-            while take() != ")":
-                if peek() not in ",)":
-                    arguments.append(int(peek()))
-        if word == "decimal":
-            arguments = (arguments + [10, 0])[:2] if not arguments else (arguments + [0])[:2]
-        return (word, *arguments)
-
-    def comment():
-        if peek().lower() == "comment":
-            take()
-            take()
-
-    columns = []
-    while True:
-        column = name()
-        columns.append((column, kind()))
-        comment()
-        if take() == ")":
-            return columns
-
-
-def show_type(kind):
-    """A type as a declaration has it."""
-    name, *rest = kind
-    if name == "struct":
-        return "struct<" + ",".join(f"`{field}`:{show_type(each)}" for field, each in rest[0]) + ">"
-    if name in ("array", "map"):
-        return f"{name}<{','.join(map(show_type, rest))}>"
-    return name + (f"({','.join(map(str, rest))})" if rest else "")
-
-
-def show_table(columns):
-    """The declaration of a table."""
-    return "CREATE TABLE t (" + ", ".join(f"`{name}` {show_type(kind)}" for name, kind in columns) + ")"
 
 
 # --- Records to rows -------------------------------------------------------------------------------------------------
@@ -304,8 +203,6 @@ def row(columns, names, text, options, rest=None):
 
 # --- Values ----------------------------------------------------------------------------------------------------------
 
-RANGES = {"tinyint": 7, "smallint": 15, "int": 31, "bigint": 63}
-
 
 def expected(kind, text, options=Options()):
     """The value that the JSON text has in a column of this type."""
@@ -378,13 +275,7 @@ def from_number(kind, text, options):
     if name == "timestamp":
         return timestamp(text, options) if options.dialect == "hive" else epoch(text)
     if name in RANGES:
-        sign, digits, exponent = exact(text)
-        if exponent < 0 or len(digits) + exponent > 30:
-            raise Refused("no integer, or out of range")
-        value = sign * int(digits or "0") * 10**exponent
-        if not -(2 ** RANGES[name]) <= value < 2 ** RANGES[name]:
-            raise Refused("out of range")
-        return value
+        return integer(text, name)
     if name == "double":
         return double(text)
     if name == "float":
@@ -394,67 +285,6 @@ def from_number(kind, text, options):
     raise Refused(f"a number in a column of {name}")
 
 
-def exact(text):
-    """(sign, significant digits, exponent): the value is sign × digits × 10^exponent; without digits it is 0."""
-    match = LOOSE_NUMBER.match(text)
-    if not match:
-        raise Refused("not a number")
-    sign, whole, fraction, exponent = match.groups()
-    digits = (whole + (fraction or "")).lstrip("0")
-    kept = digits.rstrip("0")
-    if not kept:
-        return 1, "", 0
-    exponent = max(-(10**9), min(10**9, int(exponent[:12]) if exponent else 0)) - len(fraction or "")
-    return -1 if sign == "-" else 1, kept, exponent + len(digits) - len(kept)
-
-
-def double(text):
-    if not LOOSE_NUMBER.match(text):
-        raise Refused("not a number")
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise Refused("out of range")
-    return value
-
-
-def single(text):
-    """The nearest float, rounded once."""
-    wide = double(text)
-    halfway = struct.unpack("<Q", struct.pack("<d", wide))[0] & 0x1FFFFFFF == 0x10000000
-    if not halfway and 1e-37 < abs(wide) < 3e38:
-        # What was rounded to a double is on the same side of the middle between two floats.
-        return struct.unpack("<f", struct.pack("<f", wide))[0]
-    sign, digits, exponent = exact(text)
-    if not digits or len(digits) + exponent < -60:
-        return -0.0 if text.startswith("-") else 0.0
-    if len(digits) + exponent > 60:
-        raise Refused("out of range")
-    value = fractions.Fraction(int(digits)) * fractions.Fraction(10) ** exponent
-    if value >= fractions.Fraction(2**25 - 1, 2) * 2**104:
-        raise Refused("out of range")
-    try:
-        bits = struct.unpack("<I", struct.pack("<f", abs(wide)))[0]
-    except OverflowError:  # rounded up twice
-        bits = 0x7F7FFFFF
-    near = [struct.unpack("<f", struct.pack("<I", each))[0] for each in (max(bits, 1) - 1, bits, min(bits + 1, 0x7F7FFFFF))]
-    even = lambda each: struct.unpack("<I", struct.pack("<f", each))[0] % 2
-    return sign * min(near, key=lambda each: (abs(fractions.Fraction(each) - value), even(each)))
-
-
-def fixed(text, precision, scale):
-    """More than `scale` digits behind the point are rounded, halves away from zero."""
-    sign, digits, exponent = exact(text)
-    kept = len(digits) + exponent + scale
-    if digits and kept > 60:
-        raise Refused("out of range")
-    value = int(digits[: max(kept, 0)] or "0") * 10 ** max(0, exponent + scale)
-    if 0 <= kept < len(digits) and digits[kept] >= "5":
-        value += 1
-    if value >= 10**precision:
-        raise Refused("out of range")
-    return decimal.Decimal(sign * value).scaleb(-scale)
-
-
 def unbase64(value):
     squeezed = re.sub(r"[ \t\r\n\f]", "", value)
     if len(squeezed) % 4 == 0:
@@ -462,208 +292,3 @@ def unbase64(value):
     if not re.fullmatch(r"[A-Za-z0-9+/]*", squeezed) or len(squeezed) % 4 == 1:
         raise Refused("not base64")
     return base64.b64decode(squeezed + "=" * (-len(squeezed) % 4))
-
-
-# --- Dates and times -------------------------------------------------------------------------------------------------
-
-ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?Z\Z")
-SQL = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2}) ([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:\.([0-9]{1,9}))?\Z")
-DATE = re.compile(r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})\Z")
-MONTHS = "january february march april may june july august september october november december".split()
-WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-
-
-def day_number(year, month, day):
-    """Days since 1970, of the years 0000 to 9999. Python has no year 0; the calendar repeats after 400 years."""
-    try:
-        return datetime.date(year + 400 if year == 0 else year, month, day).toordinal() - 719_163 - (146_097 if year == 0 else 0)
-    except ValueError as error:
-        raise Refused(str(error)) from error
-
-
-def instant(day, hour, minute, second, fraction):
-    if hour > 23 or minute > 59 or second > 59:
-        raise Refused("no such time")
-    return day * DAY_US + (hour * 3600 + minute * 60 + second) * 10**6 + int((fraction or "").ljust(9, "0")[:6])
-
-
-def date(text):
-    match = DATE.match(text)
-    if not match:
-        raise Refused("not a date")
-    return day_number(*map(int, match.groups()))
-
-
-def timestamp(text, options):
-    """Of a string, or for Hive of a number's text."""
-    forms = (SQL,) if options.dialect == "hive" else (ISO, SQL)
-    if options.dialect == "hive":
-        for pattern in options.timestamp_formats:
-            found = by_pattern(pattern, text)
-            if found is not None:
-                return found
-    for form in forms:
-        if match := form.match(text):
-            year, month, day, hour, minute, second = map(int, match.groups()[:6])
-            return instant(day_number(year, month, day), hour, minute, second, match[7])
-    if options.dialect == "hive":
-        raise Refused("unsupported timestamp")
-    return epoch(text)
-
-
-def cut(text, scale):
-    """number × 10^scale; what is finer is cut off."""
-    sign, digits, exponent = exact(text)
-    if len(digits) + exponent > 30:
-        raise Refused("timestamp out of range")
-    kept = max(0, len(digits) + exponent + scale)
-    return sign * int(digits[:kept] or "0") * 10 ** max(0, exponent + scale)
-
-
-def moment(micros):
-    if not -(2**63) <= micros < 2**63:
-        raise Refused("timestamp out of range")
-    return micros
-
-
-def epoch(text):
-    return moment(cut(text, 6 if abs(cut(text, 0)) < 10**12 else 3))
-
-
-def by_pattern(pattern, text):
-    """The time of `text` by a Joda pattern or `millis`; None if it has not that form."""
-    try:
-        return moment(cut(text, 3)) if pattern == "millis" else match_pattern(pattern, text)
-    except Refused:
-        return None
-
-
-def pattern_items(pattern):
-    """The parts of a Joda pattern: (letter, count), or a text that stands for itself."""
-    found, at = [], 0
-    while at < len(pattern):
-        if pattern[at] == "'":
-            quoted = re.compile(r"'((?:[^']|'')*)'").match(pattern, at)
-            found.append(quoted[1].replace("''", "'") or "'")
-            at = quoted.end()
-        elif re.match("[A-Za-z]", pattern[at]):
-            letters = re.compile(f"{pattern[at]}+").match(pattern, at)[0]
-            found.append((letters[0], len(letters)))
-            at += len(letters)
-        else:
-            found.append(pattern[at])
-            at += 1
-    return found
-
-
-MOST_DIGITS = {"y": 4, "u": 4, "Y": 4, "M": 2, "d": 2, "D": 3, "H": 2, "k": 2, "h": 2, "K": 2, "m": 2, "s": 2, "S": 9}
-
-
-def is_number(item):
-    return isinstance(item, tuple) and item[0] in MOST_DIGITS and not (item[0] == "M" and item[1] > 2)
-
-
-def match_pattern(pattern, text):
-    found = {"y": 1970, "M": 1, "d": 1, "H": 0, "m": 0, "s": 0, "S": ""}
-    at, zone_us = 0, 0
-    items = pattern_items(pattern)
-
-    def take(form):
-        nonlocal at
-        match = re.compile(form, re.I).match(text, at)
-        if not match:
-            raise Refused(f"not of the form {pattern}")
-        at = match.end()
-        return match[0]
-
-    def name(names):
-        word = take("|".join(f"{each}|{each[:3]}" for each in names)).lower()
-        return next(number for number, each in enumerate(names) if each.startswith(word))
-
-    for item, following in zip(items, items[1:] + [""]):
-        if isinstance(item, str):
-            take("(?-i:" + re.escape(item) + ")")
-            continue
-        letter, count = item
-        if is_number(item):
-            two_digit_year = letter in "yuY" and count == 2
-            widths = "{2}" if two_digit_year else f"{{{count}}}" if is_number(following) else f"{{1,{MOST_DIGITS[letter]}}}"
-            digits = take("[0-9]" + widths)
-            found[{"u": "y", "Y": "y", "k": "H"}.get(letter, letter)] = digits if letter == "S" else int(digits) + 2000 * two_digit_year
-        elif letter == "M":
-            found["M"] = name(MONTHS) + 1
-        elif letter == "E":
-            name(WEEKDAYS)
-        elif letter == "a":
-            found["a"] = take("am|pm").lower()
-        else:
-            zone = take("(?-i:Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)")
-            if zone[0] in "+-":
-                hours, minutes = int(zone[1:3]), int(zone[3:].lstrip(":") or 0)
-                if hours > 18 or minutes > 59:
-                    raise Refused("no such zone")
-                zone_us = (hours * 60 + minutes) * 60 * 10**6 * (-1 if zone[0] == "-" else 1)
-    if at < len(text):
-        raise Refused("something follows")
-    hour = 0 if found["H"] == 24 else found["H"]
-    for letter in "hK":
-        if letter in found:
-            if found[letter] > 12:
-                raise Refused("no such hour")
-            hour = found[letter] % 12
-    if found.get("a") == "pm" and hour < 12:
-        hour += 12
-    if "D" in found:
-        day = day_number(found["y"], 1, 1) + found["D"] - 1
-        if found["D"] < 1 or day > day_number(found["y"], 12, 31):
-            raise Refused("no such day")
-    else:
-        day = day_number(found["y"], found["M"], found["d"])
-    return instant(day, hour, found["m"], found["s"], found["S"]) - zone_us
-
-
-# --- Values in one form ----------------------------------------------------------------------------------------------
-
-
-def canonical(kind):
-    """A function that brings values of this type, as any reader or the rules have them, to one form."""
-    name = kind[0]
-    if name == "array":
-        item = canonical(kind[1])
-        return lambda value: tuple([None if each is None else item(each) for each in value])
-    if name == "map":
-        key, item = canonical(kind[1]), canonical(kind[2])
-        pair = lambda pair: (key(pair[0]), None if pair[1] is None else item(pair[1]))
-        return lambda value: tuple(sorted(map(pair, pairs(value)), key=repr))
-    if name == "struct":
-        names = [field for field, _ in kind[1]]
-        forms = [canonical(form) for _, form in kind[1]]
-
-        def record(value):
-            if isinstance(value, dict):
-                value = [value[field] for field in names]
-            return tuple([None if each is None else form(each) for form, each in zip(forms, value)])
-
-        return record
-    if name == "timestamp":
-        return lambda value: value if isinstance(value, int) else (value - EPOCH) // MICROSECOND
-    if name == "date":
-        return lambda value: value if isinstance(value, int) else value.toordinal() - 719_163
-    if name in ("double", "float"):
-        return lambda value: repr(float(value))
-    if name == "decimal":
-        unit = decimal.Decimal(1).scaleb(-kind[2])
-        return lambda value: decimal_text(decimal.Decimal(value).quantize(unit))
-    return {"binary": bytes, "boolean": bool}.get(name, lambda value: value)
-
-
-def decimal_text(value):
-    """Decimals have no negative zero."""
-    return str(abs(value) if not value else value)
-
-
-def pairs(value):
-    """A map's entries, whatever a reader makes of a map."""
-    if isinstance(value, dict):
-        return value.items()
-    return [(pair["key"], pair["value"]) if isinstance(pair, dict) else pair for pair in value]

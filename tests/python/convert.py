@@ -25,8 +25,9 @@ import convert_cases as cases
 import convert_metadata
 import convert_random
 import parquet_meta
-from conversion import Options, canonical, parse_table, show_table
+from conversion import Options
 from harness import FULL, ROOT, Skip, Suite, binary, data_file
+from hive_types import canonical, parse_table, show_table
 
 suite = Suite("convert")
 SCHEMAS = ROOT / "tests" / "schemas"
