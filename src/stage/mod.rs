@@ -36,6 +36,12 @@ pub trait Encoder: Send {
     /// none of whose content is in the object. An error is one of `sink` and ends the attempt to seal this run.
     fn push(&mut self, chunk: &Chunk, sink: &mut dyn Write) -> io::Result<Vec<Refused>>;
 
+    /// Whether the schema takes all records pushed so far, where it is one that learns. Once it does not, the object is
+    /// thrown away.
+    fn fits(&self) -> bool {
+        true
+    }
+
     /// Writes what is left. Returns the number of records in the object.
     fn finish(self: Box<Self>, sink: &mut dyn Write) -> io::Result<u64>;
 }

@@ -7,6 +7,7 @@
 
 use super::columns::Struct;
 use super::decode::Decoder;
+use super::infer::{self, LearntTable};
 use super::rejection::Rejection;
 use super::rules::Rules;
 use super::schema::TableSchema;
@@ -45,6 +46,9 @@ pub struct ParquetEncoder {
     free: Arc<FreeColumns>,
     writer: Option<FileWriter>,
     records: u64,
+    /// Of a learnt table that may yet be widened: texts that may get another type.
+    learns: Option<Arc<[Vec<u16>]>>,
+    fits: bool,
 }
 
 type FreeColumns = Mutex<Vec<Struct>>;
@@ -55,6 +59,7 @@ struct PartDecoder {
     free: Arc<FreeColumns>,
     json_bytes: usize,
     differently: bool,
+    learns: Option<Arc<[Vec<u16>]>>,
     decoded: Decoded,
 }
 
@@ -64,6 +69,8 @@ struct Decoded {
     batches: Vec<Batch>,
     refused: Vec<Refused>,
     records: u64,
+    /// A record does not fit the learnt table; those behind it were not looked at.
+    is_unfit: bool,
 }
 
 impl ParquetEncoder {
@@ -99,7 +106,14 @@ impl ParquetEncoder {
             free: Arc::default(),
             writer: None,
             records: 0,
+            learns: None,
+            fits: true,
         }
+    }
+
+    /// Records that do not fit are no longer refused, but end the encoding.
+    pub fn learns(&mut self, table: &LearntTable) {
+        self.learns = Some(table.empty.clone().into());
     }
 
     /// Makes decoders until there are `count`.
@@ -110,6 +124,7 @@ impl ParquetEncoder {
                 free: Arc::clone(&self.free),
                 json_bytes: 0,
                 differently: self.differently,
+                learns: self.learns.clone(),
                 decoded: Decoded::default(),
             });
         }
@@ -121,6 +136,7 @@ impl ParquetEncoder {
         for decoder in &mut self.decoders {
             let decoded = mem::take(&mut decoder.decoded);
             self.records += decoded.records;
+            self.fits &= !decoded.is_unfit;
             refused.extend(decoded.refused);
             self.pending.extend(decoded.batches);
         }
@@ -169,6 +185,10 @@ impl PartDecoder {
             };
             match outcome {
                 Ok(()) => self.decoded.records += 1,
+                Err(rejection) if self.learns.is_some() && rejection.is_unfit() => {
+                    self.decoded.is_unfit = true;
+                    return;
+                }
                 Err(rejection) => {
                     self.decoded.refused.push(Refused { origin: slot.origin, cause: rejection.cause() });
                 }
@@ -181,9 +201,17 @@ impl PartDecoder {
                 self.end_batch();
             }
         }
+        self.find_unfit();
+    }
+
+    /// Texts of a learnt table that got more than the empty values they were learnt from.
+    fn find_unfit(&mut self) {
+        let Some(places) = self.learns.as_deref() else { return };
+        self.decoded.is_unfit |= places.iter().any(|place| infer::is_filled(&self.decoder.columns, place));
     }
 
     fn end_batch(&mut self) {
+        self.find_unfit();
         self.json_bytes = 0;
         if self.decoder.rows > 0 {
             let free = self.free.lock().pop();
@@ -212,6 +240,10 @@ impl Encoder for ParquetEncoder {
             writer.flush_full(sink)?;
         }
         Ok(self.collect())
+    }
+
+    fn fits(&self) -> bool {
+        self.fits
     }
 
     fn finish(mut self: Box<Self>, sink: &mut dyn Write) -> io::Result<u64> {

@@ -7,9 +7,11 @@
 
 mod columns;
 pub mod ddl;
+pub mod declare;
 mod decode;
 mod encode;
 pub mod glue;
+pub mod infer;
 mod lex;
 pub mod preview;
 mod rejection;
@@ -28,6 +30,7 @@ use super::Encoder;
 use crate::fault::{Class, Fault, Retry};
 use crate::stream::definition::ConvertSpec;
 use decode::joda::BadFormat;
+use infer::LearntTable;
 use rules::Rules;
 use schema::{Field, HiveType};
 use std::sync::Arc;
@@ -57,6 +60,9 @@ pub enum ConvertError {
         /// Its type.
         kind: String,
     },
+    /// CaseInsensitive.
+    #[error("CaseInsensitive cannot be false where the schema is inferred: names of columns are lower case.")]
+    CaseSensitive,
     /// The table.
     #[error("The table cannot be written as Parquet: {0}.")]
     Schema(String),
@@ -91,6 +97,35 @@ pub fn encoder(spec: &ConvertSpec, schema: Arc<TableSchema>, revision: u64) -> R
     let rules = Rules::new(spec)?;
     let schema = written(spec, schema)?;
     Ok(Box::new(encode::ParquetEncoder::new(schema, &rules, spec.parquet.clone(), revision)))
+}
+
+/// An encoder for one object of a learnt table. Once [`Encoder::fits`] says no, the table has to learn from the records
+/// given last and those that follow, and the object is begun anew; but where `is_final`, records that do not fit are
+/// refused.
+pub fn learnt_encoder(
+    spec: &ConvertSpec,
+    table: &LearntTable,
+    revision: u64,
+    is_final: bool,
+) -> Result<Box<dyn Encoder>, ConvertError> {
+    let rules = Rules::strict(spec, table.closed)?;
+    let schema = written(spec, Arc::clone(&table.schema))?;
+    let mut encoder = encode::ParquetEncoder::new(schema, &rules, spec.parquet.clone(), revision);
+    if !is_final {
+        encoder.learns(table);
+    }
+    Ok(Box::new(encoder))
+}
+
+/// An encoder for a table of which no column has been learnt: it refuses every record.
+pub fn unlearnt_encoder(spec: &ConvertSpec) -> Result<Box<dyn Encoder>, ConvertError> {
+    let encoder = infer::Unlearnt::new(&Rules::strict(spec, false)?);
+    Ok(Box::new(encoder.map_err(|error| ConvertError::Schema(error.to_string()))?))
+}
+
+/// Whether a table can be learnt by `spec`: asked as [`check`] is.
+pub fn check_inferred(spec: &ConvertSpec) -> Result<(), ConvertError> {
+    Rules::strict(spec, false).map(drop)
 }
 
 /// Whether the options of a conversion can be used, whatever the table is. `control` refuses a stream whose cannot.

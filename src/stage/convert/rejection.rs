@@ -36,6 +36,10 @@ pub enum Rejection {
     Large,
     /// The top level is an array or a scalar.
     TopLevel,
+    /// No column is known yet, and no value that could teach one.
+    NoValue,
+    /// A key without a column in a table that was learnt to have one for each.
+    NoColumn(String),
     /// A value does not fit its column.
     Mismatch {
         /// Column and fields down to the value, last first.
@@ -50,12 +54,16 @@ pub type Outcome<T> = Result<T, Box<Rejection>>;
 
 /// A mismatch of the value `found` with the type `wanted`.
 pub fn mismatch(wanted: impl std::fmt::Display, found: &[u8], why: &str) -> Box<Rejection> {
-    let text = String::from_utf8_lossy(found);
+    let shown = shown(&String::from_utf8_lossy(found));
+    Box::new(Rejection::Mismatch { path: Vec::new(), what: format!("({wanted}): {shown} {why}") })
+}
+
+fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(MAX_SHOWN).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }
-    Box::new(Rejection::Mismatch { path: Vec::new(), what: format!("({wanted}): {shown} {why}") })
+    shown
 }
 
 impl Rejection {
@@ -69,7 +77,12 @@ impl Rejection {
 
     /// Whether the text is JSON as far as it was read, so that the rest decides if it is malformed.
     pub fn is_about_schema(&self) -> bool {
-        matches!(self, Self::Mismatch { .. } | Self::TopLevel)
+        matches!(self, Self::Mismatch { .. } | Self::NoColumn(_) | Self::TopLevel)
+    }
+
+    /// Whether another schema could take the record.
+    pub fn is_unfit(&self) -> bool {
+        matches!(self, Self::Mismatch { .. } | Self::NoColumn(_))
     }
 
     /// Code and message as the error record has them.
@@ -85,6 +98,8 @@ impl Rejection {
             Self::LongKey => format!("Length of json key must not be greater than {MAX_KEY_BYTES}"),
             Self::Deep => "Data contains a highly nested JSON structure that is not supported.".to_owned(),
             Self::Large => "The record is larger than a row may be.".to_owned(),
+            Self::NoValue => "The record has no value, and no column has been learnt yet.".to_owned(),
+            Self::NoColumn(key) => format!("The key '{}' has no column.", shown(key)),
             Self::TopLevel => "The top level of a record must be a JSON object.".to_owned(),
             Self::Mismatch { path, what } => {
                 let mut column = String::new();

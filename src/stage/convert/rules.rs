@@ -1,9 +1,10 @@
 //! The deserializer's options, resolved and checked: how keys find columns and how values become typed ones.
 //!
-//! From: the stream's definition. To: `decode`. Two dialects: OpenXJsonSerDe and HiveJsonSerDe.
+//! From: the stream's definition. To: `decode`. Dialects: OpenXJsonSerDe, HiveJsonSerDe, and that of learnt tables.
 
 use super::decode::joda::{BadFormat, TimestampFormat};
 use super::decode::keys::{KeyRules, Keys};
+use super::infer::Names;
 use super::schema::Field;
 use crate::stream::definition::{ConvertSpec, Deserializer};
 use std::collections::{BTreeMap, HashMap};
@@ -15,6 +16,18 @@ pub enum Dialect {
     OpenX,
     /// HiveJsonSerDe: no such coercions; timestamps by these formats, then by Hive's default one.
     Hive(Vec<TimestampFormat>),
+    /// A learnt table: no coercion but to text, where everything has a place; what would be changed by its column, or has
+    /// none, does not fit.
+    Strict(Box<Strict>),
+}
+
+/// What the decoder must know of a learnt table besides its columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Strict {
+    /// Which columns keys may have.
+    pub names: Names,
+    /// There will be no more columns.
+    pub closed: bool,
 }
 
 /// A deserializer.
@@ -22,20 +35,18 @@ pub enum Dialect {
 pub struct Rules {
     /// How values are read.
     pub dialect: Dialect,
-    keys: KeyRules,
-    /// Normalised JSON key by column name in lower case.
-    mappings: BTreeMap<String, String>,
-    /// Name in lower case of the column that takes what no other takes; no key goes to it.
-    unknown_fields: Option<String>,
+    names: Names,
 }
 
 impl Rules {
     /// The rules of `spec`, or why there are none.
     pub fn new(spec: &ConvertSpec) -> Result<Self, super::ConvertError> {
         let mut rules = Self::of(&spec.deserializer)?;
-        rules.unknown_fields = spec.unknown_fields_column.as_ref().map(|name| name.to_lowercase());
-        match &rules.unknown_fields {
-            Some(name) if rules.mappings.contains_key(name) => Err(super::ConvertError::MappedUnknown(name.clone())),
+        rules.names.reserved = spec.unknown_fields_column.as_ref().map(|name| name.to_lowercase());
+        match &rules.names.reserved {
+            Some(name) if rules.names.mappings.contains_key(name) => {
+                Err(super::ConvertError::MappedUnknown(name.clone()))
+            }
             _ => Ok(rules),
         }
     }
@@ -50,7 +61,7 @@ impl Rules {
                         return Err(super::ConvertError::Mapping(column.clone()));
                     }
                 }
-                Ok(Self { dialect: Dialect::OpenX, keys, mappings, unknown_fields: None })
+                Ok(Self::with(Dialect::OpenX, keys, mappings))
             }
             Deserializer::Hive { timestamp_formats } => {
                 let formats = timestamp_formats.iter().map(|text| TimestampFormat::compile(text));
@@ -60,16 +71,42 @@ impl Rules {
                     unsupported @ BadFormat::Unsupported(..) => unsupported,
                 });
                 let keys = KeyRules { lower: true, dots_to_underscores: false };
-                let dialect = Dialect::Hive(formats?);
-                Ok(Self { dialect, keys, mappings: BTreeMap::new(), unknown_fields: None })
+                Ok(Self::with(Dialect::Hive(formats?), keys, BTreeMap::new()))
             }
         }
+    }
+
+    fn with(dialect: Dialect, keys: KeyRules, mappings: BTreeMap<String, String>) -> Self {
+        Self { dialect, names: Names { keys, mappings, reserved: None } }
+    }
+
+    /// The rules of a learnt table, from what `spec` says about keys.
+    pub fn strict(spec: &ConvertSpec, closed: bool) -> Result<Self, super::ConvertError> {
+        Self::new(spec)?.made_strict(closed)
+    }
+
+    /// Those of one that is learnt and not written.
+    pub fn strict_keys(deserializer: &Deserializer) -> Result<Self, super::ConvertError> {
+        Self::of(deserializer)?.made_strict(false)
+    }
+
+    fn made_strict(self, closed: bool) -> Result<Self, super::ConvertError> {
+        let Self { names, .. } = self;
+        if !names.keys.lower {
+            return Err(super::ConvertError::CaseSensitive);
+        }
+        Ok(Self { dialect: Dialect::Strict(Box::new(Strict { names: names.clone(), closed })), names })
+    }
+
+    /// Which columns keys go to.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// The key table of the table's columns. A mapped column is found by its mapped key alone, that of unknown fields
     /// by none.
     pub fn column_keys(&self, columns: &[Field]) -> Keys {
-        self.table(columns, |name, mapped| match &self.unknown_fields {
+        self.table(columns, |name, mapped| match &self.names.reserved {
             Some(unknown) if *unknown == name.to_lowercase() => Vec::new(),
             _ => vec![mapped.unwrap_or(name)],
         })
@@ -77,7 +114,7 @@ impl Rules {
 
     /// Which of the columns takes unknown fields.
     pub fn unknown_fields(&self, columns: &[Field]) -> Option<usize> {
-        let name = self.unknown_fields.as_ref()?;
+        let name = self.names.reserved.as_ref()?;
         columns.iter().position(|column| column.name == *name)
     }
 
@@ -88,9 +125,10 @@ impl Rules {
 
     fn table(&self, fields: &[Field], keys: impl Fn(String, Option<String>) -> Vec<String>) -> Keys {
         let mut names: HashMap<Box<[u8]>, Vec<u16>> = HashMap::new();
+        let Names { keys: rules, mappings, .. } = &self.names;
         for (number, field) in (0u16..).zip(fields) {
-            let name = if self.keys.lower { field.name.to_lowercase() } else { field.name.clone() };
-            let mapped = self.mappings.get(&field.name.to_lowercase()).cloned();
+            let name = if rules.lower { field.name.to_lowercase() } else { field.name.clone() };
+            let mapped = mappings.get(&field.name.to_lowercase()).cloned();
             for key in keys(name, mapped) {
                 let fields = names.entry(key.into_bytes().into()).or_default();
                 if !fields.contains(&number) {
@@ -98,6 +136,6 @@ impl Rules {
                 }
             }
         }
-        Keys::new(names.into_iter().map(|(name, fields)| (name, fields.into())).collect(), self.keys)
+        Keys::new(names.into_iter().map(|(name, fields)| (name, fields.into())).collect(), *rules)
     }
 }

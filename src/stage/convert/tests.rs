@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use plain::read;
+pub(super) use plain::read;
 
 mod coercions;
 mod data_sets;
@@ -27,15 +27,15 @@ mod round_trips;
 mod schemas;
 mod unknown_fields;
 
-fn openx() -> Deserializer {
+pub(super) fn openx() -> Deserializer {
     Deserializer::OpenX { case_insensitive: true, key_mappings: BTreeMap::new(), dots_to_underscores: false }
 }
 
-fn hive(formats: &[&str]) -> Deserializer {
+pub(super) fn hive(formats: &[&str]) -> Deserializer {
     Deserializer::Hive { timestamp_formats: formats.iter().map(|&format| format.to_owned()).collect() }
 }
 
-fn spec(deserializer: Deserializer) -> ConvertSpec {
+pub(super) fn spec(deserializer: Deserializer) -> ConvertSpec {
     ConvertSpec {
         schema: SchemaRef {
             catalog_id: "000000000000".to_owned(),

@@ -5,8 +5,9 @@
 //! `truncate` takes it off.
 
 use super::super::columns::{Bytes, Column, Data, Struct, last_end};
+use super::super::infer::MAX_EXACT;
 use super::super::rejection::{MAX_SPREAD_BYTES, Outcome, Rejection, mismatch};
-use super::super::rules::Dialect;
+use super::super::rules::{Dialect, Strict};
 use super::super::schema::HiveType;
 use super::keys::START;
 use super::number::{Number, take_whole};
@@ -52,9 +53,13 @@ pub fn object(
         last = keys.take(cursor, last)?;
         cursor.token();
         match keys.fields(last) {
-            [] => match unknown {
-                None => cursor.skip(depth)?,
-                Some(unknown) => unknown_field(&mut fields[*unknown], row, key, cursor, depth)?,
+            [] => match (context.dialect, *unknown) {
+                (Dialect::Strict(strict), unknown) => {
+                    let unknown = unknown.map(|unknown| &mut fields[unknown]);
+                    without_column(strict, unknown, row, key, cursor, depth)?;
+                }
+                (_, None) => cursor.skip(depth)?,
+                (_, Some(unknown)) => unknown_field(&mut fields[unknown], row, key, cursor, depth)?,
             },
             [first, others @ ..] => {
                 let start = cursor.pos;
@@ -73,6 +78,36 @@ pub fn object(
             }
             _ => return Err(cursor.unexpected("',' or '}'")),
         }
+    }
+}
+
+/// Takes a value whose key, at `key`, has no column in a learnt table. That is no fault of a null, nor of a key that can
+/// have none, which is an unknown field.
+#[inline(never)]
+fn without_column(
+    strict: &Strict,
+    unknown: Option<&mut Column>,
+    row: usize,
+    key: usize,
+    cursor: &mut Cursor,
+    depth: usize,
+) -> Outcome<()> {
+    if cursor.peek() == b'n' {
+        return cursor.literal("null");
+    }
+    if depth > 1 || !strict.closed {
+        let (content, _) = Cursor { bytes: cursor.bytes, pos: key }.string()?;
+        let mut name = Vec::new();
+        unescape(content, &mut name);
+        let name = String::from_utf8_lossy(&name);
+        if depth > 1 || !strict.names.of(&name, true).is_empty() {
+            cursor.skip(depth)?;
+            return Err(Box::new(Rejection::NoColumn(name.into_owned())));
+        }
+    }
+    match unknown {
+        Some(unknown) => unknown_field(unknown, row, key, cursor, depth),
+        None => cursor.skip(depth),
     }
 }
 
@@ -225,7 +260,7 @@ fn text(
                 unescape(content, &mut texts.bytes);
             }
         }
-        b'{' | b'[' if *context.dialect != Dialect::OpenX => return Err(wrong(kind, cursor)),
+        b'{' | b'[' if matches!(context.dialect, Dialect::Hive(_)) => return Err(wrong(kind, cursor)),
         _ => {
             cursor.skip(depth)?;
             texts.bytes.extend_from_slice(cursor.since(start));
@@ -402,9 +437,19 @@ fn from_number(data: &mut Data, kind: &HiveType, number: &Number, context: &Cont
             let value = value.filter(|value| (*least..=-1 - *least).contains(value));
             values.push(value.ok_or_else(|| no_integer(kind, number))?);
         }
-        Data::Longs(values) => values.push(number.as_i64().ok_or_else(|| no_integer(kind, number))?),
+        Data::Longs(values) => {
+            if !number.whole && is_strict(context) {
+                return Err(mismatch(kind, number.text, "has a fraction or an exponent"));
+            }
+            values.push(number.as_i64().ok_or_else(|| no_integer(kind, number))?);
+        }
         Data::Floats(values) => values.push(number.as_f32().ok_or_else(out)?),
-        Data::Doubles(values) => values.push(number.as_f64().ok_or_else(out)?),
+        Data::Doubles(values) => {
+            if number.whole && !(number.exact && number.digits <= MAX_EXACT) && is_strict(context) {
+                return Err(mismatch(kind, number.text, "is not exact as a double"));
+            }
+            values.push(number.as_f64().ok_or_else(out)?);
+        }
         Data::Decimals { values, bound, scale } => {
             let value = number.scaled(u32::from(*scale), true).map(|(value, _)| value);
             let value = value.filter(|value| (-*bound + 1..*bound).contains(value));
@@ -412,7 +457,7 @@ fn from_number(data: &mut Data, kind: &HiveType, number: &Number, context: &Cont
         }
         Data::Instants(values) => {
             let value = match context.dialect {
-                Dialect::OpenX => timestamp::epoch(number),
+                Dialect::OpenX | Dialect::Strict(_) => timestamp::epoch(number),
                 Dialect::Hive(formats) => formats.iter().find_map(|format| format.parse(number.text)),
             };
             values.push(value.ok_or_else(|| mismatch(kind, number.text, "is not a supported timestamp"))?);
@@ -420,6 +465,11 @@ fn from_number(data: &mut Data, kind: &HiveType, number: &Number, context: &Cont
         _ => return Err(mismatch(kind, number.text, "does not fit")),
     }
     Ok(())
+}
+
+#[inline]
+fn is_strict(context: &Context) -> bool {
+    matches!(context.dialect, Dialect::Strict(_))
 }
 
 /// Why a number is none of an integer column.
@@ -439,7 +489,7 @@ fn from_text(data: &mut Data, kind: &HiveType, text: &[u8], lenient: bool, conte
         },
         Data::Instants(values) => {
             let value = match context.dialect {
-                Dialect::OpenX => timestamp::openx(text),
+                Dialect::OpenX | Dialect::Strict(_) => timestamp::openx(text),
                 Dialect::Hive(formats) => {
                     formats.iter().find_map(|format| format.parse(text)).or_else(|| timestamp::sql(text))
                 }
