@@ -18,6 +18,7 @@ pub mod demo;
 pub mod dev;
 mod input;
 pub mod put;
+pub mod schema;
 pub mod serve;
 
 use crate::app::{App, AppOptions};
@@ -52,6 +53,7 @@ pub enum Command {
     Dev(dev::DevArgs),
     Put(put::PutArgs),
     Convert(convert::ConvertArgs),
+    Schema(schema::SchemaArgs),
     Check(check::CheckArgs),
     Serve(serve::ServeArgs),
 }
@@ -73,7 +75,7 @@ impl Command {
     fn default_level(&self) -> &'static str {
         match self {
             Self::Dev(_) | Self::Serve(_) => "info",
-            Self::Demo(_) | Self::Put(_) | Self::Convert(_) | Self::Check(_) => "warn",
+            Self::Demo(_) | Self::Put(_) | Self::Convert(_) | Self::Schema(_) | Self::Check(_) => "warn",
         }
     }
 }
@@ -107,6 +109,7 @@ pub fn main() -> ExitCode {
             Command::Dev(args) => args.run().await,
             Command::Put(args) => done(args.run().await),
             Command::Convert(args) => done(args.run()),
+            Command::Schema(args) => done(args.run()),
             Command::Check(args) => done(args.run()),
             Command::Serve(_) => match config {
                 Some(config) => serve::run(config).await,

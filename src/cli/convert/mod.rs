@@ -1,41 +1,43 @@
 //! `hydrant convert IN OUT`: a file of JSON lines to one Parquet file, through the stage that streams use.
 //!
-//! `options` are the stage's as options of the command line, `rejects` the file of what could not be converted. The
-//! output is written beside its name and takes it at the end, so a file under that name is whole.
+//! `options` are the stage's as options of the command line, `rejects` the file of what could not be converted, `infer`
+//! does without a schema. The output is written beside its name and takes it at the end, so a file under that name is
+//! whole.
 
-mod options;
+pub(super) mod infer;
+pub(super) mod options;
 mod rejects;
 #[cfg(test)]
 mod tests;
 
 use super::Failure;
-use super::input::{Chunk as Lines, Chunks, Input};
+use super::input::{Input, Records, each_part};
 use crate::disk::{RealDisk, replace_with};
-use crate::record::{Chunk, Origin, Slot};
+use crate::record::Chunk;
 use crate::schemas::folder;
 use crate::stage::Encoder;
-use crate::stage::convert;
-use bytes::Bytes;
-use indicatif::{HumanBytes, ProgressBar};
+use crate::stage::convert::infer::Learner;
+use crate::stage::convert::{self, TableSchema};
+use crate::stream::definition::ConvertSpec;
+use indicatif::HumanBytes;
 use options::ConversionOptions;
 use rejects::Rejects;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Instant;
-
-/// Bytes of lines that are converted at once: few enough that they, and the columns made of them, stay in the cache of a
-/// processor.
-const CHUNK_BYTES: usize = 1 << 20;
 
 /// Convert JSON lines to Parquet
 ///
 /// Each line is a record, which may hold several JSON objects; each of these is a row. A record that does not fit the
 /// schema is left out whole and counted; --rejects keeps it. What is taken and what becomes of it is what streams do.
+/// With --infer no record is left out for its shape: columns and types are learnt from a sample of IN, which is read a
+/// second time if something else comes up in it.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:
   hydrant convert events.ndjson.gz events.parquet --schema shop.events.sql
+  hydrant convert events.ndjson.gz events.parquet --infer --write-schema events.sql
   zcat *.gz | hydrant convert - all.parquet --schema table.json --compression zstd --rejects bad.ndjson
 
 Exit code: 0 all records are rows, 1 some were left out, 2 nothing was written.")]
@@ -47,8 +49,14 @@ pub struct ConvertArgs {
     #[arg(value_name = "OUT")]
     pub output: PathBuf,
     /// The table: CREATE TABLE as in Hive or Athena, or, in a .json file, what `aws glue get-table` prints
-    #[arg(long, value_name = "FILE")]
-    pub schema: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "infer", conflicts_with = "infer")]
+    pub schema: Option<PathBuf>,
+    /// Learn the table from IN: boolean, bigint, double, string, array and struct
+    #[arg(long)]
+    pub infer: bool,
+    /// Write the table that was learnt to this file, as CREATE TABLE
+    #[arg(long, value_name = "FILE", requires = "infer", conflicts_with = "schema")]
+    pub write_schema: Option<PathBuf>,
     /// Keep what is left out in this file: a JSON object a line, with line number, code, message and record
     #[arg(long, value_name = "FILE")]
     pub rejects: Option<PathBuf>,
@@ -81,31 +89,62 @@ impl ConvertArgs {
         let threads = self.threads.map_or(0, usize::from);
         // A pool of another size than the default can be had before the first use only, which is here.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        let schema = Arc::new(folder::load_file(&self.schema)?);
         let spec = self.options.spec();
-        convert::check(&spec, &schema)?;
         self.keeps_its_input()?;
-        let Input { source, progress, is_live } = Input::open(&self.input)?;
+        let (summary, columns) = match &self.schema {
+            Some(schema) => {
+                let schema = Arc::new(folder::load_file(schema)?);
+                convert::check(&spec, &schema)?;
+                (self.convert(&spec, schema)?, None)
+            }
+            None => {
+                let (summary, schema) = self.convert_inferred(&spec)?;
+                (summary, Some(schema))
+            }
+        };
+        if !self.quiet {
+            report(&summary, columns.as_deref(), &self.output, started.elapsed().as_secs_f64());
+        }
+        Ok(if summary.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+
+    fn convert(&self, spec: &ConvertSpec, schema: Arc<TableSchema>) -> Result<Summary, Failure> {
+        let input = Input::open(&self.input)?;
         let mut rejects = Rejects::create(self.rejects.as_deref(), self.quiet)?;
-        let mut summary = Summary::default();
+        let encoder = convert::encoder(spec, schema, 0)?;
+        let converted = self.write(input, Some(encoder), None, &mut rejects);
+        rejects.finish()?;
+        converted?.ok_or_else(|| "the conversion was given up".into())
+    }
+
+    /// Converts `input` to the output file. Where the encoder no longer fits, or there is none, `learner` is shown the
+    /// rest instead; then nothing is written, and `None`.
+    fn write(
+        &self,
+        input: Input,
+        encoder: Option<Box<dyn Encoder>>,
+        learner: Option<&mut Learner>,
+        rejects: &mut Rejects,
+    ) -> Result<Option<Summary>, Failure> {
+        let progress = input.progress.clone();
+        let (mut converted, mut is_unfit) = (None, false);
         let written = replace_with(&RealDisk, &self.output, |file| {
             let mut sink = Counting { sink: file, bytes: 0 };
-            let encoder = convert::encoder(&spec, schema, 0).map_err(io::Error::other)?;
-            let chunks = Chunks::new(source, CHUNK_BYTES, is_live);
-            convert_all(chunks, encoder, &mut sink, &mut rejects, &progress, &mut summary)?;
-            summary.parquet_bytes = sink.bytes;
+            let Some(summary) = convert_all(input, encoder, learner, &mut sink, rejects)? else {
+                is_unfit = true;
+                return Err(io::Error::other("it is begun anew"));
+            };
+            converted = Some(Summary { parquet_bytes: sink.bytes, ..summary });
             match sink.bytes {
                 0 => Err(io::Error::other("no line could be converted, so there is nothing to write")),
                 _ => Ok(()),
             }
         });
         progress.finish_and_clear();
-        rejects.finish()?;
-        written.map_err(|error| format!("{}: {error}", self.output.display()))?;
-        if !self.quiet {
-            report(&summary, &self.output, started.elapsed().as_secs_f64());
+        match written {
+            Err(error) if !is_unfit => Err(format!("{}: {error}", self.output.display()).into()),
+            _ => Ok(converted),
         }
-        Ok(if summary.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 }
 
@@ -113,124 +152,90 @@ impl ConvertArgs {
     /// No file that is written may be one that is read, by whatever name.
     fn keeps_its_input(&self) -> Result<(), Failure> {
         let real = |path: &Path| path.canonicalize().ok();
-        let read = [real(&self.input), real(&self.schema)];
-        for written in [Some(&self.output), self.rejects.as_ref()].into_iter().flatten() {
+        let read = [real(&self.input), self.schema.as_deref().and_then(real)];
+        for written in [Some(&self.output), self.rejects.as_ref(), self.write_schema.as_ref()].into_iter().flatten() {
             if real(written).is_some_and(|written| read.contains(&Some(written))) {
                 return Err(format!("{} is read from; write to another file", written.display()).into());
             }
         }
-        match &self.rejects {
-            Some(rejects) if *rejects == self.output => Err("--rejects and OUT are the same file".into()),
-            _ => Ok(()),
+        let mut written = vec![("OUT", &self.output)];
+        written.extend(self.rejects.iter().map(|file| ("--rejects", file)));
+        written.extend(self.write_schema.iter().map(|file| ("--write-schema", file)));
+        for (i, (name, file)) in written.iter().enumerate() {
+            if let Some((other, _)) = written[..i].iter().find(|(_, other)| other == file) {
+                return Err(format!("{name} and {other} are the same file").into());
+            }
         }
+        Ok(())
     }
 }
 
-/// Converts all lines. The input is read and cut by a thread of its own, a chunk or two ahead.
+/// Chunks that are learnt from at once.
+const LEARNT_AT_ONCE: usize = 16;
+
+/// Converts all lines. `None`: they did not fit, and those from there on were shown to the learner.
 fn convert_all(
-    mut chunks: Chunks<impl Read + Send>,
-    mut encoder: Box<dyn Encoder>,
+    input: Input,
+    mut encoder: Option<Box<dyn Encoder>>,
+    mut learner: Option<&mut Learner>,
     sink: &mut dyn Write,
     rejects: &mut Rejects,
-    progress: &ProgressBar,
-    summary: &mut Summary,
-) -> io::Result<()> {
-    std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel(1);
-        scope.spawn(move || {
-            while let Some(next) = read_records(&mut chunks).transpose() {
-                let failed = next.is_err();
-                // Nobody takes it when the conversion failed.
-                if sender.send(next).is_err() || failed {
-                    return;
-                }
-            }
-        });
-        for lines in receiver {
-            let first_line = summary.lines;
-            match lines? {
-                Records::Chunk { mut chunk, lines } => {
+) -> io::Result<Option<Summary>> {
+    let mut summary = Summary::default();
+    let mut to_learn: Vec<Chunk> = Vec::new();
+    let Input { source, progress, is_live } = input;
+    each_part(source, is_live, |part| {
+        let first_line = summary.lines;
+        match part {
+            Records::Chunk { mut chunk, lines } => {
+                summary.lines += lines;
+                if let Some(encoding) = &mut encoder {
                     chunk.slots.iter_mut().for_each(|slot| slot.origin.ordinal += first_line);
                     summary.json_bytes += chunk.buffer.len() as u64;
-                    summary.lines += lines;
                     summary.blank += lines - chunk.slots.len() as u64;
-                    let refused = encoder.push(&chunk, sink)?;
-                    summary.rejected += refused.len() as u64;
-                    refused.iter().try_for_each(|refused| rejects.note(refused, &chunk))?;
+                    let refused = encoding.push(&chunk, sink)?;
+                    if encoding.fits() {
+                        summary.rejected += refused.len() as u64;
+                        refused.iter().try_for_each(|refused| rejects.note(refused, &chunk))?;
+                    } else {
+                        encoder = None;
+                    }
                 }
-                Records::TooLong => {
-                    summary.lines += 1;
-                    summary.rejected += 1;
+                if let (None, Some(learner)) = (&encoder, &mut learner) {
+                    to_learn.push(chunk);
+                    if to_learn.len() >= LEARNT_AT_ONCE {
+                        learner.observe_chunks(&to_learn);
+                        to_learn.clear();
+                    }
+                }
+            }
+            Records::TooLong => {
+                summary.lines += 1;
+                summary.rejected += 1;
+                if encoder.is_some() {
                     rejects.too_long(summary.lines)?;
                 }
             }
-            progress.set_message(format!("{} lines", summary.lines));
         }
-        summary.converted = encoder.finish(sink)?;
+        let doing = if encoder.is_some() { "" } else { ", learning" };
+        progress.set_message(format!("{} lines{doing}", summary.lines));
         Ok(())
-    })
-}
-
-/// A part of the input, in order.
-enum Records {
-    /// Lines that are not blank as records, numbered from 0 in this part, of so many lines.
-    Chunk { chunk: Chunk, lines: u64 },
-    /// A line longer than any record.
-    TooLong,
-}
-
-fn read_records(chunks: &mut Chunks<impl Read>) -> io::Result<Option<Records>> {
-    Ok(chunks.next_chunk()?.map(|next| match next {
-        Lines::Lines(text) => records(text),
-        Lines::TooLong => Records::TooLong,
-    }))
-}
-
-/// The lines that are not blank as records; a record's ordinal is the number of its line, from 0.
-fn records(text: Bytes) -> Records {
-    let mut slots = Vec::with_capacity(text.len() / 256);
-    let (mut start, mut lines) = (0, 0);
-    let ends = LineEnds { text: &text, at: 0 };
-    let last = (!text.ends_with(b"\n")).then_some(text.len());
-    for (line, end) in (0..).zip(ends.chain(last)) {
-        // Blank as JSON has it: another control character is a record, and refused.
-        if !text[start..end].iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
-            let origin = Origin { ordinal: line, part: 0 };
-            slots.push(Slot { start: start as u32, len: (end - start) as u32, origin, arrival_ms: 0 });
+    })?;
+    let Some(encoder) = encoder else {
+        if let Some(learner) = learner {
+            learner.observe_chunks(&to_learn);
         }
-        start = end;
-        lines = line + 1;
-    }
-    Records::Chunk { chunk: Chunk { buffer: text, slots }, lines }
+        return Ok(None);
+    };
+    summary.converted = encoder.finish(sink)?;
+    Ok(Some(summary))
 }
 
-/// The places behind the line ends of a text. Most blocks have none, which the compiler tells with a few vector
-/// instructions; for lines of a few hundred bytes that is faster than a search for each.
-struct LineEnds<'a> {
-    text: &'a [u8],
-    at: usize,
-}
-
-impl Iterator for LineEnds<'_> {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        while let Some(block) = self.text[self.at..].first_chunk::<64>() {
-            if block.iter().fold(false, |any, byte| any | (*byte == b'\n')) {
-                break;
-            }
-            self.at += 64;
-        }
-        let rest = &self.text[self.at..];
-        self.at += memchr::memchr(b'\n', rest)? + 1;
-        Some(self.at)
-    }
-}
-
-fn report(summary: &Summary, output: &Path, seconds: f64) {
+fn report(summary: &Summary, learnt: Option<&TableSchema>, output: &Path, seconds: f64) {
     let Summary { lines, blank, converted, rejected, json_bytes, parquet_bytes } = summary;
-    println!(
-        "{}: {converted} records of {lines} lines ({blank} blank, {rejected} left out), {} of JSON to {} of Parquet, {:.0} MB/s",
+    let columns = learnt.map_or_else(String::new, |schema| format!(", {} columns learnt", schema.columns.len()));
+    say!(
+        "{}: {converted} records of {lines} lines ({blank} blank, {rejected} left out){columns}, {} of JSON to {} of Parquet, {:.0} MB/s",
         output.display(),
         HumanBytes(*json_bytes),
         HumanBytes(*parquet_bytes),

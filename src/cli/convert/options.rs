@@ -133,7 +133,8 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-fn mapping(text: &str) -> Result<(String, String), String> {
+/// `COLUMN=KEY`.
+pub fn mapping(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((column, key)) if !column.is_empty() && !key.is_empty() => Ok((column.to_owned(), key.to_owned())),
         _ => Err("expected COLUMN=KEY".to_owned()),

@@ -5,7 +5,7 @@ use crate::record::{Chunk, Refused};
 use base64_simd::STANDARD;
 use serde_json::json;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::path::Path;
 
 /// Most rejected lines that are printed.
@@ -16,6 +16,8 @@ pub(super) struct Rejects {
     file: Option<BufWriter<File>>,
     quiet: bool,
     count: u64,
+    /// Printed so far; the same ones come first when the conversion is begun anew.
+    shown: u64,
 }
 
 impl Rejects {
@@ -26,7 +28,7 @@ impl Rejects {
             let made = File::create(path).map_err(|error| format!("cannot write {}: {error}", path.display()));
             made.map(BufWriter::new)
         };
-        Ok(Self { file: file.map(create).transpose()?, quiet, count: 0 })
+        Ok(Self { file: file.map(create).transpose()?, quiet, count: 0, shown: 0 })
     }
 
     /// A record that the stage refused.
@@ -41,6 +43,14 @@ impl Rejects {
         self.write(line, "ValidationException", "The line is longer than a record may be.", b"")
     }
 
+    /// Forgets what was noted: all of it comes again.
+    pub fn begin_anew(&mut self) -> io::Result<()> {
+        self.count = 0;
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.rewind()?;
+        file.get_ref().set_len(0)
+    }
+
     /// Everything is in the file.
     pub fn finish(mut self) -> Result<(), Failure> {
         if self.count > SHOWN && !self.quiet {
@@ -51,7 +61,8 @@ impl Rejects {
 
     fn write(&mut self, line: u64, code: &str, message: &str, record: &[u8]) -> io::Result<()> {
         self.count += 1;
-        if self.count <= SHOWN && !self.quiet {
+        if self.count > self.shown && self.count <= SHOWN && !self.quiet {
+            self.shown = self.count;
             eprintln!("line {line}: {code}: {message}");
         }
         let Some(file) = &mut self.file else { return Ok(()) };

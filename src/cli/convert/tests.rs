@@ -74,3 +74,104 @@ fn what_cannot_work_is_said_before_anything_is_written() {
     assert!(text(&[]).contains("write to another file"));
     assert_eq!(fs::read(dir.path().join("in")).unwrap(), b"{}\n");
 }
+
+/// The columns of the Parquet file, as text.
+fn types(dir: &Path) -> String {
+    let file = SerializedFileReader::new(fs::File::open(dir.join("out.parquet")).unwrap()).unwrap();
+    let fields = file.metadata().file_metadata().schema().get_fields().to_vec();
+    let kind = |field: &parquet::schema::types::Type| match field.is_primitive() {
+        true => field.get_physical_type().to_string(),
+        false => "group".to_owned(),
+    };
+    fields.iter().map(|field| format!("{} {}", field.name(), kind(field))).collect::<Vec<_>>().join(", ")
+}
+
+fn infer(dir: &Path, input: &str, more: &[&str]) -> Result<ExitCode, Failure> {
+    let file = |name: &str| dir.join(name).display().to_string();
+    let (input, output, schema, rejects) = (file(input), file("out.parquet"), file("t.sql"), file("rejects"));
+    let fixed = ["convert", &input, &output, "--infer", "--write-schema", &schema, "--rejects", &rejects, "--quiet"];
+    Line::try_parse_from(fixed.iter().chain(more)).unwrap().args.run()
+}
+
+/// Rows enough that the sample is not all, and a last one that fits nothing before.
+fn surprising(rows: usize) -> String {
+    let row = |n: usize| format!("{{\"n\":{n},\"e\":{{}},\"z\":null,\"text\":\"{}\"}}\n", "x".repeat(1000));
+    let mut text: String = (0..rows).map(row).collect();
+    text.insert_str(0, "[1]\n");
+    text.push_str("{\"n\":0.5}\n{oh\n{\"E\":{\"k\":1},\"new\":[true]}\n{\"z\":1}");
+    text
+}
+
+#[test]
+fn a_table_is_learnt_and_learnt_anew_when_a_late_record_does_not_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    // One that the sample is all of, and one that is longer; plain and packed.
+    for rows in [10, 40_000] {
+        let text = surprising(rows);
+        fs::write(dir.path().join("in"), &text).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(text.as_bytes()).unwrap();
+        fs::write(dir.path().join("in.gz"), packed.finish().unwrap()).unwrap();
+        fs::remove_file(dir.path().join("in.pipe")).ok();
+        let made = std::process::Command::new("mkfifo").arg(dir.path().join("in.pipe")).status().unwrap();
+        assert!(made.success());
+        for input in ["in", "in.gz", "in.pipe"] {
+            let writer = (input == "in.pipe").then(|| {
+                let (path, text) = (dir.path().join(input), text.clone());
+                std::thread::spawn(move || fs::write(path, text).unwrap())
+            });
+            let code = infer(dir.path(), input, &[]).unwrap();
+            if let Some(writer) = writer {
+                writer.join().unwrap();
+            }
+            assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(1)));
+            assert_eq!(types(dir.path()), "n DOUBLE, e group, z INT64, text BYTE_ARRAY, new group", "{input} {rows}");
+            let file = SerializedFileReader::new(fs::File::open(dir.path().join("out.parquet")).unwrap()).unwrap();
+            assert_eq!(file.metadata().file_metadata().num_rows() as usize, rows + 3);
+            let ddl = fs::read_to_string(dir.path().join("t.sql")).unwrap();
+            assert!(ddl.contains("`e` struct<k:bigint>") && ddl.contains("TABLE `out` ("), "{ddl}");
+            let rejects = fs::read_to_string(dir.path().join("rejects")).unwrap();
+            let lines: Vec<_> = rejects.lines().map(|line| line.split([':', ',']).nth(1).unwrap()).collect();
+            assert_eq!(lines, ["1", (rows + 3).to_string().as_str()], "{input}");
+            // The same types as the whole file teaches.
+            let file = dir.path().join("whole.sql");
+            let args = ["schema", "infer", &dir.path().join("in").display().to_string(), "--table", "out", "-o"];
+            let line = args.iter().map(|arg| (*arg).to_owned()).chain([file.display().to_string()]);
+            #[derive(Parser)]
+            struct SchemaLine {
+                #[command(flatten)]
+                args: crate::cli::schema::SchemaArgs,
+            }
+            SchemaLine::try_parse_from(line).unwrap().args.run().unwrap();
+            let sorted = |text: &str| {
+                let mut lines: Vec<_> = text.lines().map(|line| line.trim_end_matches(',').to_owned()).collect();
+                lines.sort();
+                lines
+            };
+            assert_eq!(sorted(&fs::read_to_string(&file).unwrap()), sorted(&ddl));
+            // And what it declares converts the same records.
+            run(dir.path(), &[]).unwrap();
+            let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "{left:?}");
+        }
+    }
+}
+
+#[test]
+fn what_teaches_nothing_is_no_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = |input: &str, more: &[&str]| {
+        fs::write(dir.path().join("in"), input).unwrap();
+        infer(dir.path(), "in", more).unwrap_err().to_string()
+    };
+    for input in ["", "[1]\nx\n", "{\"a\":null}\n{}\n"] {
+        assert!(text(input, &[]).contains("no column can be learnt"), "{input}");
+    }
+    assert!(text("{\"a\":1}", &["--case-sensitive"]).contains("CaseInsensitive"));
+    assert!(!dir.path().join("out.parquet").exists() && !dir.path().join("t.sql").exists());
+    assert!(Line::try_parse_from(["convert", "a", "b"]).is_err());
+    assert!(Line::try_parse_from(["convert", "a", "b", "--infer", "--schema", "c"]).is_err());
+    assert!(Line::try_parse_from(["convert", "a", "b", "--schema", "c", "--write-schema", "d"]).is_err());
+    let same = Line::try_parse_from(["convert", "a", "b", "--infer", "--write-schema", "b"]).unwrap();
+    assert!(same.args.run().unwrap_err().to_string().contains("--write-schema and OUT are the same file"));
+}

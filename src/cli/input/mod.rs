@@ -1,8 +1,14 @@
 //! A file of lines as commands read it: plain, gzip or zstd, `-` for standard input, with a progress bar.
 
+mod again;
 mod chunks;
+mod records;
+mod sample;
 
+pub use again::TwiceReadable;
 pub use chunks::{Chunk, Chunks, count_lines};
+pub use records::{Records, each_part, records};
+pub use sample::Samples;
 
 use super::Failure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -23,15 +29,20 @@ pub struct Input {
 impl Input {
     /// Opens `file`.
     pub fn open(file: &Path) -> Result<Self, Failure> {
-        let (source, length_bytes) = open(file)?;
-        let progress = progress(length_bytes);
-        let source = expanding(Counted { source, progress: progress.clone() })?;
-        Ok(Self { source, progress, is_live: length_bytes.is_none() })
+        let (source, length_bytes) = opened(file)?;
+        from(source, length_bytes)
     }
 }
 
+/// An input of these bytes, so many if that is known.
+fn from(source: impl Read + Send + 'static, length_bytes: Option<u64>) -> Result<Input, Failure> {
+    let progress = progress(length_bytes);
+    let source = expanding(Counted { source, progress: progress.clone() })?;
+    Ok(Input { source, progress, is_live: length_bytes.is_none() })
+}
+
 /// The file and, for a regular one, its length.
-fn open(file: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
+fn opened(file: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     if file.as_os_str() == "-" {
         return Ok((Box::new(io::stdin()), None));
     }
@@ -44,6 +55,9 @@ fn open(file: &Path) -> Result<(Box<dyn Read + Send>, Option<u64>), Failure> {
     Ok((Box::new(opened), meta.is_file().then_some(meta.len())))
 }
 
+/// First bytes of gzip and zstd.
+const COMPRESSED: [&[u8]; 2] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd]];
+
 /// Undoes gzip and zstd, known by their first bytes.
 fn expanding(mut source: impl Read + Send + 'static) -> Result<Box<dyn Read + Send>, Failure> {
     let cannot = |error: io::Error| format!("cannot read the input: {error}");
@@ -51,9 +65,9 @@ fn expanding(mut source: impl Read + Send + 'static) -> Result<Box<dyn Read + Se
     source.by_ref().take(4).read_to_end(&mut start).map_err(cannot)?;
     let kind = start.clone();
     let whole = io::Cursor::new(start).chain(source);
-    Ok(if kind.starts_with(&[0x1f, 0x8b]) {
+    Ok(if kind.starts_with(COMPRESSED[0]) {
         Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(whole)))
-    } else if kind.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+    } else if kind.starts_with(COMPRESSED[1]) {
         Box::new(zstd::stream::read::Decoder::new(whole).map_err(cannot)?)
     } else {
         Box::new(whole)
