@@ -4,6 +4,8 @@
 //! `HYDRANT_FAILPOINT=name[:n]`: the process kills itself (SIGKILL to self, no clean-up) the n-th time (from 1) the
 //! point is reached. The names are those of the design's crash windows and stand in ARCHITECTURE.md's table.
 
+/// A learnt table is durable, no seal has used it yet.
+pub const AFTER_LEARN: &str = "after_learn";
 /// Before the seal of a run is stored: nothing happened, the run is cut anew.
 pub const BEFORE_SEAL: &str = "before_seal";
 /// The seal is durable, nothing sent yet.
@@ -38,6 +40,7 @@ pub const ALL: &[&str] = &[
     FSYNC_FAILED,
     AFTER_FSYNC_BEFORE_ACK,
     AFTER_ROLL,
+    AFTER_LEARN,
     BEFORE_SEAL,
     AFTER_SEAL,
     DURING_DELIVER,

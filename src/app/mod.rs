@@ -13,7 +13,8 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::clock::SystemClock;
 use crate::control::{Control, Folders, Rules};
 use crate::delivery::{
-    DeletedError, DeletedStreams, DeliveryContext, DeliveryOptions, StagePool, Supervisor, SupervisorError,
+    DeletedError, DeletedStreams, DeliveryContext, DeliveryOptions, LearntTables, StagePool, Supervisor,
+    SupervisorError,
 };
 use crate::destination::Destination;
 use crate::destination::s3::{S3Destination, S3Settings};
@@ -174,6 +175,7 @@ impl App {
             tasks.spawn("AWS Glue", glue.serve(move || wanted_tables(&catalog, &schemas), stop.stop()));
         }
         let context = Arc::new(DeliveryContext {
+            learnt: LearntTables::new(disk.clone(), folder.streams()),
             disk: disk.clone(),
             streams_dir: folder.streams(),
             catalog: catalog.clone(),

@@ -87,6 +87,12 @@ fn module(transforms: &TransformFolder, spec: &TransformSpec, member: &str, prob
 
 /// The table is there and can be converted to. With Glue one without a file is Glue's, which is not asked here.
 fn schema(schemas: &SchemaFolder, with_glue: bool, convert: &ConvertSpec, member: &str, problems: &mut Problems) {
+    if convert.schema.is_inferred() {
+        if let Err(error) = convert::check_inferred(convert) {
+            problems.add(None, member, error.to_string());
+        }
+        return;
+    }
     let usable = match schemas.load(&convert.schema.database, &convert.schema.table) {
         Ok(schema) => convert::check(convert, &schema).map_err(|error| error.to_string()),
         Err(LoadError::Missing { .. }) if with_glue => Ok(()),

@@ -57,6 +57,9 @@ fn store(control: &Control, plan: Plan) -> Result<Arc<StreamRecord>, ApiError> {
 /// Refuses a table that cannot be converted to. A file that is not there yet may come before the first cut, unless Glue
 /// is to have the table.
 fn check_schema(control: &Control, convert: &ConvertSpec) -> Result<(), ApiError> {
+    if convert.schema.is_inferred() {
+        return convert::check_inferred(convert).map_err(|error| ApiError::invalid_argument(error.to_string()));
+    }
     let invalid =
         |why: String| Err(ApiError::invalid_argument(format!("The schema in SchemaConfiguration is invalid: {why}")));
     match control.folders.schemas.newest(&convert.schema) {

@@ -131,7 +131,11 @@ impl Keeper {
             })
             .collect();
         let context = self.context.clone();
-        let swept = tokio::task::spawn_blocking(move || context.outbox.sweep(incarnation, &keep));
+        let swept = tokio::task::spawn_blocking(move || {
+            // For the status alone: a run that needs it says what is wrong.
+            let _ = context.learnt.load(incarnation);
+            context.outbox.sweep(incarnation, &keep)
+        });
         swept.await.map_err(io::Error::other).and_then(|swept| swept).map_err(OpenError::Outbox)?;
         Ok(Arc::new(LocalLane::new(log, incarnation)))
     }
@@ -180,6 +184,7 @@ impl Keeper {
             }
             _ => {}
         }
+        self.context.learnt.forget(incarnation);
         let mut streams = self.streams.lock();
         self.context.deleted.left(incarnation);
         if streams.get(name.as_str()).is_some_and(|h| h.incarnation == incarnation) {

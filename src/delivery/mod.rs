@@ -10,6 +10,7 @@
 //! | `worker` | the loop of a lane |
 //! | `sealing`, `stage_pool`, `panics` | a run from the cut to its stored seal; the threads for it; a stage that panics |
 //! | `run`, `parcels`, `counts`, `error_record` | one run through the stages; what it becomes; its fates; lines of the error area |
+//! | `learnt` | the tables of streams that have no schema |
 //! | `send` | a seal's parcels, attempt by attempt |
 //! | `status`, `deleted` | what all of it tells; the sums of what is gone |
 //!
@@ -21,6 +22,7 @@ mod counts;
 mod deleted;
 mod error_record;
 mod keeper;
+mod learnt;
 mod panics;
 mod parcels;
 mod run;
@@ -35,6 +37,7 @@ mod worker;
 mod tests;
 
 pub use deleted::{DeletedError, DeletedStreams};
+pub use learnt::LearntTables;
 pub use stage_pool::StagePool;
 pub use supervisor::{Supervisor, SupervisorError};
 
@@ -116,6 +119,8 @@ pub struct DeliveryContext {
     pub transforms: Arc<TransformFolder>,
     /// Tables for conversion.
     pub schemas: Arc<Schemas>,
+    /// Tables that streams have learnt.
+    pub learnt: LearntTables,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Region of the ARNs, handed to transforms.

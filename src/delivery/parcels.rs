@@ -7,10 +7,12 @@ use super::DeliveryContext;
 use super::counts::Counts;
 use super::error_record::{self, ErrorContext};
 use super::run::{CHUNK_BYTES, RunPlan, StageRunError};
-use crate::destination::s3::key::error_key;
+use crate::destination::s3::key::{common_folder, error_key, schema_key};
 use crate::outbox::{Draft, Finished, Stored};
 use crate::record::{Chunk, ErrorKind, Refused};
 use crate::source::RunReader;
+use crate::stage::convert::TableSchema;
+use crate::stage::convert::declare::declaration;
 use crate::stream::seal::{Parcel, ParcelKind, Place};
 use crate::stream::{Incarnation, SealId};
 use std::collections::BTreeMap;
@@ -126,6 +128,39 @@ pub struct FinishedParcels<'a> {
 }
 
 impl FinishedParcels<'_> {
+    /// Adds the declaration of a learnt table, which goes out with the first run that uses it. No record is in it.
+    pub fn add_declaration(
+        &mut self,
+        plan: &RunPlan,
+        seal_id: SealId,
+        revision: u64,
+        schema: &TableSchema,
+    ) -> Result<(), StageRunError> {
+        let definition = &plan.definition;
+        let s3 = &definition.s3;
+        let number = self.parcels.iter().map(|parcel| parcel.number).max().unwrap_or(0) + 1;
+        let key = schema_key(&s3.prefix, &definition.name, revision, seal_id, number)?;
+        let location = format!("s3://{}/{}", s3.bucket, common_folder(&s3.prefix));
+        let table = definition.name.as_str().replace('.', "_");
+        let mut draft = self.context.outbox.begin(self.incarnation, seal_id, number);
+        draft.write_all(declaration(schema, &table, &location).as_bytes())?;
+        let ((length_bytes, crc32c), place) = store(self.context, draft, &mut self.inline)?;
+        self.parcels.push(Parcel {
+            number,
+            kind: ParcelKind::Data,
+            bucket: s3.bucket.clone(),
+            key,
+            content_type: "text/plain; charset=utf-8".to_owned(),
+            content_encoding: None,
+            kms_key: s3.kms_key.clone(),
+            length_bytes,
+            crc32c,
+            records: 0,
+            place,
+        });
+        Ok(())
+    }
+
     pub fn into_parts(mut self) -> (Vec<Parcel>, Vec<u8>) {
         (std::mem::take(&mut self.parcels), std::mem::take(&mut self.inline))
     }

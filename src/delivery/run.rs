@@ -1,16 +1,19 @@
 //! Stages one run: reads its records, takes them through the stages, and puts the finished bytes into the outbox,
 //! synced, with the seal that is to be stored for them. Blocks; runs on a thread for CPU work. Panics of a stage pass
-//! through to the caller, who tries again with less (rule D3).
+//! through to the caller, who tries again with less (rule D3). Where the table is learnt, records that do not fit it are
+//! learnt from, and the run is gone through once more.
 
 use super::DeliveryContext;
 use super::counts::Counts;
+use super::learnt::Learnt;
 use super::parcels::{Body, ErrorDrafts, FinishedParcels};
 use crate::destination::s3::key::{KeyError, data_key};
 use crate::fault::{Class, Fault, Retry};
 use crate::record::{Cause, Chunk, Refused};
 use crate::schemas::LookupError;
 use crate::source::Lane;
-use crate::stage::convert::{self, ConvertError};
+use crate::stage::convert::infer::Learner;
+use crate::stage::convert::{self, ConvertError, TableSchema};
 use crate::stage::transform::InvocationInfo;
 use crate::stage::{Encoder, Stage, compress};
 use crate::stream::definition::{Compression, Definition};
@@ -118,17 +121,45 @@ impl From<KeyError> for StageRunError {
     }
 }
 
+/// What came of going through a run.
+enum Gone {
+    /// It is staged; or nothing could be read.
+    Staged(Option<Box<StagedRun>>),
+    /// Its records, so many, do not fit the table that was learnt so far. They were learnt from; nothing else happened.
+    Learnt(u64),
+}
+
 /// Stages the run. `None` when nothing can be read.
 pub fn stage_run(
     context: &DeliveryContext,
     lane: &dyn Lane,
     plan: &RunPlan,
 ) -> Result<Option<StagedRun>, StageRunError> {
+    let is_final = plan.refuse_all.is_some();
+    let records = match go_through(context, lane, plan, is_final)? {
+        Gone::Staged(staged) => return Ok(staged.map(|staged| *staged)),
+        Gone::Learnt(records) => records,
+    };
+    // Those that came meanwhile were not learnt from.
+    let plan = RunPlan { max_records: records, ..plan.clone() };
+    match go_through(context, lane, &plan, true)? {
+        Gone::Staged(staged) => Ok(staged.map(|staged| *staged)),
+        Gone::Learnt(_) => Err(StageRunError::Bug("a table was learnt, and learnt again".to_owned())),
+    }
+}
+
+/// Goes through the run; `is_final`: with the table as it is.
+fn go_through(
+    context: &DeliveryContext,
+    lane: &dyn Lane,
+    plan: &RunPlan,
+    is_final: bool,
+) -> Result<Gone, StageRunError> {
     let seal_id = SealId::random();
     let staged_ms = context.clock.wall_ms();
-    let mut stages = Stages::prepare(context, plan, seal_id, staged_ms)?;
+    let mut stages = Stages::prepare(context, plan, seal_id, staged_ms, is_final)?;
     let incarnation = plan.definition.incarnation;
-    let mut body = Body::new(context, plan, stages.encoder.is_some(), seal_id);
+    let mut body = Body::new(context, plan, stages.is_encoded(), seal_id);
     let mut errors = ErrorDrafts::new(context, plan, seal_id, staged_ms, stages.glue_version.take());
     let mut counts = Counts::default();
 
@@ -139,13 +170,17 @@ pub fn stage_run(
         let Some(chunk) = reader.next_chunk(max_bytes, max_records)? else { break };
         counts.note_source(&chunk);
         plan.records_read.store(counts.total.records, Ordering::Relaxed);
-        stages.apply(&chunk, &mut body, &mut errors, &mut counts)?;
+        stages.apply(&plan.definition, &chunk, &mut body, &mut errors, &mut counts)?;
         if plan.stop.is_asked() || plan.abandon.is_asked() {
             return Err(StageRunError::Stopped);
         }
     }
     if counts.total.records == 0 {
-        return Ok(None);
+        return Ok(Gone::Staged(None));
+    }
+    if let Some(learner) = &mut stages.learner {
+        context.learnt.store(incarnation, learner.freeze(), plan.number)?;
+        return Ok(Gone::Learnt(counts.total.records));
     }
     let run = Run { from: plan.from.clone(), to: reader.last() };
     let data_records = stages.finish(&mut body)?;
@@ -173,6 +208,11 @@ pub fn stage_run(
         });
     }
     errors.finish(&mut finished, &counts)?;
+    if let Some((learnt, written)) = &stages.learnt
+        && learnt.kept.first_seal == plan.number
+    {
+        finished.add_declaration(plan, seal_id, learnt.kept.revision, written)?;
+    }
     let fates = counts.fates(data_records)?;
     let (parcels, inline) = finished.into_parts();
     let seal = Seal {
@@ -192,7 +232,11 @@ pub fn stage_run(
         extra: BTreeMap::new(),
     };
     debug_assert_eq!(seal.lane.incarnation, incarnation);
-    Ok(Some(StagedRun { seal, inline }))
+    Ok(Gone::Staged(Some(Box::new(StagedRun { seal, inline }))))
+}
+
+fn invalid_schema(error: ConvertError) -> StageRunError {
+    StageRunError::NotReady { code: "DataFormatConversion.InvalidSchema", message: error.to_string() }
 }
 
 /// The stages of one run.
@@ -200,6 +244,10 @@ struct Stages {
     transform: Option<Box<dyn Stage>>,
     /// `None`: the records as they are, which may be a range of the log.
     encoder: Option<Box<dyn Encoder>>,
+    /// The table that `encoder` has, where it was learnt, and what is written of it.
+    learnt: Option<(Arc<Learnt>, Arc<TableSchema>)>,
+    /// Shown the records instead of the encoder, once they do not fit.
+    learner: Option<Learner>,
     refuse_all: Option<Cause>,
     converts: bool,
     schema_version: Option<String>,
@@ -213,11 +261,14 @@ impl Stages {
         plan: &RunPlan,
         seal_id: SealId,
         staged_ms: i64,
+        is_final: bool,
     ) -> Result<Self, StageRunError> {
         let definition = &plan.definition;
         let mut stages = Self {
             transform: None,
             encoder: None,
+            learnt: None,
+            learner: None,
             refuse_all: plan.refuse_all.clone(),
             converts: definition.convert.is_some(),
             schema_version: None,
@@ -242,19 +293,27 @@ impl Stages {
             let interrupted = Arc::new(move || stop.is_asked() || abandon.is_asked());
             stages.transform = Some(module.stage(spec, info, interrupted));
         }
-        if let Some(spec) = &definition.convert {
+        if let Some(spec) = definition.convert.as_ref().filter(|spec| spec.schema.is_inferred()) {
+            match context.learnt.load(definition.incarnation)? {
+                Some(learnt) => {
+                    let written = convert::written(spec, Arc::clone(&learnt.table.schema)).map_err(invalid_schema)?;
+                    stages.schema_version = Some(written.version.clone());
+                    let encoder = convert::learnt_encoder(spec, &learnt.table, definition.revision, is_final);
+                    stages.encoder = Some(encoder.map_err(invalid_schema)?);
+                    stages.learnt = Some((learnt, written));
+                }
+                None if is_final => stages.encoder = Some(convert::unlearnt_encoder(spec).map_err(invalid_schema)?),
+                None => stages.learner = Some(Learner::new(spec).map_err(invalid_schema)?),
+            }
+        } else if let Some(spec) = &definition.convert {
             let found = context.schemas.current(&spec.schema)?;
-            let invalid = |e: ConvertError| StageRunError::NotReady {
-                code: "DataFormatConversion.InvalidSchema",
-                message: e.to_string(),
-            };
-            let table = convert::written(spec, found.schema).map_err(invalid)?;
+            let table = convert::written(spec, found.schema).map_err(invalid_schema)?;
             stages.schema_version = Some(match &found.glue_version {
                 Some(version) => format!("glue:{version}:{}", table.version),
                 None => table.version.clone(),
             });
             stages.glue_version = found.glue_version.filter(|version| !version.is_empty());
-            stages.encoder = Some(convert::encoder(spec, table, definition.revision).map_err(invalid)?);
+            stages.encoder = Some(convert::encoder(spec, table, definition.revision).map_err(invalid_schema)?);
         } else if stages.transform.is_some() || definition.s3.compression != Compression::Uncompressed {
             let entry_name = seal_id.parcel_uuid(0);
             stages.encoder = Some(compress::encoder(definition.s3.compression, &entry_name));
@@ -262,8 +321,14 @@ impl Stages {
         Ok(stages)
     }
 
+    /// Whether the records become something else than themselves.
+    fn is_encoded(&self) -> bool {
+        self.encoder.is_some() || self.learner.is_some()
+    }
+
     fn apply(
         &mut self,
+        definition: &Definition,
         source: &Chunk,
         body: &mut Body<'_>,
         errors: &mut ErrorDrafts<'_>,
@@ -281,13 +346,28 @@ impl Stages {
             counts.note_dropped(source, &staged.dropped)?;
             passed = staged.passed;
         }
-        match &mut self.encoder {
-            Some(encoder) => {
+        match (&mut self.encoder, &mut self.learner) {
+            (_, Some(learner)) => learner.observe_chunk(&passed),
+            (Some(encoder), None) => {
                 let refused = encoder.push(&passed, body.writer()?)?;
-                errors.write(source, &refused, counts)?;
+                match encoder.fits() {
+                    true => errors.write(source, &refused, counts)?,
+                    false => self.learn(definition, &passed)?,
+                }
             }
-            None => body.push_verbatim(&passed)?,
+            (None, None) => body.push_verbatim(&passed)?,
         }
+        Ok(())
+    }
+
+    /// Goes on as a learner, from a chunk that does not fit.
+    fn learn(&mut self, definition: &Definition, chunk: &Chunk) -> Result<(), StageRunError> {
+        let (Some((learnt, _)), Some(spec)) = (&self.learnt, &definition.convert) else {
+            return Err(StageRunError::Bug("records do not fit a table that was not learnt".to_owned()));
+        };
+        let mut learner = Learner::resume(spec, &learnt.kept.shapes).map_err(invalid_schema)?;
+        learner.observe_chunk(chunk);
+        (self.encoder, self.learner) = (None, Some(learner));
         Ok(())
     }
 

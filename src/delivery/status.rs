@@ -196,6 +196,7 @@ impl LaneStatus {
                 .or_else(|| inner.trouble.as_ref().map(|(text, _)| text.clone())),
             transform_problem: None,
             schema_problem: None,
+            learnt: None,
             oldest_undelivered_age_ms: age_ms,
             waiting_bytes: waiting.bytes,
             waiting_records: waiting.records,

@@ -117,6 +117,7 @@ impl Supervisor {
             transform.and_then(|spec| self.context.transforms.problem(spec)).map(|problem| problem.to_string());
         let convert = record.as_ref().and_then(|record| record.definition.convert.as_ref());
         status.schema_problem = convert.and_then(|spec| self.context.schemas.problem(&spec.schema));
+        status.learnt = self.context.learnt.status(handle.incarnation);
         status
     }
 

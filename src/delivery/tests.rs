@@ -1,6 +1,7 @@
 //! Log to destination with real parts but the destination, which is a map with create-only semantics.
 
 mod faults;
+mod learning;
 mod power_loss;
 
 use super::run::{RunPlan, StageRunError, stage_run};
@@ -138,6 +139,7 @@ impl Node {
             destination: store,
             transforms: Arc::new(TransformFolder::new(root.join("transforms"), TransformLimits::default()).unwrap()),
             schemas: Arc::new(Schemas::new(root.join("schemas"), None)),
+            learnt: LearntTables::new(disk.clone(), root.join("streams")),
             clock,
             region: "us-east-1".to_owned(),
             stages: StagePool::start(2).map_err(|e| text(&e))?,

@@ -125,6 +125,13 @@ pub struct SchemaRef {
     pub role_arn: String,
 }
 
+impl SchemaRef {
+    /// Whether it names no table but the one that the stream's records teach: database `hydrant`, table `infer`.
+    pub fn is_inferred(&self) -> bool {
+        self.database.eq_ignore_ascii_case("hydrant") && self.table.eq_ignore_ascii_case("infer")
+    }
+}
+
 /// InputFormatConfiguration.Deserializer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Deserializer {

@@ -161,6 +161,7 @@ mod tests {
             last_error: Some("S3.SlowDown".to_owned()),
             transform_problem: None,
             schema_problem: None,
+            learnt: None,
             oldest_undelivered_age_ms: Some(1500),
             waiting_bytes: 10,
             waiting_records: 2,

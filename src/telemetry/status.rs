@@ -114,6 +114,9 @@ pub struct StreamStatus {
     /// Why AWS Glue did not tell its table anew. The version told before goes on.
     #[serde(default)]
     pub schema_problem: Option<String>,
+    /// The table that its records taught, where it has no schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learnt: Option<LearntStatus>,
     /// Age of the oldest record without a fate; `None` when there is none.
     pub oldest_undelivered_age_ms: Option<u64>,
     /// Bytes of records not yet cut.
@@ -126,6 +129,15 @@ pub struct StreamStatus {
     pub paused: bool,
     /// What became of everything received.
     pub ledger: Ledger,
+}
+
+/// A table that was learnt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearntStatus {
+    /// Counts the tables of the stream, from 1.
+    pub revision: u64,
+    /// Its columns.
+    pub columns: u64,
 }
 
 /// Why an operator's request was not done.

@@ -23,7 +23,7 @@ from harness import ACCOUNT, FULL, ROLE, ROOT, Http, Suite, binary, target, unti
 
 suite = Suite("crash")
 THREADS = 4
-STREAMS = ("join", "gzip", "parquet", "enrich")
+STREAMS = ("join", "gzip", "parquet", "enrich", "learn")
 ENRICH = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:enrich"
 TABLE = "CREATE EXTERNAL TABLE crash.load (id string, pad string) STORED AS PARQUET\n"
 # Points that no S3 delivery reaches: S3 is never given up. Tests in Rust reach them with a destination of their own.
@@ -38,8 +38,11 @@ def pad(identity):
 
 def record(identity):
     """The bytes of an id's record. With an `x` at its end it is broken JSON, which conversion and the transform must
-    refuse; with a `d` it is one that the transform must drop."""
+    refuse; with a `d` it is one that the transform must drop. Those of the stream that learns have a key of their turn."""
     end = {"x": b"", "d": b'","level":"debug"}'}.get(identity[-1], b'"}')
+    if identity.startswith("learn.") and end:
+        turn = int(identity.split(".")[2])
+        end = b'","k%d":%d}' % (turn % 7, turn)
     return b'{"id":"%s","pad":"%s%s\n' % (identity.encode(), pad(identity).encode(), end)
 
 
@@ -49,7 +52,7 @@ def ids_of(name, size):
     ids = []
     for index in range(size):
         mark = int(turn) + index
-        broken = stream in ("parquet", "enrich") and mark % 17 == 0
+        broken = stream in ("parquet", "enrich", "learn") and mark % 17 == 0
         dropped = stream == "enrich" and mark % 11 == 0 and not broken
         ids.append(f"{name}.{index}{'x' if broken else 'd' if dropped else ''}")
     return ids
@@ -187,10 +190,17 @@ def judge(service, load, kills, what):
     streams = load.streams
     ledgers = service.drained(*streams)
     s3, attempts = service.s3_client(), load.attempts.batches
-    seen, doubled, alien, found_in = {}, [], [], {name: {"data": 0, "error": 0} for name in streams}
+    declared, seen, doubled, alien, found_in = set(), {}, [], [], {name: {"data": 0, "error": 0} for name in streams}
     for each in oracle.objects(s3, service.bucket):
         stream, kind = each.key.split("/")[:2]
         assert stream in streams and kind in ("data", "error"), f"an object of nobody: {each.key}"
+        if "/_schema/" in each.key:
+            assert re.fullmatch(r"learn/data/_schema/learn-\d+-[0-9a-f-]{36}\.sql", each.key), each.key
+            assert each.body.startswith(b"CREATE EXTERNAL TABLE `learn` (\n"), each.body
+            revision = each.key.split("-")[1]
+            assert revision not in declared, f"table {revision} is declared twice: {each.key}"
+            declared.add(revision)
+            continue
         if kind == "data":
             oracle.assert_key(each.key, f"{stream}/data/", stream)
             ids = list(identities(each))
@@ -243,7 +253,7 @@ def needs_failpoints():
 
 
 def set_up(folder, outside=False):
-    """A started service with the four streams; with `outside`, its S3 is another process."""
+    """A started service with the five streams; with `outside`, its S3 is another process."""
     needs_failpoints()
     schemas = folder / "schemas"
     schemas.mkdir()
@@ -254,18 +264,20 @@ def set_up(folder, outside=False):
     else:
         service = folder.hydrant(arguments=["--schemas-dir", str(schemas), "--transforms-dir", str(transforms)])
     service.start()
+    conversion = lambda database, table: {
+        "Enabled": True,
+        "SchemaConfiguration": {"DatabaseName": database, "TableName": table, "RoleARN": ROLE},
+        "InputFormatConfiguration": {"Deserializer": {"OpenXJsonSerDe": {}}},
+        "OutputFormatConfiguration": {"Serializer": {"ParquetSerDe": {}}},
+    }
     made = {
         "join": lambda: service.create("join", interval_s=0),
         "gzip": lambda: service.create("gzip", interval_s=1, compression="GZIP"),
         "parquet": lambda: service.create(
-            "parquet",
-            interval_s=1,
-            DataFormatConversionConfiguration={
-                "Enabled": True,
-                "SchemaConfiguration": {"DatabaseName": "crash", "TableName": "load", "RoleARN": ROLE},
-                "InputFormatConfiguration": {"Deserializer": {"OpenXJsonSerDe": {}}},
-                "OutputFormatConfiguration": {"Serializer": {"ParquetSerDe": {}}},
-            },
+            "parquet", interval_s=1, DataFormatConversionConfiguration=conversion("crash", "load")
+        ),
+        "learn": lambda: service.create(
+            "learn", interval_s=1, DataFormatConversionConfiguration=conversion("hydrant", "infer")
         ),
         "enrich": lambda: service.create(
             "enrich",
@@ -339,7 +351,8 @@ def at_point(folder, point):
     rng = random.Random(f"{suite.args.seed} {point}")
     service = set_up(folder)
     assert service.stop() == 0
-    count = rng.choice((1, 2, 3))
+    # A table is learnt as often as something new comes, which is not for long.
+    count = 1 if point == "after_learn" else rng.choice((1, 2, 3))
     service.start({"HYDRANT_FAILPOINT": f"{point}:{count}"})
     load = Load(STREAMS, suite.args.seed)
     fails_only = point == "fsync_failed"

@@ -83,6 +83,32 @@ pub fn error_key(
     name.under(&format!("{start}{kind}/"))
 }
 
+/// The folder that all objects under `prefix` have in common, with its "/": what is literal in it up to the last one.
+pub fn common_folder(prefix: &str) -> &str {
+    let literal = prefix.split("!{").next().unwrap_or_default();
+    literal.rfind('/').map_or("", |slash| &literal[..=slash])
+}
+
+/// The key of the declaration of a learnt table: `<common folder>_schema/<stream>-<revision of the table>-<uuid>.sql`.
+/// Readers of the folder leave out names that begin with an underscore.
+pub fn schema_key(
+    prefix: &str,
+    stream: &StreamName,
+    revision: u64,
+    seal: SealId,
+    parcel: u32,
+) -> Result<String, KeyError> {
+    let folder = common_folder(prefix);
+    within_limit(format!("{folder}_schema/{stream}-{revision}-{}.sql", seal.parcel_uuid(parcel)))
+}
+
+fn within_limit(key: String) -> Result<String, KeyError> {
+    match key.len() {
+        length_bytes if length_bytes > MAX_KEY_BYTES => Err(KeyError::TooLong { length_bytes, key }),
+        _ => Ok(key),
+    }
+}
+
 impl ObjectName<'_> {
     fn under(&self, prefix: &str) -> Result<String, KeyError> {
         let time = DateTime::<Utc>::from_timestamp_millis(self.oldest_arrival_ms)
@@ -97,10 +123,7 @@ impl ObjectName<'_> {
             self.seal.parcel_uuid(self.parcel),
             self.extension,
         );
-        if key.len() > MAX_KEY_BYTES {
-            return Err(KeyError::TooLong { length_bytes: key.len(), key });
-        }
-        Ok(key)
+        within_limit(key)
     }
 }
 
@@ -148,6 +171,24 @@ mod tests {
                 .unwrap();
             assert_eq!(key, format!("{start}{tail}"), "{prefix:?} {error_prefix:?}");
         }
+    }
+
+    #[test]
+    fn schema_keys() {
+        let uuid = seal().parcel_uuid(1);
+        for (prefix, folder) in [
+            ("", ""),
+            ("legacy", ""),
+            ("a/b", "a/"),
+            ("a/b/", "a/b/"),
+            ("a/b/y=!{timestamp:yyyy}/", "a/b/"),
+            ("!{firehose:random-string}/", ""),
+        ] {
+            let key = schema_key(prefix, &stream(), 12, seal(), 1).unwrap();
+            assert_eq!(key, format!("{folder}_schema/orders-12-{uuid}.sql"), "{prefix}");
+        }
+        let long = "x".repeat(MAX_KEY_BYTES) + "/";
+        assert!(matches!(schema_key(&long, &stream(), 1, seal(), 1), Err(KeyError::TooLong { .. })));
     }
 
     #[test]
