@@ -441,6 +441,14 @@ streams:
     std::fs::write(dir.path().join("t/f@2.wasm"), include_bytes!("../../transforms/enrich.wasm")).unwrap();
     std::fs::write(dir.path().join("s/db.t.sql"), "create table t (a int)").unwrap();
     assert_eq!(members(), keys[..1]);
+    // One that is learnt needs no file.
+    std::fs::remove_file(dir.path().join("s/db.t.sql")).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("DatabaseName: db, TableName: t", "DatabaseName: hydrant, TableName: infer"))
+        .unwrap();
+    assert_eq!(members(), keys[..1]);
+    std::fs::write(&path, text).unwrap();
+    std::fs::write(dir.path().join("s/db.t.sql"), "create table t (a int)").unwrap();
     // A table without a file is Glue's, of which nothing is asked here.
     std::fs::remove_file(dir.path().join("s/db.t.sql")).unwrap();
     let glue = "glue: {ca_file: ca, credentials: {access_key_id: {file: key}, secret_access_key: {file: none}}}\n";

@@ -16,9 +16,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Parts of a plain file that are looked at.
-const SAMPLES: u64 = 32;
+const SAMPLES: u64 = 64;
 /// Size of one.
-const SAMPLE_BYTES: u64 = 768 << 10;
+const SAMPLE_BYTES: u64 = 384 << 10;
 /// What is looked at of an input that is read from its start on.
 const HEAD_BYTES: u64 = 16 << 20;
 

@@ -160,6 +160,24 @@ fn a_table_that_cannot_be_converted_to_is_refused_once_it_is_there() {
 }
 
 #[test]
+fn a_table_that_is_learnt_needs_no_file_and_keys_without_case() {
+    let (_dir, catalog, control) = control(relaxed());
+    let inferred = |deserializer: Value| {
+        conversion(json!({
+            "SchemaConfiguration": {"DatabaseName": "Hydrant", "TableName": "infer"},
+            "InputFormatConfiguration": {"Deserializer": {"OpenXJsonSerDe": deserializer}},
+        }))
+    };
+    let refused = error(call(&control, "CreateDeliveryStream", inferred(json!({"CaseInsensitive": false}))));
+    assert!(refused.starts_with("InvalidArgumentException: CaseInsensitive cannot be false where"), "{refused}");
+    assert!(catalog.all().is_empty());
+    call(&control, "CreateDeliveryStream", inferred(json!({}))).unwrap();
+    let learns =
+        |record: &crate::catalog::StreamRecord| record.definition.convert.as_ref().unwrap().schema.is_inferred();
+    assert!(catalog.all().iter().all(|record| learns(record)));
+}
+
+#[test]
 fn a_file_that_is_no_transform_is_refused_once_it_is_there() {
     const GOOD: &[u8] = include_bytes!("../../../transforms/enrich.wasm");
     let (dir, catalog, control) = control(relaxed());
