@@ -85,10 +85,14 @@ struct Summary {
 impl ConvertArgs {
     /// Converts the file. `Err`: nothing was written.
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let started = Instant::now();
         let threads = self.threads.map_or(0, usize::from);
-        // A pool of another size than the default can be had before the first use only, which is here.
-        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        // From a thread of the pool, which need not wait for another to take what it shares out.
+        pool.install(|| self.run_in_pool())
+    }
+
+    fn run_in_pool(&self) -> Result<ExitCode, Failure> {
+        let started = Instant::now();
         let spec = self.options.spec();
         self.keeps_its_input()?;
         let (summary, columns) = match &self.schema {

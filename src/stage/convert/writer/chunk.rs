@@ -384,18 +384,16 @@ impl ChunkWriter {
             }
         }
         pages.append(&mut self.pages);
-        let mut metadata = ColumnChunkMetaData::builder(self.column.clone())
+        let metadata = ColumnChunkMetaData::builder(self.column.clone())
             .set_compression(super::compression::codec(self.options.compression))
             .set_encodings(encodings)
             .set_page_encoding_stats(stats)
             .set_total_compressed_size(offset)
             .set_total_uncompressed_size(self.uncompressed_bytes as i64)
             .set_num_values(slots as i64)
+            .set_statistics(values.statistics)
             .set_data_page_offset(dictionary_bytes)
             .set_dictionary_page_offset((dictionary_bytes > 0).then_some(0));
-        if let Some(statistics) = values.statistics {
-            metadata = metadata.set_statistics(statistics);
-        }
         let column_index = if bounds.valid() { Some(bounds.build()?) } else { None };
         let close = ColumnCloseResult {
             bytes_written: offset as u64,

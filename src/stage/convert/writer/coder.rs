@@ -50,7 +50,7 @@ pub struct ChunkValues {
     /// The dictionary's values, plain, and their number; none if no page refers to it.
     pub dictionary: Option<(Vec<u8>, u32)>,
     /// Statistics.
-    pub statistics: Option<Statistics>,
+    pub statistics: Statistics,
     /// A Bloom filter, if asked for.
     pub bloom: Option<Sbbf>,
 }
@@ -259,7 +259,11 @@ impl<T: Number> Coder for NumberCoder<T> {
 
     fn end_chunk(&mut self, nulls: u64) -> ChunkValues {
         let (dictionary, bloom) = self.coding.end_chunk();
-        ChunkValues { dictionary, statistics: T::statistics(self.chunk.safe(), self.width(), nulls), bloom }
+        ChunkValues {
+            dictionary,
+            statistics: T::statistics(self.chunk.safe(), self.width(), nulls, self.chunk.nans),
+            bloom,
+        }
     }
 
     fn memory_bytes(&self) -> usize {
@@ -342,7 +346,7 @@ impl Coder for StringCoder {
 
     fn end_chunk(&mut self, nulls: u64) -> ChunkValues {
         let (dictionary, bloom) = self.coding.end_chunk();
-        let statistics = Some(string_statistics(self.chunk.cut(self.utf8), nulls));
+        let statistics = string_statistics(self.chunk.cut(self.utf8), nulls);
         ChunkValues { dictionary, statistics, bloom }
     }
 
@@ -389,7 +393,7 @@ impl Coder for BooleanCoder {
     fn end_chunk(&mut self, nulls: u64) -> ChunkValues {
         let any = self.chunk[0] || self.chunk[1];
         let (least, largest) = (any.then_some(!self.chunk[0]), any.then_some(self.chunk[1]));
-        let statistics = Some(Statistics::boolean(least, largest, None, Some(nulls), false));
+        let statistics = Statistics::boolean(least, largest, None, Some(nulls), false);
         ChunkValues { dictionary: None, statistics, bloom: None }
     }
 

@@ -65,9 +65,13 @@ impl Node {
                 fields.try_for_each(|(node, field)| node.write_in(field, &inner))
             }
             (Self::Leaf(chunk), _) => match outer {
-                Slots::Rows(rows) => Ok(chunk.write(column, Levels::Flat { valid: &column.valid, rows: *rows })),
+                Slots::Rows(rows) => {
+                    chunk.write(column, Levels::Flat { valid: &column.valid, rows: *rows });
+                    Ok(())
+                }
                 Slots::Levels { rep, .. } => {
-                    Ok(chunk.write(column, Levels::Nested { def: &outer.defined(&column.valid), rep }))
+                    chunk.write(column, Levels::Nested { def: &outer.defined(&column.valid), rep });
+                    Ok(())
                 }
             },
             _ => Err(mismatch(column)),
@@ -77,7 +81,10 @@ impl Node {
     /// The keys of a map: each slot that is there has one.
     fn write_required(&mut self, column: &Column, outer: &Slots) -> Result<()> {
         match (self, outer) {
-            (Self::Leaf(chunk), Slots::Levels { def, rep, .. }) => Ok(chunk.write(column, Levels::Nested { def, rep })),
+            (Self::Leaf(chunk), Slots::Levels { def, rep, .. }) => {
+                chunk.write(column, Levels::Nested { def, rep });
+                Ok(())
+            }
             _ => Err(mismatch(column)),
         }
     }

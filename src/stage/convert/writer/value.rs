@@ -44,8 +44,8 @@ pub trait Number: Copy + Send + std::fmt::Debug + 'static {
     fn as_bound(self, _least: bool) -> Self {
         self
     }
-    /// Statistics of a chunk.
-    fn statistics(bounds: Option<(Self, Self)>, length: usize, nulls: u64) -> Option<Statistics>;
+    /// Statistics of a chunk; `nans` counts for floating-point types.
+    fn statistics(bounds: Option<(Self, Self)>, length: usize, nulls: u64, nans: u64) -> Statistics;
 }
 
 impl Number for i32 {
@@ -69,8 +69,8 @@ impl Number for i32 {
         self < other
     }
 
-    fn statistics(bounds: Option<(Self, Self)>, _length: usize, nulls: u64) -> Option<Statistics> {
-        Some(Statistics::int32(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false))
+    fn statistics(bounds: Option<(Self, Self)>, _length: usize, nulls: u64, _nans: u64) -> Statistics {
+        Statistics::int32(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false)
     }
 }
 
@@ -95,8 +95,8 @@ impl Number for i64 {
         self < other
     }
 
-    fn statistics(bounds: Option<(Self, Self)>, _length: usize, nulls: u64) -> Option<Statistics> {
-        Some(Statistics::int64(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false))
+    fn statistics(bounds: Option<(Self, Self)>, _length: usize, nulls: u64, _nans: u64) -> Statistics {
+        Statistics::int64(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false)
     }
 }
 
@@ -129,8 +129,9 @@ impl Number for f32 {
         if self == 0.0 && least { -0.0 } else { self + 0.0 }
     }
 
-    fn statistics(bounds: Option<(Self, Self)>, _length: usize, nulls: u64) -> Option<Statistics> {
-        Some(Statistics::float(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false))
+    fn statistics(bounds: Option<(Self, Self)>, _length: usize, nulls: u64, nans: u64) -> Statistics {
+        let statistics = ValueStatistics::new(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false);
+        Statistics::Float(statistics.with_nan_count(Some(nans)))
     }
 }
 
@@ -163,8 +164,9 @@ impl Number for f64 {
         if self == 0.0 && least { -0.0 } else { self + 0.0 }
     }
 
-    fn statistics(bounds: Option<(Self, Self)>, _length: usize, nulls: u64) -> Option<Statistics> {
-        Some(Statistics::double(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false))
+    fn statistics(bounds: Option<(Self, Self)>, _length: usize, nulls: u64, nans: u64) -> Statistics {
+        let statistics = ValueStatistics::new(bounds.map(|b| b.0), bounds.map(|b| b.1), None, Some(nulls), false);
+        Statistics::Double(statistics.with_nan_count(Some(nans)))
     }
 }
 
@@ -190,8 +192,8 @@ impl Number for Instant96 {
         false
     }
 
-    fn statistics(_bounds: Option<(Self, Self)>, _length: usize, nulls: u64) -> Option<Statistics> {
-        Some(Statistics::int96(None, None, None, Some(nulls), false))
+    fn statistics(_bounds: Option<(Self, Self)>, _length: usize, nulls: u64, _nans: u64) -> Statistics {
+        Statistics::int96(None, None, None, Some(nulls), false)
     }
 }
 
@@ -218,14 +220,14 @@ impl Number for Wide {
         self < other
     }
 
-    fn statistics(bounds: Option<(Self, Self)>, length: usize, nulls: u64) -> Option<Statistics> {
+    fn statistics(bounds: Option<(Self, Self)>, length: usize, nulls: u64, _nans: u64) -> Statistics {
         let bytes = |value: Self| {
             let mut bytes = Vec::with_capacity(length);
             value.put(length, &mut bytes);
             FixedLenByteArray::from(bytes)
         };
         let (least, largest) = (bounds.map(|b| bytes(b.0)), bounds.map(|b| bytes(b.1)));
-        Some(Statistics::fixed_len_byte_array(least, largest, None, Some(nulls), false))
+        Statistics::fixed_len_byte_array(least, largest, None, Some(nulls), false)
     }
 }
 
