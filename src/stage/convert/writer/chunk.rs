@@ -6,7 +6,7 @@
 use super::super::columns::{Bits, Column, Data};
 use super::coder::Coder;
 use super::compression::compress;
-use super::levels::{put_bits, put_values, width_of};
+use super::levels::{put_bits, put_levels, width_of};
 use crate::stream::definition::ParquetCompression;
 use bytes::Bytes;
 use parquet::basic::{Encoding, PageType};
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 /// A page is full at so many rows if it has [`LEAST_PAGE_BYTES`], so that the page index is worth reading,
 const PAGE_ROWS: usize = 20_000;
-const LEAST_PAGE_BYTES: usize = 16 << 10;
+const LEAST_PAGE_BYTES: usize = 64 << 10;
 /// and in any case at so many.
 const MAX_PAGE_ROWS: usize = 131_072;
 /// Rows that stay together when a batch is shared out to pages.
@@ -274,14 +274,14 @@ impl ChunkWriter {
         let mut body = Vec::with_capacity(self.coder.page_bytes() + page.slots / 8 + 64);
         let v1 = !self.options.v2;
         let rep_bytes = if self.max_rep > 0 {
-            section(&mut body, v1, |out| put_values(&page.rep, width_of(u32::from(self.max_rep)), out))
+            section(&mut body, v1, |out| put_levels(&page.rep, width_of(u32::from(self.max_rep)), out))
         } else {
             0
         };
         let def_bytes = match self.max_def {
             0 => 0,
             _ if page.def.is_empty() => section(&mut body, v1, |out| put_bits(&page.flat, out)),
-            max => section(&mut body, v1, |out| put_values(&page.def, width_of(u32::from(max)), out)),
+            max => section(&mut body, v1, |out| put_levels(&page.def, width_of(u32::from(max)), out)),
         };
         let values = self.coder.end_page(&mut body);
         let (slots, rows, nulls, encoding) = (page.slots, page.rows, page.nulls, values.encoding);

@@ -32,6 +32,19 @@ pub fn put_values<T: Copy + Eq + Into<u32>>(values: &[T], width: u32, out: &mut 
     put_packed(&values[packed..], width, out);
 }
 
+/// Appends levels. Where they repeat much, each run is one of repeats even if packing it would take a little less: runs
+/// begin at bytes, so that a codec finds what comes again, and are read faster.
+pub fn put_levels(levels: &[u8], width: u32, out: &mut Vec<u8>) {
+    let runs = levels.chunk_by(|a, b| a == b);
+    let packed_bytes = levels.len() * width as usize / 8;
+    if runs.clone().count() * 2 > packed_bytes + packed_bytes / 4 {
+        return put_values(levels, width, out);
+    }
+    for run in runs {
+        put_repeats(run.len(), u32::from(run[0]), width, out);
+    }
+}
+
 /// Appends bits as values of width 1.
 pub fn put_bits(bits: &Bits, out: &mut Vec<u8>) {
     let groups = bits.len.div_ceil(8);
@@ -165,6 +178,12 @@ mod tests {
             let mut out = Vec::new();
             put_values(&values, width, &mut out);
             assert_eq!(read(&out, width, values.len()), values, "round {round}");
+
+            let levels: Vec<u8> = values.iter().map(|value| *value as u8 & 3).collect();
+            let mut out = Vec::new();
+            put_levels(&levels, 2, &mut out);
+            let expected: Vec<u32> = levels.iter().map(|level| u32::from(*level)).collect();
+            assert_eq!(read(&out, 2, levels.len()), expected, "levels of round {round}");
 
             let mut bits = Bits::default();
             values.iter().for_each(|value| bits.push(value & 1 == 1));
