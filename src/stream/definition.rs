@@ -181,6 +181,9 @@ pub struct ParquetOptions {
 /// BloomFilterFalsePositiveProbability where none is given, that of OrcSerDe.
 pub const DEFAULT_BLOOM_FILTER_FPP: f64 = 0.05;
 
+/// What BloomFilterFalsePositiveProbability may be: less takes a filter that is no filter, more is none.
+pub const BLOOM_FILTER_FPP: std::ops::RangeInclusive<f64> = 0.000_001..=0.5;
+
 fn default_bloom_filter_fpp() -> f64 {
     DEFAULT_BLOOM_FILTER_FPP
 }

@@ -1,7 +1,8 @@
 //! Options of a conversion on the command line: those of DataFormatConversionConfiguration, under names of their own.
 
 use crate::stream::definition::{
-    ConvertSpec, DEFAULT_BLOOM_FILTER_FPP, Deserializer, ParquetCompression, ParquetOptions, SchemaRef,
+    BLOOM_FILTER_FPP, ConvertSpec, DEFAULT_BLOOM_FILTER_FPP, Deserializer, ParquetCompression, ParquetOptions,
+    SchemaRef,
 };
 use clap::ValueEnum;
 use std::collections::BTreeMap;
@@ -128,8 +129,8 @@ impl ConversionOptions {
 
 fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
-        _ => Err("expected a number above 0 and below 1".to_owned()),
+        Ok(share) if BLOOM_FILTER_FPP.contains(&share) => Ok(share),
+        _ => Err("expected a number from 0.000001 to 0.5".to_owned()),
     }
 }
 

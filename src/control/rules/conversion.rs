@@ -2,6 +2,7 @@
 
 use super::{Checks, refuse, time_patterns};
 use crate::control::members::{filled, flag, given, items, number, text};
+use crate::stream::definition::BLOOM_FILTER_FPP;
 use crate::wire::{ApiError, Compatibility};
 use serde_json::Value;
 
@@ -56,9 +57,9 @@ pub fn check(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
         [Some(parquet), _]
             if given(parquet, "BloomFilterFalsePositiveProbability")
                 .and_then(Value::as_f64)
-                .is_some_and(|share| share <= 0.0 || share >= 1.0) =>
+                .is_some_and(|share| !BLOOM_FILTER_FPP.contains(&share)) =>
         {
-            refuse("ParquetSerDe.BloomFilterFalsePositiveProbability must be above 0 and below 1.")?;
+            refuse("ParquetSerDe.BloomFilterFalsePositiveProbability must be from 0.000001 to 0.5.")?;
         }
         [_, Some(_)] => checks.unbuilt("OrcSerDe"),
         _ => {}

@@ -256,14 +256,27 @@ impl Column {
         self.valid.len
     }
 
-    /// Bytes that one null takes in memory while a record is read and encoded.
-    fn width_bytes(&self) -> u64 {
+    /// Bytes that one null takes in memory while a record is read and encoded. A list or map without entries still has
+    /// a place in each of its leaves, of two levels.
+    pub fn width_bytes(&self) -> u64 {
         match &self.data {
             Data::Booleans(_) => 1,
             Data::Longs(_) | Data::Doubles(_) | Data::Instants(_) => 8,
             Data::Decimals { .. } => 16,
             Data::Struct(record) => record.width_bytes + 1,
+            Data::List { items, .. } => 4 + 2 * items.leaves(),
+            Data::Map { keys, values, .. } => 4 + 2 * (keys.leaves() + values.leaves()),
             _ => 4,
+        }
+    }
+
+    /// Columns of a primitive type in it.
+    fn leaves(&self) -> u64 {
+        match &self.data {
+            Data::Struct(record) => record.fields.iter().map(Self::leaves).sum(),
+            Data::List { items, .. } => items.leaves(),
+            Data::Map { keys, values, .. } => keys.leaves() + values.leaves(),
+            _ => 1,
         }
     }
 

@@ -215,8 +215,9 @@ impl PartDecoder {
         self.json_bytes = 0;
         if self.decoder.rows > 0 {
             let free = self.free.lock().pop();
+            let spread_bytes = self.decoder.spread_bytes;
             let (columns, rows) = self.decoder.take(free);
-            self.decoded.batches.push(Batch { columns, rows });
+            self.decoded.batches.push(Batch { columns, rows, spread_bytes });
         }
     }
 }
@@ -237,7 +238,7 @@ impl Encoder for ParquetEncoder {
             });
         })?;
         if let Some(writer) = &mut self.writer {
-            writer.flush_full(sink)?;
+            writer.flush(sink)?;
         }
         Ok(self.collect())
     }
@@ -252,7 +253,7 @@ impl Encoder for ParquetEncoder {
             self.encode_beside(|decoders| decoders.iter_mut().for_each(PartDecoder::end_batch))?;
             self.collect();
             if let Some(writer) = &mut self.writer {
-                writer.flush_full(sink)?;
+                writer.flush(sink)?;
             }
         }
         if let Some(writer) = self.writer {

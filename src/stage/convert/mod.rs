@@ -31,9 +31,13 @@ use crate::fault::{Class, Fault, Retry};
 use crate::stream::definition::ConvertSpec;
 use decode::joda::BadFormat;
 use infer::LearntTable;
+use parquet::errors::ParquetError;
 use rules::Rules;
 use schema::{Field, HiveType};
 use std::sync::Arc;
+
+/// Most bytes of the Bloom filters of a row group that is being written.
+const MAX_BLOOM_FILTERS_BYTES: usize = 32 << 20;
 
 /// A conversion that cannot be done, whatever the records are.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,16 @@ pub enum ConvertError {
         "BloomFilterColumns names '{0}', which is neither a column of the table nor a leaf in one by its dotted path, or is boolean."
     )]
     BloomFilter(String),
+    /// BloomFilterColumns.
+    #[error(
+        "BloomFilterColumns names columns whose filters would take {mib} MiB for a row group, and they may take {} MiB: \
+         name fewer, or let BloomFilterFalsePositiveProbability be larger.",
+        MAX_BLOOM_FILTERS_BYTES >> 20
+    )]
+    BloomFilters {
+        /// Their size.
+        mib: usize,
+    },
     /// ColumnToJsonKeyMappings and UnknownFieldsColumn.
     #[error("ColumnToJsonKeyMappings names the column '{0}', which UnknownFieldsColumn gives to unknown fields.")]
     MappedUnknown(String),
@@ -143,5 +157,10 @@ pub fn check(spec: &ConvertSpec, schema: &TableSchema) -> Result<(), ConvertErro
             return Err(ConvertError::BloomFilter(name.clone()));
         }
     }
-    writer::check(&written, &spec.parquet).map_err(|error| ConvertError::Schema(error.to_string()))
+    let schema_error = |error: ParquetError| ConvertError::Schema(error.to_string());
+    let filters_bytes = writer::bloom_filters_bytes(&written, &spec.parquet).map_err(schema_error)?;
+    if filters_bytes > MAX_BLOOM_FILTERS_BYTES {
+        return Err(ConvertError::BloomFilters { mib: filters_bytes >> 20 });
+    }
+    writer::check(&written, &spec.parquet).map_err(schema_error)
 }

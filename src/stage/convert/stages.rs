@@ -36,7 +36,7 @@ impl Stages {
             let is_utf8 = simdutf8::basic::from_utf8(&chunk.buffer).is_ok();
             chunk.iter().for_each(|(_, record)| drop(decoder.record(record, is_utf8)));
             let (columns, rows) = decoder.take(None);
-            Decoded(Batch { columns, rows })
+            Decoded(Batch { columns, rows, spread_bytes: 0 })
         };
         chunks.iter().map(decode).collect()
     }
@@ -47,7 +47,7 @@ impl Stages {
         let mut writer = FileWriter::new(&self.schema, &self.options).map_err(io::Error::other)?;
         for Decoded(batch) in decoded {
             writer.encode(&[batch])?;
-            writer.flush_full(&mut file)?;
+            writer.flush(&mut file)?;
         }
         writer.finish(&mut file)?;
         Ok(file)

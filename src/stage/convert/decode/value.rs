@@ -26,6 +26,15 @@ pub struct Context<'r> {
     pub spread_bytes: u64,
 }
 
+impl Context<'_> {
+    /// Counts what a value takes without its own bytes.
+    #[inline(always)]
+    fn spread(&mut self, bytes: u64) -> Outcome<()> {
+        self.spread_bytes += bytes;
+        if self.spread_bytes > MAX_SPREAD_BYTES { Err(Box::new(Rejection::Large)) } else { Ok(()) }
+    }
+}
+
 /// Takes an object, whose brace was seen, as value number `row` of `record`. `depth` counts it.
 pub fn object(
     record: &mut Struct,
@@ -35,10 +44,7 @@ pub fn object(
     depth: usize,
 ) -> Outcome<()> {
     let Struct { keys, fields, unknown, width_bytes } = record;
-    context.spread_bytes += *width_bytes;
-    if context.spread_bytes > MAX_SPREAD_BYTES {
-        return Err(Box::new(Rejection::Large));
-    }
+    context.spread(*width_bytes)?;
     cursor.pos += 1;
     if cursor.token() == b'}' {
         cursor.pos += 1;
@@ -298,7 +304,9 @@ fn list(
         return Ok(end);
     }
     loop {
-        cursor.token();
+        if cursor.token() == b'n' {
+            context.spread(items.width_bytes())?;
+        }
         value(items, end, cursor, context, depth).map_err(|rejection| rejection.within("[]"))?;
         end += 1;
         match cursor.token() {
@@ -358,6 +366,9 @@ fn entries(
         } else {
             let mut key = Cursor { bytes: cursor.bytes, pos: start };
             map_key(keys, &mut key, context).map_err(|rejection| rejection.within("key"))?;
+            if cursor.peek() == b'n' {
+                context.spread(values.width_bytes())?;
+            }
             value(values, end, cursor, context, depth).map_err(|rejection| rejection.within("value"))?;
             end += 1;
         }

@@ -8,7 +8,7 @@ use super::super::rules::Rules;
 use super::{convert, encoder, openx, read, spec};
 use crate::record::Chunk;
 use crate::stage::Encoder;
-use crate::stream::definition::ParquetCompression;
+use crate::stream::definition::{BLOOM_FILTER_FPP, DEFAULT_BLOOM_FILTER_FPP, ParquetCompression};
 use bytes::Bytes;
 use parquet::basic::{Compression, Type as Physical};
 use parquet::file::properties::ReaderProperties;
@@ -109,6 +109,38 @@ fn bloom_filters_know_every_value_and_few_others() {
         let table = parse_table("create table t (id string, tags array<string>, flag boolean)").unwrap();
         assert!(check(&spec, &table).unwrap_err().to_string().contains(absent));
     }
+}
+
+#[test]
+fn bloom_filters_are_bounded() {
+    let columns: Vec<_> = (0..40).map(|i| format!("c{i}:int")).collect();
+    let table = parse_table(&format!("create table t (s struct<{}>, id string)", columns.join(","))).unwrap();
+    let mut spec = spec(openx());
+    spec.parquet.bloom_filter_columns = vec!["id".to_owned()];
+    for fpp in [*BLOOM_FILTER_FPP.start(), *BLOOM_FILTER_FPP.end()] {
+        spec.parquet.bloom_filter_fpp = fpp;
+        check(&spec, &table).unwrap();
+    }
+    spec.parquet.bloom_filter_columns.push("s".to_owned());
+    spec.parquet.bloom_filter_fpp = DEFAULT_BLOOM_FILTER_FPP;
+    let text = check(&spec, &table).unwrap_err().to_string();
+    assert!(text.contains("would take 41 MiB"), "{text}");
+}
+
+/// What is small as JSON and large in columns ends row groups and pages by its size in memory.
+#[test]
+fn places_of_nested_columns_are_counted() {
+    let columns: Vec<_> = (0..200).map(|i| format!("c{i}:int")).collect();
+    let table = format!("create table t (a array<struct<{}>>)", columns.join(","));
+    let nulls = format!("{{\"a\":[{}]}}", vec!["null"; 1000].join(","));
+    let records = vec![nulls.as_bytes(); 600];
+    let (object, count, _) = convert(&table, &spec(openx()), &records);
+    assert_eq!(count, 600);
+    let reader = SerializedFileReader::new(Bytes::from(object)).unwrap();
+    // 600 × 1,000 × 200 places of two levels are 240 MB.
+    assert!(reader.num_row_groups() > 2, "{} row groups", reader.num_row_groups());
+    let places: i64 = reader.metadata().row_groups().iter().map(|group| group.column(7).num_values()).sum();
+    assert_eq!(places, 600_000);
 }
 
 #[test]

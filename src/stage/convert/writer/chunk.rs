@@ -21,8 +21,10 @@ use std::sync::Arc;
 /// A page is full at so many rows if it has [`LEAST_PAGE_BYTES`], so that the page index is worth reading,
 const PAGE_ROWS: usize = 20_000;
 const LEAST_PAGE_BYTES: usize = 64 << 10;
-/// and in any case at so many.
+/// and in any case at so many,
 const MAX_PAGE_ROWS: usize = 131_072;
+/// or when so many values, nulls included, are in these rows.
+const MAX_PAGE_SLOTS: usize = 1 << 19;
 /// Rows that stay together when a batch is shared out to pages.
 const STEP: usize = 64;
 
@@ -262,8 +264,11 @@ impl ChunkWriter {
 
     fn is_full(&self) -> bool {
         let bytes = self.coder.page_bytes() + self.page.def.len() / 4;
-        let rows = self.page.rows;
-        bytes >= self.options.page_bytes || rows >= MAX_PAGE_ROWS || rows >= PAGE_ROWS && bytes >= LEAST_PAGE_BYTES
+        let PageLevels { rows, slots, .. } = self.page;
+        bytes >= self.options.page_bytes
+            || rows >= MAX_PAGE_ROWS
+            || slots >= MAX_PAGE_SLOTS
+            || rows >= PAGE_ROWS && bytes >= LEAST_PAGE_BYTES
     }
 
     fn end_page(&mut self) {
@@ -324,7 +329,9 @@ impl ChunkWriter {
 
     /// Bytes in memory.
     pub fn memory_bytes(&self) -> usize {
-        self.encoded_bytes() + self.coder.memory_bytes()
+        let PageLevels { flat, def, rep, .. } = &self.page;
+        let levels_bytes = flat.words.capacity() * 8 + def.capacity() + rep.capacity();
+        self.encoded_bytes() + self.coder.memory_bytes() + levels_bytes
     }
 
     /// About the bytes of the chunk so far in the file.

@@ -16,6 +16,8 @@ use parquet::file::statistics::Statistics;
 
 /// A dictionary is judged when it has seen so many values.
 const TRIAL_VALUES: usize = 16_384;
+/// Bytes of a block of a Bloom filter (Apache Parquet, Bloom Filter).
+pub const BLOOM_BLOCK_BYTES: usize = 32;
 /// It grows no larger than this.
 const MAX_DICTIONARY_BYTES: usize = 4 << 20;
 
@@ -66,6 +68,8 @@ struct Coding<S> {
     coded_pages: u32,
     /// Bytes of their numbers.
     coded_bytes: usize,
+    /// Values of the dictionary that they refer to: the first ones.
+    coded_values: usize,
     /// The page's values, plain.
     plain: Vec<u8>,
     /// Plain bytes of all values that the dictionary saw.
@@ -82,6 +86,7 @@ impl<S: Store> Coding<S> {
             numbers: Vec::new(),
             coded_pages: 0,
             coded_bytes: 0,
+            coded_values: 0,
             plain: Vec::new(),
             seen_bytes: 0,
             bloom,
@@ -143,9 +148,8 @@ impl<S: Store> Coding<S> {
                 bloom.insert(&self.scratch[..]);
             }
         }
-        if self.coded_pages == 0 {
-            self.dictionary.store.clear();
-        }
+        // The values that came first in this page are written plain.
+        self.dictionary.close(self.coded_values);
     }
 
     fn page_bytes(&self) -> usize {
@@ -164,6 +168,7 @@ impl<S: Store> Coding<S> {
         self.numbers.clear();
         self.coded_pages += 1;
         self.coded_bytes += out.len() - start;
+        self.coded_values = self.dictionary.store.len();
         Encoding::RLE_DICTIONARY
     }
 
@@ -185,7 +190,8 @@ impl<S: Store> Coding<S> {
     }
 
     fn memory_bytes(&self) -> usize {
-        self.dictionary.memory_bytes() + self.numbers.capacity() * 4 + self.plain.capacity()
+        let bloom_bytes = self.bloom.as_ref().map_or(0, |bloom| bloom.num_blocks() * BLOOM_BLOCK_BYTES);
+        self.dictionary.memory_bytes() + self.numbers.capacity() * 4 + self.plain.capacity() + bloom_bytes
     }
 }
 

@@ -25,8 +25,8 @@ pub trait Store: Send {
     fn put(&self, value: &Self::Value, out: &mut Vec<u8>);
     /// Appends a value's plain encoding without its length.
     fn put_content(&self, value: &Self::Value, out: &mut Vec<u8>);
-    /// Removes all values.
-    fn clear(&mut self);
+    /// Removes the values from number `len` on.
+    fn truncate(&mut self, len: usize);
 }
 
 /// See the module.
@@ -83,6 +83,12 @@ impl<S: Store> Dictionary<S> {
             }
             self.slots[at] = (hash & 0xffff_ffff_0000_0000) | u64::from(number + 1);
         }
+    }
+
+    /// Keeps the first `len` values, to be read by number only.
+    pub fn close(&mut self, len: usize) {
+        self.store.truncate(len);
+        self.slots = Vec::new();
     }
 
     /// Bytes in memory.
@@ -150,8 +156,8 @@ impl<T: Number> Store for Numbers<T> {
         value.put(self.width, out);
     }
 
-    fn clear(&mut self) {
-        self.values.clear();
+    fn truncate(&mut self, len: usize) {
+        self.values.truncate(len);
     }
 }
 
@@ -211,9 +217,9 @@ impl Store for Strings {
         out.extend_from_slice(value);
     }
 
-    fn clear(&mut self) {
-        self.starts.truncate(1);
-        self.bytes.clear();
+    fn truncate(&mut self, len: usize) {
+        self.starts.truncate(len + 1);
+        self.bytes.truncate(self.starts.last().map_or(0, |end| *end as usize));
     }
 }
 
@@ -233,6 +239,11 @@ mod tests {
             }
         }
         assert_eq!(texts.number(b""), 5000);
+        let plain_bytes = texts.store.plain_bytes();
+        texts.close(10);
+        assert!(
+            texts.store.len() == 10 && texts.store.get(9) == b"xxxxxxxxx9" && texts.store.plain_bytes() < plain_bytes
+        );
         // Values are told apart by their bits.
         assert_eq!(doubles.number(&-0.0), 5000);
         assert_eq!([doubles.number(&f64::NAN), doubles.number(&f64::NAN)], [5001, 5001]);

@@ -1,7 +1,7 @@
 //! Columns into the bytes of one Parquet file, streamed.
 //!
 //! From: `encode`, some batches at a time. To: the sink it hands in. A row group is kept encoded and compressed until it
-//! has its size, then goes out column by column; nothing of the file is kept but its footer's entries. Columns are
+//! has its size, then goes out; nothing of the file is kept but its footer's entries. Columns are
 //! encoded by code of our own, from the shape in which the decoder leaves them: `shred` finds levels, `chunk` makes
 //! pages, `coder` encodes values by `dictionary` or plain; footer, page headers and indexes are the parquet crate's.
 
@@ -41,6 +41,10 @@ use value::{Instant96, Wide};
 pub const MAX_GROUP_BYTES: u64 = 64 << 20;
 /// Most bytes that a row group may take in memory, dictionaries and pages under construction included.
 const MAX_GROUP_MEMORY_BYTES: usize = 80 << 20;
+/// Most bytes of padding before a row group; they lie in memory too.
+const MAX_PADDING_BYTES: u64 = 64 << 20;
+/// Rows that take up to so many bytes beside their values are encoded at once, before sizes are looked at.
+const MAX_SPREAD_AT_ONCE_BYTES: u64 = 32 << 20;
 /// Most rows of a row group, so that readers can share out a file of small rows.
 const MAX_GROUP_ROWS: usize = 1 << 20;
 
@@ -60,6 +64,8 @@ pub struct Batch {
     pub columns: Struct,
     /// Their length.
     pub rows: usize,
+    /// Bytes that nulls, fixed widths and levels of these rows take at least.
+    pub spread_bytes: u64,
 }
 
 struct Group {
@@ -74,8 +80,7 @@ impl Group {
     }
 }
 
-/// Where the Parquet writer puts bytes, and the encoder takes them from: a column of a row group at once. In blocks,
-/// since one buffer that grows to such a length is copied on its way, and takes up to three times the memory.
+/// Where the Parquet writer puts bytes, and the encoder takes them from: a row group at once. In blocks, since one buffer that grows to such a length is copied on its way, and takes up to three times the memory.
 #[derive(Clone, Default)]
 struct Spool(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -151,11 +156,24 @@ impl FileWriter {
         Ok(Self { file, table: Arc::clone(table), parquet, pages, spool, group: None })
     }
 
-    /// Encodes batches of rows, in order.
+    /// Encodes batches of rows, in order; closes row groups that have their size.
     pub fn encode(&mut self, batches: &[Batch]) -> io::Result<()> {
-        if batches.is_empty() {
-            return Ok(());
+        let mut rest = batches;
+        while !rest.is_empty() {
+            let mut spread_bytes = 0;
+            let fitting = rest.iter().take_while(|batch| {
+                spread_bytes += batch.spread_bytes;
+                spread_bytes <= MAX_SPREAD_AT_ONCE_BYTES
+            });
+            let (now, later) = rest.split_at(fitting.count().max(1));
+            self.encode_at_once(now)?;
+            self.close_full_group()?;
+            rest = later;
         }
+        Ok(())
+    }
+
+    fn encode_at_once(&mut self, batches: &[Batch]) -> io::Result<()> {
         let mut group = match self.group.take() {
             Some(group) => group,
             None => self.new_group().map_err(broken)?,
@@ -182,8 +200,12 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Closes the row group if it has its size.
-    pub fn flush_full(&mut self, sink: &mut dyn Write) -> io::Result<()> {
+    /// Writes what is ready.
+    pub fn flush(&mut self, sink: &mut dyn Write) -> io::Result<()> {
+        self.spool.drain(sink)
+    }
+
+    fn close_full_group(&mut self) -> io::Result<()> {
         let Some(mut group) = self.group.take() else { return Ok(()) };
         let (mut encoded, mut memory) = (0, 0);
         group.each_chunk(|chunk| {
@@ -194,7 +216,7 @@ impl FileWriter {
             || memory >= MAX_GROUP_MEMORY_BYTES
             || group.rows >= MAX_GROUP_ROWS;
         if is_full {
-            return self.close_group(group, sink);
+            return self.close_group(group);
         }
         self.group = Some(group);
         Ok(())
@@ -203,7 +225,7 @@ impl FileWriter {
     /// Writes what is left, and the footer.
     pub fn finish(mut self, sink: &mut dyn Write) -> io::Result<()> {
         if let Some(group) = self.group.take() {
-            self.close_group(group, sink)?;
+            self.close_group(group)?;
         }
         self.file.finish().map_err(broken)?;
         self.spool.drain(sink)
@@ -221,24 +243,18 @@ impl FileWriter {
         Ok(Group { columns, rows: 0 })
     }
 
-    fn close_group(&mut self, group: Group, sink: &mut dyn Write) -> io::Result<()> {
+    fn close_group(&mut self, group: Group) -> io::Result<()> {
         let close = |node: Node| {
             let mut chunks = Vec::new();
             node.close(&mut chunks).map(|()| chunks)
         };
         let closed: Vec<Result<Vec<ClosedChunk>>> = group.columns.into_par_iter().map(close).collect();
-        let mut padding = padding(self.file.bytes_written() as u64, &self.parquet);
-        while padding > 0 {
-            let zeros = padding.min(BLOCK_BYTES);
-            self.file.write_all(&vec![0; zeros])?;
-            self.spool.drain(sink)?;
-            padding -= zeros;
-        }
+        let padding = padding(self.file.bytes_written() as u64, &self.parquet);
+        self.file.write_all(&vec![0; padding])?;
         let mut writer = self.file.next_row_group().map_err(broken)?;
         for chunks in closed {
             for chunk in chunks.map_err(broken)? {
                 writer.append_column(&Pages(chunk.pages), chunk.close).map_err(broken)?;
-                self.spool.drain(sink)?;
             }
         }
         writer.close().map_err(broken)?;
@@ -249,12 +265,12 @@ impl FileWriter {
 /// Zeros before a row group that would begin at `at`.
 fn padding(at: u64, parquet: &ParquetOptions) -> usize {
     let left = at.next_multiple_of(parquet.block_size_bytes.max(1)) - at;
-    if left <= parquet.max_padding_bytes { left as usize } else { 0 }
+    if left <= parquet.max_padding_bytes.min(MAX_PADDING_BYTES) { left as usize } else { 0 }
 }
 
 /// The coder of a leaf.
 fn coder(kind: &HiveType, column: &ColumnDescPtr, parquet: &ParquetOptions) -> Result<Box<dyn Coder>> {
-    let bloom = bloom_filter(column, parquet)?;
+    let bloom = if is_filtered(column, parquet) { Some(new_filter(parquet)?) } else { None };
     let dictionary = parquet.dictionary;
     Ok(match kind {
         HiveType::Boolean => Box::new(BooleanCoder::default()),
@@ -281,6 +297,22 @@ fn coder(kind: &HiveType, column: &ColumnDescPtr, parquet: &ParquetOptions) -> R
     })
 }
 
+/// Bytes that the Bloom filters of a row group of `table` take while it is written.
+pub fn bloom_filters_bytes(table: &TableSchema, parquet: &ParquetOptions) -> Result<usize> {
+    let columns = SchemaDescriptor::new(types::schema(table, false)?);
+    let filters = columns.columns().iter().filter(|column| is_filtered(column, parquet)).count();
+    Ok(filters * new_filter(parquet)?.num_blocks() * coder::BLOOM_BLOCK_BYTES)
+}
+
+fn is_filtered(column: &ColumnDescPtr, parquet: &ParquetOptions) -> bool {
+    column.physical_type() != Physical::BOOLEAN
+        && parquet.bloom_filter_columns.iter().any(|name| is_named(column, name))
+}
+
+fn new_filter(parquet: &ParquetOptions) -> Result<Sbbf> {
+    Sbbf::new_with_ndv_fpp(MAX_GROUP_ROWS as u64, parquet.bloom_filter_fpp)
+}
+
 /// Whether `name` is that of a column, or of a leaf by its dotted path, of which there is anything to filter.
 pub fn can_have_bloom_filter(table: &TableSchema, name: &str) -> bool {
     let Ok(schema) = types::schema(table, false) else { return false };
@@ -292,14 +324,6 @@ pub fn can_have_bloom_filter(table: &TableSchema, name: &str) -> bool {
 fn is_named(column: &ColumnDescPtr, name: &str) -> bool {
     let top = column.path().parts().first().map_or("", String::as_str);
     name.eq_ignore_ascii_case(top) || name.eq_ignore_ascii_case(&column.path().string())
-}
-
-/// An empty Bloom filter if the column is to have one.
-fn bloom_filter(column: &ColumnDescPtr, parquet: &ParquetOptions) -> Result<Option<Sbbf>> {
-    if !parquet.bloom_filter_columns.iter().any(|name| is_named(column, name)) {
-        return Ok(None);
-    }
-    Sbbf::new_with_ndv_fpp(MAX_GROUP_ROWS as u64, parquet.bloom_filter_fpp).map(Some)
 }
 
 /// The pages of a chunk, behind each other.
