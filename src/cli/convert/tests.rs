@@ -93,6 +93,21 @@ fn infer(dir: &Path, input: &str, more: &[&str]) -> Result<ExitCode, Failure> {
     Line::try_parse_from(fixed.iter().chain(more)).unwrap().args.run()
 }
 
+#[test]
+fn an_integer_no_double_holds_is_remembered_until_there_are_doubles() {
+    let dir = tempfile::tempdir().unwrap();
+    let row = |n: &str| format!("{{\"n\":{n},\"text\":\"{}\"}}\n", "x".repeat(1000));
+    // The sample of what is packed ends before the large one, and learning begins behind it.
+    let rows = |upto: usize| (0..upto).map(|n| row(&n.to_string())).collect::<String>();
+    let text = [rows(20_000), row("9007199254740993"), rows(5000), row("0.5")].concat();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(text.as_bytes()).unwrap();
+    fs::write(dir.path().join("in.gz"), packed.finish().unwrap()).unwrap();
+    let code = infer(dir.path(), "in.gz", &[]).unwrap();
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
+    assert_eq!(types(dir.path()), "n BYTE_ARRAY, text BYTE_ARRAY");
+}
+
 /// Rows enough that the sample is not all, and a last one that fits nothing before.
 fn surprising(rows: usize) -> String {
     let row = |n: usize| format!("{{\"n\":{n},\"e\":{{}},\"z\":null,\"text\":\"{}\"}}\n", "x".repeat(1000));

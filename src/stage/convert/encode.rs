@@ -46,7 +46,7 @@ pub struct ParquetEncoder {
     free: Arc<FreeColumns>,
     writer: Option<FileWriter>,
     records: u64,
-    /// Of a learnt table that may yet be widened: texts that may get another type.
+    /// Of a learnt table that may yet be widened: places whose values may outgrow what was learnt.
     learns: Option<Arc<[Vec<u16>]>>,
     fits: bool,
 }
@@ -113,7 +113,7 @@ impl ParquetEncoder {
 
     /// Records that do not fit are no longer refused, but end the encoding.
     pub fn learns(&mut self, table: &LearntTable) {
-        self.learns = Some(table.empty.clone().into());
+        self.learns = Some(table.narrow.clone().into());
     }
 
     /// Makes decoders until there are `count`.
@@ -204,10 +204,10 @@ impl PartDecoder {
         self.find_unfit();
     }
 
-    /// Texts of a learnt table that got more than the empty values they were learnt from.
+    /// Values of a learnt table that are more than what it was learnt from.
     fn find_unfit(&mut self) {
         let Some(places) = self.learns.as_deref() else { return };
-        self.decoded.is_unfit |= places.iter().any(|place| infer::is_filled(&self.decoder.columns, place));
+        self.decoded.is_unfit |= places.iter().any(|place| infer::is_outgrown(&self.decoder.columns, place));
     }
 
     fn end_batch(&mut self) {

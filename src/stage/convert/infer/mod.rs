@@ -27,7 +27,7 @@ mod unlearnt;
 
 pub use names::{MAX_NAME_BYTES, Names};
 pub use observe::{MAX_EXACT, MAX_LEVELS};
-pub use shape::{LearntTable, Shape, Shapes, is_filled};
+pub use shape::{LearntTable, Shape, Shapes, is_outgrown};
 pub use tree::{MAX_LEARNT_FIELDS, MAX_STRUCT_FIELDS};
 pub use unlearnt::Unlearnt;
 

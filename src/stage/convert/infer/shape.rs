@@ -6,6 +6,7 @@
 use super::super::columns::{Column, Data, Struct};
 use super::super::decode::scan::Cursor;
 use super::super::schema::{Field, HiveType, TableSchema};
+use super::observe::MAX_EXACT;
 use std::sync::Arc;
 
 /// The type of a learnt column or field.
@@ -47,9 +48,9 @@ pub struct LearntTable {
     pub schema: Arc<TableSchema>,
     /// See [`Shapes::closed`].
     pub closed: bool,
-    /// Places of the texts that are `empty`: the number of the column, then of each field on the way; arrays are gone
-    /// through without a number.
-    pub empty: Vec<Vec<u16>>,
+    /// Places of the texts that are `empty`, and of the integers that are not `large`: the number of the column, then of
+    /// each field on the way; arrays are gone through without a number.
+    pub narrow: Vec<Vec<u16>>,
 }
 
 impl Shape {
@@ -65,11 +66,11 @@ impl Shape {
         }
     }
 
-    fn find_empty(&self, path: &mut Vec<u16>, found: &mut Vec<Vec<u16>>) {
+    fn find_narrow(&self, path: &mut Vec<u16>, found: &mut Vec<Vec<u16>>) {
         match self {
-            Self::Text { empty: true } => found.push(path.clone()),
-            Self::Array(item) => item.find_empty(path, found),
-            Self::Struct(fields) => find_empty(fields, path, found),
+            Self::Text { empty: true } | Self::Integer { large: false } => found.push(path.clone()),
+            Self::Array(item) => item.find_narrow(path, found),
+            Self::Struct(fields) => find_narrow(fields, path, found),
             _ => {}
         }
     }
@@ -79,10 +80,10 @@ fn hive_fields(fields: &[(String, Shape)]) -> Vec<Field> {
     fields.iter().map(|(name, shape)| Field { name: name.clone(), kind: shape.hive_type() }).collect()
 }
 
-fn find_empty(fields: &[(String, Shape)], path: &mut Vec<u16>, found: &mut Vec<Vec<u16>>) {
+fn find_narrow(fields: &[(String, Shape)], path: &mut Vec<u16>, found: &mut Vec<Vec<u16>>) {
     for (number, (_, shape)) in (0u16..).zip(fields) {
         path.push(number);
-        shape.find_empty(path, found);
+        shape.find_narrow(path, found);
         path.pop();
     }
 }
@@ -91,22 +92,23 @@ impl Shapes {
     /// The table; `None` while it has no column.
     pub fn table(&self) -> Option<LearntTable> {
         let schema = TableSchema::new(hive_fields(&self.columns)).ok()?;
-        let mut empty = Vec::new();
-        find_empty(&self.columns, &mut Vec::new(), &mut empty);
-        Some(LearntTable { schema: Arc::new(schema), closed: self.closed, empty })
+        let mut narrow = Vec::new();
+        find_narrow(&self.columns, &mut Vec::new(), &mut narrow);
+        Some(LearntTable { schema: Arc::new(schema), closed: self.closed, narrow })
     }
 }
 
-/// Whether the text at `place` (see [`LearntTable::empty`]) holds more than objects without values. An empty string is
-/// not seen; it would leave the type what it is.
-pub fn is_filled(columns: &Struct, place: &[u16]) -> bool {
+/// Whether the values at `place` (see [`LearntTable::narrow`]) are more than was learnt: texts that are no objects without
+/// values, integers beyond 2^53. An empty string is not seen; it would leave the type what it is.
+pub fn is_outgrown(columns: &Struct, place: &[u16]) -> bool {
     let Some((number, rest)) = place.split_first() else { return false };
     let mut column: Option<&Column> = columns.fields.get(usize::from(*number));
     while let Some(Data::List { items, .. }) = column.map(|column| &column.data) {
         column = Some(items);
     }
     match column.map(|column| &column.data) {
-        Some(Data::Struct(record)) => is_filled(record, rest),
+        Some(Data::Struct(record)) => is_outgrown(record, rest),
+        Some(Data::Longs(values)) => values.iter().any(|value| value.unsigned_abs() > MAX_EXACT),
         Some(Data::Texts { texts, .. }) => {
             texts.ends.windows(2).any(|ends| has_value(&texts.bytes[ends[0] as usize..ends[1] as usize]))
         }
