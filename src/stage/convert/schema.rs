@@ -1,6 +1,7 @@
 //! The columns a table declares, with their Hive types.
 //!
-//! From: `ddl` and `glue` parse it, `folder` keeps it. To: `layout` makes columns and a Parquet schema of it.
+//! From: `ddl` and `glue` parse it, `infer` learns it, `schemas` holds it. To: `columns` makes columns of it,
+//! `writer/types` a Parquet schema.
 //! Invariants: at least one column; no two names on one level are equal when case is ignored; no type is nested deeper
 //! than [`MAX_DEPTH`].
 
