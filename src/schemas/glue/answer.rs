@@ -81,6 +81,9 @@ pub enum GlueError {
     /// No keys to sign with, or other local settings that cannot be used.
     #[error("AWS Glue cannot be asked: {0}")]
     Settings(String),
+    /// Who gives out the keys to sign with (a metadata service, STS, a process) failed.
+    #[error("AWS Glue cannot be asked now: {0}")]
+    NoKeys(String),
     /// It is being asked for the first time.
     #[error("AWS Glue has not answered yet")]
     Pending,
@@ -134,6 +137,7 @@ impl GlueError {
             },
             Self::Unusable(_) => "DataFormatConversion.InvalidSchema",
             Self::Settings(_) => "DataFormatConversion.InvalidGlueRole",
+            Self::NoKeys(_) => "DataFirehose.InternalError",
             Self::Foreign { .. } | Self::Unreachable { .. } => "DataFormatConversion.GlueNotAvailableInRegion",
             Self::TooSlow { .. } | Self::Pending => "DataFormatConversion.SchemaValidationTimeout",
         }
@@ -158,6 +162,7 @@ impl Fault for GlueError {
             | Self::Foreign { .. }
             | Self::Unreachable { .. }
             | Self::TooSlow { .. }
+            | Self::NoKeys(_)
             | Self::Pending => Class::Upstream,
         }
     }
@@ -172,7 +177,11 @@ impl Fault for GlueError {
                 _ if *status >= 500 => Retry::Backoff,
                 _ => Retry::AfterOperator,
             },
-            Self::Foreign { .. } | Self::Unreachable { .. } | Self::TooSlow { .. } | Self::Pending => Retry::Backoff,
+            Self::Foreign { .. }
+            | Self::Unreachable { .. }
+            | Self::TooSlow { .. }
+            | Self::NoKeys(_)
+            | Self::Pending => Retry::Backoff,
         }
     }
 }
@@ -180,8 +189,13 @@ impl Fault for GlueError {
 /// Most characters repeated of a text that came from outside.
 const MAX_SHOWN: usize = 1_000;
 
-fn cut(text: &str) -> String {
-    text.chars().take(MAX_SHOWN).collect()
+/// What is repeated of a text that came from outside: its first line, without control characters. What refuses a
+/// signature may repeat the request, whose header `x-amz-security-token` is a secret; so nothing from there on.
+pub fn shown(text: &str) -> String {
+    let line = text.trim_start().split(['\n', '\r']).next().unwrap_or_default();
+    let token = line.to_ascii_lowercase().find("security-token");
+    let line = token.map_or(line, |at| &line[..at]);
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_SHOWN).collect()
 }
 
 /// The table in an answer of `host` with this status and body; `header` is `x-amzn-errortype`, if it has one.
@@ -198,9 +212,9 @@ pub fn read(
         let json = json.unwrap_or(Value::Null);
         let text = |name: &str| json.get(name).and_then(Value::as_str);
         let named = text("__type").or(header).and_then(|name| name.rsplit('#').next()?.split(':').next());
-        let message = text("Message").or_else(|| text("message")).map_or_else(|| "no message".to_owned(), cut);
+        let message = text("Message").or_else(|| text("message")).map_or_else(|| "no message".to_owned(), shown);
         return Err(match named {
-            Some(exception) => GlueError::Refused { operation, status, exception: cut(exception), message },
+            Some(exception) => GlueError::Refused { operation, status, exception: shown(exception), message },
             None if status >= 500 || status == 429 || status == 403 => {
                 GlueError::Refused { operation, status, exception: "none".to_owned(), message }
             }
@@ -215,7 +229,7 @@ pub fn read(
     let table = table.ok_or_else(|| foreign("no table in it".to_owned()))?;
     let version = [table.get("VersionId"), json.pointer("/TableVersion/VersionId")];
     let version = version.into_iter().flatten().find_map(Value::as_str).map(str::to_owned);
-    let schema = glue_table(table).map_err(|error| GlueError::Unusable(cut(&error.to_string())))?;
+    let schema = glue_table(table).map_err(|error| GlueError::Unusable(shown(&error.to_string())))?;
     Ok(Told { version, schema })
 }
 
@@ -309,6 +323,17 @@ mod tests {
             case(GetTable, 400, &refused("EntityNotFoundException")).to_string(),
             "m (Service: AWSGlue; Status Code: 400; Error Code: EntityNotFoundException)"
         );
+        // A signature that does not match is told with the request that should have been signed.
+        let canonical = "The signature does not match.\n\n'POST\n/\nx-amz-security-token:Sesame\n'";
+        let in_line = "Not\u{1b}[31m it: POST / X-Amz-Security-Token:Sesame";
+        for (message, told) in [(canonical, "The signature does not match."), (in_line, "Not [31m it: POST / X-Amz-")] {
+            let body = json!({"__type": "InvalidSignatureException\nSesame", "message": message}).to_string();
+            let error = case(GetTable, 403, &body);
+            assert!(!format!("{error} {error:?}").contains("Sesame"), "{error:?}");
+            assert!(error.to_string().starts_with(&format!("{told} (Service: ")), "{error}");
+        }
+        let long = json!({"__type": "X", "message": "é".repeat(5_000)}).to_string();
+        assert_eq!(case(GetTable, 400, &long).to_string().matches('é').count(), MAX_SHOWN);
         let named_by_header = read(GetTable, "h", 400, Some("ThrottlingException:http://x"), b"").unwrap_err();
         assert_eq!(named_by_header.code(), "DataFormatConversion.ThrottledByGlue");
     }

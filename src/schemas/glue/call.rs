@@ -11,6 +11,7 @@ use crate::destination::aws_http::{Reach, chain, connector, host_of};
 use crate::destination::s3::credentials::FixedKeys;
 use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
@@ -130,7 +131,7 @@ impl Client {
             return Ok(keys.clone());
         }
         let keys = self.provider.provide_credentials().await;
-        let keys = keys.map_err(|error| GlueError::Settings(format!("no credentials: {}", chain(&error))))?;
+        let keys = keys.map_err(|error| keyless(&error))?;
         let now = UNIX_EPOCH + Duration::from_millis(u64::try_from(clock.wall_ms()).unwrap_or(0));
         let lasts = match keys.expiry() {
             Some(end) => end.duration_since(now).unwrap_or_default().saturating_sub(KEYS_FOR),
@@ -138,6 +139,17 @@ impl Client {
         };
         *self.keys.lock() = Some((keys.clone(), clock.monotonic() + lasts));
         Ok(keys)
+    }
+}
+
+/// What it means that there are no keys: only what is configured is the operator's to mend.
+fn keyless(error: &CredentialsError) -> GlueError {
+    let what = format!("no credentials: {}", answer::shown(&chain(error)));
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
+            GlueError::Settings(what)
+        }
+        _ => GlueError::NoKeys(what),
     }
 }
 
@@ -199,4 +211,26 @@ fn signed(
         request.headers_mut().insert(name, value);
     }
     Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::{Class, Fault, Retry};
+
+    #[test]
+    fn only_settings_that_give_no_keys_are_the_operators() {
+        for (error, class, retry) in [
+            (CredentialsError::not_loaded("nowhere"), Class::User, Retry::AfterOperator),
+            (CredentialsError::invalid_configuration("a loop"), Class::User, Retry::AfterOperator),
+            (CredentialsError::provider_timed_out(Duration::from_secs(5)), Class::Upstream, Retry::Backoff),
+            (CredentialsError::provider_error("503 of STS"), Class::Upstream, Retry::Backoff),
+            (CredentialsError::unhandled("not UTF-8"), Class::Upstream, Retry::Backoff),
+        ] {
+            let told = keyless(&error);
+            assert_eq!((told.class(), told.retry()), (class, retry), "{told}");
+            let code = told.code();
+            assert_eq!(code == "DataFormatConversion.InvalidGlueRole", class == Class::User, "{code}");
+        }
+    }
 }
