@@ -8,7 +8,8 @@
 //! | `supervisor` | a keeper for each stream of the catalog; what the operator asks and wishes |
 //! | `keeper` | one stream's worker from start to stop, and its deletion |
 //! | `worker` | the loop of a lane |
-//! | `sealing`, `stage_pool`, `panics` | a run from the cut to its stored seal; the threads for it; a stage that panics |
+//! | `sealing`, `stage_pool` | a run from the cut to its stored seal; the threads for it |
+//! | `pace`, `panics` | a run that cannot be staged is tried again; a stage that panics |
 //! | `run`, `parcels`, `counts`, `error_record` | one run through the stages; what it becomes; its fates; lines of the error area |
 //! | `learnt` | the tables of streams that have no schema |
 //! | `send` | a seal's parcels, attempt by attempt |
@@ -23,6 +24,7 @@ mod deleted;
 mod error_record;
 mod keeper;
 mod learnt;
+mod pace;
 mod panics;
 mod parcels;
 mod run;

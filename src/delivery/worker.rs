@@ -4,6 +4,7 @@
 //! ends. While one seal is sent the next run is staged, up to the allowed number of open seals.
 
 use super::DeliveryContext;
+use super::pace::Pace;
 use super::panics::Panics;
 use super::run::{RunPlan, StageRunError};
 use super::sealing::{StageFailure, stage_and_seal};
@@ -92,9 +93,7 @@ struct State {
     /// Records up to this count were asked to be flushed.
     flush_upto_records: u64,
     staging: Option<Staging>,
-    /// After a failure: not before this time.
-    stage_not_before: Duration,
-    stage_failures: u32,
+    pace: Pace,
     panics: Panics,
 }
 
@@ -122,8 +121,7 @@ impl Worker {
             resumes_seen: self.wishes.borrow().resumes,
             flush_upto_records: 0,
             staging: None,
-            stage_not_before: Duration::ZERO,
-            stage_failures: 0,
+            pace: Pace::default(),
             panics: Panics::default(),
         };
         for seal in lane_state.open {
@@ -160,7 +158,7 @@ impl Worker {
             let consumed = self.status.consumed().records;
             if wish.resumes != state.resumes_seen {
                 state.resumes_seen = wish.resumes;
-                state.stage_not_before = Duration::ZERO;
+                state.pace.resumed();
             }
             if wish.flushes != state.flushes_seen {
                 state.flushes_seen = wish.flushes;
@@ -186,7 +184,7 @@ impl Worker {
             let mut timer = None;
             if self.may_stage(state, &wish) && waiting_records > 0 {
                 match self.decide(state, &wish, now, ended) {
-                    Some(_) if now < state.stage_not_before => timer = Some(state.stage_not_before - now),
+                    Some(_) if state.pace.wait(now).is_some() => timer = state.pace.wait(now),
                     Some(Decision::Cut(reason)) => self.start_staging(state, reason, now),
                     Some(Decision::Wait(wait)) => timer = Some(wait),
                     Some(Decision::Nothing) => {}
@@ -285,7 +283,7 @@ impl Worker {
                 state.sealed_number = seal.number;
                 state.waiting_since = Some(staging.began);
                 state.panics.note_sealed();
-                if std::mem::take(&mut state.stage_failures) > 0 && state.open.is_empty() {
+                if state.pace.sealed() && state.open.is_empty() {
                     self.status.attempt_succeeded();
                 }
                 self.status.sealed(&seal);
@@ -310,11 +308,7 @@ impl Worker {
             }
             StageFailure::Journal(text) => (text, Retry::Backoff),
         };
-        let options = &self.context.options;
-        let longest = if retry == Retry::AfterOperator { options.operator_pause } else { options.backoff_longest };
-        let pause = options.backoff_first.saturating_mul(1 << state.stage_failures.min(20)).min(longest);
-        state.stage_failures += 1;
-        state.stage_not_before = now + pause;
+        let pause = state.pace.failed(&self.context.options, retry, now);
         self.status.trouble(text, retry, pause);
         None
     }

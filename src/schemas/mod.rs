@@ -3,8 +3,8 @@
 //! From: `control` asks when a stream is created, `delivery` at a cut. Behind it: `folder` (files of the operator, which
 //! win) and, if configured, `glue` (AWS Glue over its API, with its last answers kept on disk by `kept`).
 //!
-//! Invariant: a cut does not wait for Glue where a table was had before: the last one is used, whatever Glue does by
-//! then, and asked for again beside the cuts.
+//! Invariant: a cut does not wait for Glue. A table that was had before is used as it was told last, whatever Glue does by
+//! then, and asked for again beside the cuts; a cut whose table was never told fails at once, and is tried again.
 
 pub mod folder;
 pub mod glue;
@@ -88,8 +88,8 @@ impl Schemas {
         Self { folder: SchemaFolder::new(dir), glue }
     }
 
-    /// The table as a cut takes it: a file as it is now, Glue's as it was told last. Waits for Glue, for a moment, only
-    /// where it never told the table. Blocks.
+    /// The table as a cut takes it: a file as it is now, Glue's as it was told last. Glue is asked, but not waited for,
+    /// where it never told the table. Reads the folder.
     pub fn current(&self, wanted: &SchemaRef) -> Result<Found, LookupError> {
         self.find(wanted, Glue::current)
     }

@@ -7,9 +7,10 @@
 //! | [`kept`] | the last answers on disk, with their codec |
 //! | here | who waits for what, and when a table is asked for again |
 //!
-//! [`Glue::serve`] is the one task that calls. Those who want a table ask it and wait, or take what was told last.
+//! [`Glue::serve`] is the one task that calls. Those who want a table ask it and wait, or take what was told last. It
+//! also is the only one to change files: one call's answer or one look at what is due at a time.
 //! Invariant: a table is on disk before it is in use, so that the one in use is there after a restart; if the disk
-//! refuses it, that is reported and the table is used all the same.
+//! refuses it, that is reported, the table is used all the same, and writing is tried again when it is told again.
 
 pub mod answer;
 mod call;
@@ -35,8 +36,6 @@ use tokio::task::JoinSet;
 
 /// Calls at the same time.
 const CALLS_AT_ONCE: usize = 4;
-/// How long a cut waits for a table that Glue never told.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
 /// How long after a failed call a cut that has no table may ask again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// Most time between two looks at what is due.
@@ -70,6 +69,8 @@ struct State {
 #[derive(Debug, Default)]
 struct Known {
     told: Option<Arc<KeptTable>>,
+    /// Whether `told` is on disk.
+    is_kept: bool,
     /// The last call's failure.
     problem: Option<GlueError>,
     is_asked: bool,
@@ -77,6 +78,16 @@ struct Known {
     ended: Option<Duration>,
     /// Calls that ended.
     calls: u64,
+}
+
+impl Known {
+    /// Whether a table in use is asked for again. One that was never told is due soon: a cut that wants it is told the
+    /// failure of the call before, which shall not be an old one.
+    fn is_due(&self, is_latest: bool, now: Duration, refresh: Duration) -> bool {
+        let again = if self.told.is_some() { refresh } else { refresh.min(LONGEST_ROUND) };
+        let is_over = self.ended.is_none_or(|ended| now >= ended + again);
+        is_over && (is_latest || self.told.is_none() || !self.is_kept)
+    }
 }
 
 impl Glue {
@@ -88,7 +99,10 @@ impl Glue {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenError> {
         let (kept, tables) = KeptTables::open(disk, dir)?;
-        let known = |table: KeptTable| (table.key.clone(), Known { told: Some(Arc::new(table)), ..Known::default() });
+        let known = |table: KeptTable| {
+            let key = table.key.clone();
+            (key, Known { told: Some(Arc::new(table)), is_kept: true, ..Known::default() })
+        };
         let state = State { tables: tables.into_iter().map(known).collect(), stopped: false };
         let (asks, asked) = mpsc::unbounded_channel();
         Ok(Self {
@@ -104,26 +118,20 @@ impl Glue {
         })
     }
 
-    /// What Glue told last. Waits a moment where it never told the table. Blocks.
+    /// What Glue told last. A table that it never told is asked for, and not waited for: [`GlueError::Pending`], or
+    /// why the last call failed.
     pub fn current(&self, key: &TableKey) -> Result<Arc<KeptTable>, GlueError> {
         let mut state = self.state.lock();
         let known = state.tables.entry(key.clone()).or_default();
         if let Some(told) = &known.told {
             return Ok(Arc::clone(told));
         }
+        let problem = known.problem.clone().unwrap_or(GlueError::Pending);
         let now = self.clock.monotonic();
-        match &known.problem {
-            Some(problem) if known.ended.is_some_and(|ended| now < ended + RETRY_AFTER) => return Err(problem.clone()),
-            _ => {}
+        if known.ended.is_none_or(|ended| now >= ended + RETRY_AFTER) {
+            self.ask(&mut state, key);
         }
-        let calls = known.calls;
-        self.ask(&mut state, key);
-        self.wait(&mut state, key, calls + 1, FIRST_WAIT);
-        match state.tables.get(key) {
-            Some(Known { told: Some(told), .. }) => Ok(Arc::clone(told)),
-            Some(Known { problem: Some(problem), .. }) => Err(problem.clone()),
-            _ => Err(GlueError::Pending),
-        }
+        Err(problem)
     }
 
     /// What Glue tells now, and it is waited for. Blocks.
@@ -133,12 +141,12 @@ impl Glue {
         // A call under way may have been answered before what the caller wants to see; it is followed by another.
         let wanted = known.calls + 1 + u64::from(known.is_asked);
         if known.is_asked {
-            self.wait(&mut state, key, wanted - 1, self.patience);
+            self.wait(&mut state, key, wanted - 1);
         }
         self.ask(&mut state, key);
-        self.wait(&mut state, key, wanted, self.patience);
+        self.wait(&mut state, key, wanted);
         match state.tables.get(key) {
-            Some(Known { problem: Some(problem), .. }) => Err(problem.clone()),
+            Some(Known { problem: Some(problem), calls, .. }) if *calls >= wanted => Err(problem.clone()),
             Some(Known { told: Some(told), calls, .. }) if *calls >= wanted => Ok(Arc::clone(told)),
             _ => Err(GlueError::Pending),
         }
@@ -157,9 +165,9 @@ impl Glue {
         }
     }
 
-    /// Waits until so many calls for a table have ended, or none will any more.
-    fn wait(&self, state: &mut MutexGuard<'_, State>, key: &TableKey, calls: u64, most: Duration) {
-        let until = Instant::now() + most;
+    /// Waits until so many calls for a table have ended, none will any more, or patience is over.
+    fn wait(&self, state: &mut MutexGuard<'_, State>, key: &TableKey, calls: u64) {
+        let until = Instant::now() + self.patience;
         let done = |state: &State| state.stopped || state.tables.get(key).is_none_or(|known| known.calls >= calls);
         while !done(state) && !self.changed.wait_until(state, until).timed_out() {}
     }
@@ -226,8 +234,7 @@ impl Glue {
         let mut state = self.state.lock();
         for key in &wanted.to_ask {
             let known = state.tables.entry(key.clone()).or_default();
-            let is_due = known.ended.is_none_or(|ended| now >= ended + self.refresh);
-            if is_due && (key.is_latest() || known.told.is_none()) {
+            if known.is_due(key.is_latest(), now, self.refresh) {
                 self.ask(&mut state, key);
             }
         }
@@ -241,8 +248,12 @@ impl Glue {
             })
             .map(|(key, _)| key.clone())
             .collect();
+        for key in &unwanted {
+            state.tables.remove(key);
+        }
+        // Cuts shall not wait for the disk here.
+        drop(state);
         for key in unwanted {
-            state.tables.remove(&key);
             if let Err(error) = self.kept.forget(&key) {
                 tracing::warn!(database = key.database, table = key.table, %error, "a kept table could not be removed");
             }
@@ -251,25 +262,25 @@ impl Glue {
 
     /// Takes over what a call brought.
     async fn settle(&self, key: TableKey, told: Result<Told, GlueError>) {
-        let before = self.state.lock().tables.get(&key).and_then(|known| known.told.clone());
         let outcome = match told {
-            Ok(Told { version, schema }) => match before {
-                Some(before) if before.version == version && *before.schema == schema => Ok(before),
-                before => {
-                    let told_ms = self.clock.wall_ms();
-                    let table = KeptTable { key: key.clone(), version, told_ms, schema: Arc::new(schema) };
-                    Ok(self.keep(Arc::new(table), before.is_some()).await)
-                }
-            },
+            Ok(told) => Ok(self.take_over(&key, told).await),
             Err(error) => Err(error),
         };
         let mut state = self.state.lock();
-        let known = state.tables.entry(key).or_default();
+        let known = state.tables.entry(key.clone()).or_default();
         match outcome {
-            Ok(table) => (known.told, known.problem) = (Some(table), None),
+            Ok((table, is_kept)) => (known.told, known.is_kept, known.problem) = (Some(table), is_kept, None),
             Err(error) => {
-                if known.problem.as_ref() != Some(&error) && known.told.is_some() {
-                    tracing::warn!(%error, "Glue does not tell a table anew; the version before it goes on");
+                if known.problem.as_ref() != Some(&error) {
+                    let TableKey { database, table, .. } = &key;
+                    if known.told.is_some() {
+                        tracing::warn!(
+                            database, table, %error,
+                            "Glue does not tell a table anew; the version before it goes on"
+                        );
+                    } else {
+                        tracing::warn!(database, table, %error, "Glue does not tell a table");
+                    }
                 }
                 known.problem = Some(error);
             }
@@ -280,19 +291,44 @@ impl Glue {
         self.changed.notify_all();
     }
 
-    async fn keep(&self, table: Arc<KeptTable>, is_changed: bool) -> Arc<KeptTable> {
-        let (kept, copy) = (Arc::clone(&self.kept), Arc::clone(&table));
-        let written = tokio::task::spawn_blocking(move || kept.keep(&copy)).await;
-        let TableKey { database, table: name, .. } = &table.key;
-        match written {
-            Ok(Ok(())) if is_changed => {
-                tracing::info!(database, table = name, version = table.version, "a table changed")
+    /// The table to use from now on, and whether it is on disk: it is written unless it is there already.
+    async fn take_over(&self, key: &TableKey, Told { version, schema }: Told) -> (Arc<KeptTable>, bool) {
+        let before = {
+            let state = self.state.lock();
+            state.tables.get(key).and_then(|known| Some((Arc::clone(known.told.as_ref()?), known.is_kept)))
+        };
+        let table = match before {
+            Some((before, is_kept)) if before.version == version && *before.schema == schema => {
+                if is_kept {
+                    return (before, true);
+                }
+                before
             }
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(database, table = name, %error, "a table could not be kept on disk"),
+            before => {
+                let TableKey { database, table, .. } = key;
+                if before.is_some() {
+                    tracing::info!(database, table, version, "a table changed");
+                }
+                let told_ms = self.clock.wall_ms();
+                Arc::new(KeptTable { key: key.clone(), version, told_ms, schema: Arc::new(schema) })
+            }
+        };
+        let is_kept = self.keep(Arc::clone(&table)).await;
+        (table, is_kept)
+    }
+
+    /// Writes a table; whether that succeeded.
+    async fn keep(&self, table: Arc<KeptTable>) -> bool {
+        let (kept, key) = (Arc::clone(&self.kept), table.key.clone());
+        let TableKey { database, table: name, .. } = &key;
+        match tokio::task::spawn_blocking(move || kept.keep(&table)).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => {
+                tracing::warn!(database, table = name, %error, "a table could not be kept on disk; it is tried again")
+            }
             Err(died) => tracing::error!(%died, "keeping a table ended abnormally"),
         }
-        table
+        false
     }
 }
 
@@ -303,4 +339,39 @@ pub struct Wanted {
     pub in_use: HashSet<TableKey>,
     /// Those for which Glue is asked: no file stands in their way.
     pub to_ask: Vec<TableKey>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::convert::ddl::parse_table;
+
+    #[test]
+    fn a_table_never_told_is_due_sooner_and_a_version_that_is_kept_never() {
+        let second = Duration::from_secs(1);
+        let schema = Arc::new(parse_table("create table t (a int)").unwrap());
+        let wanted = crate::stream::definition::SchemaRef {
+            catalog_id: String::new(),
+            database: "d".to_owned(),
+            table: "t".to_owned(),
+            region: String::new(),
+            version_id: String::new(),
+            role_arn: String::new(),
+        };
+        let told = Some(Arc::new(KeptTable { key: TableKey::of(&wanted), version: None, told_ms: 0, schema }));
+        // Told, kept, LATEST; the first second after the call's end at which it is due, with a refresh of 300 s.
+        for (told, is_kept, is_latest, due) in [
+            (None, false, true, Some(10)),
+            (None, false, false, Some(10)),
+            (told.clone(), true, true, Some(300)),
+            (told.clone(), false, false, Some(300)),
+            (told, true, false, None),
+        ] {
+            let mut known = Known { told, is_kept, ended: Some(second), ..Known::default() };
+            let found = (0..1_000).find(|&after| known.is_due(is_latest, second * (1 + after), second * 300));
+            assert_eq!(found, due, "{known:?}");
+            known.ended = None;
+            assert_eq!(known.is_due(is_latest, second, second * 300), due.is_some(), "{known:?}");
+        }
+    }
 }

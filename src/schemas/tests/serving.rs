@@ -1,17 +1,21 @@
 //! Tables of a Glue that answers well, badly and not at all.
 
-use super::super::glue::{TableKey, Wanted};
+use super::super::glue::{KeptTable, KeptTables, TableKey, Wanted};
 use super::super::{Glue, GlueSettings, LookupError, Schemas};
 use super::columns;
 use super::server::{Reply, Server};
 use crate::clock::SystemClock;
 use crate::destination::s3::Credentials;
-use crate::disk::RealDisk;
+use crate::disk::faulty::FaultyDisk;
+use crate::disk::{Disk, DiskFile, Entry, RealDisk, create_dir_durable};
+use crate::fault::{Fault, Retry};
 use crate::stream::definition::SchemaRef;
 use crate::task::{StopSource, TaskSet};
 use serde_json::json;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// For what takes moments.
@@ -48,6 +52,17 @@ struct Running {
 
 impl Running {
     fn start(dir: &Path, url: &str, change: impl FnOnce(&mut GlueSettings)) -> Self {
+        Self::start_on(Arc::new(RealDisk), dir, url, wanted("t", "LATEST"), change)
+    }
+
+    /// With kept tables on `disk`; streams name the table `in_use`.
+    fn start_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        url: &str,
+        in_use: SchemaRef,
+        change: impl FnOnce(&mut GlueSettings),
+    ) -> Self {
         let mut settings = GlueSettings {
             endpoint: Some(url.to_owned()),
             credentials: Some(Credentials::fixed("AKIDGLUE", SECRET)),
@@ -55,11 +70,11 @@ impl Running {
             ..GlueSettings::default()
         };
         change(&mut settings);
-        let glue = Glue::open(settings, Arc::new(RealDisk), dir.join("tables"), Arc::new(SystemClock::new()));
+        let glue = Glue::open(settings, disk, dir.join("tables"), Arc::new(SystemClock::new()));
         let glue = Arc::new(glue.unwrap());
         let schemas = Arc::new(Schemas::new(dir.join("schemas"), Some(Arc::clone(&glue))));
         let (stop, mut tasks) = (StopSource::new(), TaskSet::default());
-        let key = TableKey::of(&wanted("t", "LATEST"));
+        let key = TableKey::of(&in_use);
         let in_use = move || Wanted { in_use: [key.clone()].into(), to_ask: vec![key.clone()] };
         tasks.spawn("glue", glue.serve(in_use, stop.stop()));
         Self { schemas, stop, tasks }
@@ -205,14 +220,122 @@ async fn a_file_wins_over_glue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_never_told_waits_for_glue_and_comes_when_it_answers() {
+async fn what_was_never_told_is_asked_for_without_a_wait_and_comes_when_glue_answers() {
     let (server, dir) =
         (Server::start(refused("ThrottlingException", "slow down")).await, tempfile::tempdir().unwrap());
     let running = Running::start(dir.path(), &server.url, |_| {});
+    // The answer is not waited for, though it comes at once.
     let error = running.current(wanted("late", "LATEST")).await.unwrap_err();
-    assert_eq!(error.code(), "DataFormatConversion.ThrottledByGlue");
+    assert!(error.to_string().contains("has not answered yet") && error.retry() == Retry::Backoff, "{error}");
+    running.until(|schemas| code_now(schemas, "late") == Some("DataFormatConversion.ThrottledByGlue")).await;
     server.answer(table("1", "name"));
     running.until(|schemas| schemas.current(&wanted("late", "LATEST")).is_ok()).await;
+    running.stop().await;
+}
+
+/// Why a cut cannot have the newest version of a table.
+fn code_now(schemas: &Schemas, table: &str) -> Option<&'static str> {
+    schemas.current(&wanted(table, "LATEST")).err().map(|error| error.code())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_older_than_the_question_does_not_answer_it() {
+    let (server, dir) = (Server::start(refused("AccessDeniedException", "no")).await, tempfile::tempdir().unwrap());
+    let running = Running::start(dir.path(), &server.url, |settings| settings.answer_timeout_ms = Some(3_600_000));
+    let this = || wanted("u", "LATEST");
+    assert_eq!(running.newest(this()).await.unwrap_err().code(), "DataFormatConversion.AccessDenied");
+    server.answer(Reply::Silence);
+    let asked = || server.asked().iter().filter(|call| call.body["Name"] == "u").count();
+    let before = asked();
+    let schemas = Arc::clone(&running.schemas);
+    let waiting = tokio::task::spawn_blocking(move || schemas.newest(&this()));
+    running.until(|_| asked() > before).await;
+    running.stop().await;
+    let error = waiting.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("has not answered yet"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_could_not_be_written_is_written_later() {
+    for version_id in ["LATEST", "3"] {
+        let (server, dir) = (Server::start(Reply::Close).await, tempfile::tempdir().unwrap());
+        let told = json!({"VersionId": "3", "StorageDescriptor": {"Columns": [{"Name": "id", "Type": "int"}]}});
+        server.answer(Reply::Answer(200, json!({"Table": told, "TableVersion": {"Table": told}}).to_string()));
+        let (disk, tables) = (FaultyDisk::new(), dir.path().join("tables"));
+        create_dir_durable(&disk, &tables).unwrap();
+        disk.disk_full_after(0);
+        let kept = || disk.list(&tables).unwrap().iter().filter(|entry| entry.name.ends_with(".json")).count();
+        let running =
+            Running::start_on(Arc::new(disk.clone()), dir.path(), &server.url, wanted("t", version_id), |settings| {
+                settings.refresh_ms = Some(50);
+            });
+        running.newest(wanted("t", version_id)).await.unwrap();
+        assert_eq!(kept(), 0);
+        disk.clear_faults();
+        running.until(|_| kept() == 1).await;
+        // Not again and again: nothing changed.
+        running.newest(wanted("t", version_id)).await.unwrap();
+        let operations = disk.operations();
+        running.newest(wanted("t", version_id)).await.unwrap();
+        assert_eq!(disk.operations(), operations, "{version_id}");
+        running.stop().await;
+    }
+}
+
+/// A disk that removes no file until it is let go.
+#[derive(Debug, Default)]
+struct Held {
+    disk: FaultyDisk,
+    reached: AtomicBool,
+    released: AtomicBool,
+}
+
+impl Disk for Held {
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.disk.create_new(path)
+    }
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.disk.open(path)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        self.disk.list(dir)
+    }
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.disk.create_dir(dir)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.reached.store(true, Ordering::SeqCst);
+        while !self.released.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        self.disk.remove_file(path)
+    }
+    fn remove_dir_all(&self, dir: &Path) -> io::Result<()> {
+        self.disk.remove_dir_all(dir)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.disk.sync_dir(dir)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_removal_holds_no_cut_up() {
+    let (server, dir) = (Server::start(table("3", "name")).await, tempfile::tempdir().unwrap());
+    let disk = Held::default();
+    let key = TableKey::of(&wanted("unwanted", "LATEST"));
+    let schema = Arc::new(crate::stage::convert::ddl::parse_table("create table t (id int)").unwrap());
+    let (kept, _) = KeptTables::open(Arc::new(disk.disk.clone()), dir.path().join("tables")).unwrap();
+    kept.keep(&KeptTable { key, version: None, told_ms: 0, schema }).unwrap();
+    let disk = Arc::new(disk);
+    let held: Arc<dyn Disk> = disk.clone();
+    let running = Running::start_on(held, dir.path(), &server.url, wanted("t", "LATEST"), |_| {});
+    running.until(|_| disk.reached.load(Ordering::SeqCst)).await;
+    let looked = tokio::time::timeout(DEADLINE, running.current(wanted("t", "LATEST"))).await;
+    disk.released.store(true, Ordering::SeqCst);
+    assert!(looked.is_ok(), "a cut waits for the disk");
     running.stop().await;
 }
 
