@@ -26,14 +26,23 @@ pub enum Ensured {
 /// The operation. The stream is ACTIVE once this returns.
 pub fn create(control: &Control, request: Value) -> Result<Value, ApiError> {
     let plan = plan(&control.rules, Id128::random(), request)?;
-    let record = store(control, plan)?;
+    let record = store(control, plan, WantedBy::Request)?;
     Ok(json!({"DeliveryStreamARN": record.definition.arn}))
 }
 
-fn store(control: &Control, plan: Plan) -> Result<Arc<StreamRecord>, ApiError> {
+/// Who wants a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WantedBy {
+    /// A request, which waits for Glue and is refused without it.
+    Request,
+    /// The configuration of a service that starts, and does so whatever Glue does.
+    Configuration,
+}
+
+fn store(control: &Control, plan: Plan, wanted_by: WantedBy) -> Result<Arc<StreamRecord>, ApiError> {
     let name = plan.definition.name.clone();
     if let Some(convert) = &plan.definition.convert {
-        check_schema(control, convert)?;
+        check_schema(control, name.as_str(), convert, wanted_by)?;
     }
     if let Some(transform) = &plan.definition.transform {
         check_transform(control, transform)?;
@@ -55,16 +64,26 @@ fn store(control: &Control, plan: Plan) -> Result<Arc<StreamRecord>, ApiError> {
 }
 
 /// Refuses a table that cannot be converted to. A file that is not there yet may come before the first cut, unless Glue
-/// is to have the table.
-fn check_schema(control: &Control, convert: &ConvertSpec) -> Result<(), ApiError> {
+/// is to have the table and a request wants the stream.
+fn check_schema(control: &Control, name: &str, convert: &ConvertSpec, wanted_by: WantedBy) -> Result<(), ApiError> {
     if convert.schema.is_inferred() {
         return convert::check_inferred(convert).map_err(|error| ApiError::invalid_argument(error.to_string()));
     }
     let invalid =
         |why: String| Err(ApiError::invalid_argument(format!("The schema in SchemaConfiguration is invalid: {why}")));
-    match control.folders.schemas.newest(&convert.schema) {
+    let schemas = &control.folders.schemas;
+    let looked = match wanted_by {
+        WantedBy::Request => schemas.newest(&convert.schema),
+        WantedBy::Configuration => schemas.current(&convert.schema),
+    };
+    match looked {
         Ok(found) => convert::check(convert, &found.schema).or_else(|error| invalid(error.to_string())),
         Err(LookupError::Folder(error)) if matches!(*error, LoadError::Missing { .. }) => Ok(()),
+        Err(error @ LookupError::Glue { .. }) if wanted_by == WantedBy::Configuration => {
+            // Where Glue has failed, it has said so in the log; here it may just not have answered yet.
+            tracing::info!(stream = name, %error, "the stream is made unchecked; its records wait until Glue tells the table");
+            Ok(())
+        }
         Err(LookupError::Glue { database, table, error }) if error.class() != Class::User => {
             Err(ApiError::invalid_argument(format!(
                 "The schema in SchemaConfiguration cannot be looked up: {error}. Try again once AWS Glue answers, or put \
@@ -91,7 +110,7 @@ pub fn ensure(control: &Control, request: Value) -> Result<Ensured, ApiError> {
     let plan = plan(&control.rules, Id128::random(), request)?;
     let name = plan.definition.name.clone();
     let Some(existing) = control.catalog.find(name.as_str()) else {
-        store(control, plan)?;
+        store(control, plan, WantedBy::Configuration)?;
         return Ok(Ensured::Created);
     };
     if existing.status != Status::Active {

@@ -27,6 +27,15 @@ from harness import ROLE, Suite, client, until
 suite = Suite("glue")
 KEY_ID, KEY = "AKIDGLUESUITE", "a-key-that-nobody-may-see"
 DATABASE = "shop"
+TOKEN = "a-token-that-nobody-may-see"
+# As AWS tells it: with the request that should have been signed.
+SIGNATURE_REFUSED = json.dumps(
+    {
+        "__type": "InvalidSignatureException",
+        "message": "The request's signature does not match.\n\nThe Canonical String should have been\n'POST\n/\n\n"
+        f"host:glue\nx-amz-security-token:{TOKEN}\n\nhost;x-amz-security-token\n'",
+    }
+).encode()
 
 
 class Moto:
@@ -249,16 +258,21 @@ def refused_at_creation(folder):
         ((500, b'{"__type":"InternalServiceException","Message":"oh"}'), "oh (Service: AWSGlue; Status Code: 500"),
         ((400, b'{"__type":"AccessDeniedException","Message":"not you"}'), "not you"),
         ((400, b'{"__type":"ThrottlingException","Message":"Rate exceeded"}'), "Rate exceeded"),
+        ((403, SIGNATURE_REFUSED), "signature does not match"),
         ((200, b"<html>"), "does not answer as AWS Glue does"),
         ((200, b'{"Table":{"Name":"good"}}'), "StorageDescriptor.Columns is missing"),
     ]:
         gate.fault = fault
         text = refused(service, "s", "good")
-        assert part in text, (fault, text)
+        assert part in text and TOKEN not in text, (fault, text)
     gate.fault = None
     create(service, "s", "good")
     put(service, "s", {"id": 1})
     assert rows(service, "s") == [{"id": 1}]
+    gate.fault = (403, SIGNATURE_REFUSED)
+    problem = until("a problem", lambda: service.stream("s")["schema_problem"])
+    assert "signature does not match" in problem and TOKEN not in problem, problem
+    assert TOKEN not in service.log_path.read_text(), "a token in the log"
 
 
 @suite.test("a version by name, a file before Glue, and the column of unknown fields")
@@ -302,7 +316,8 @@ def waits(folder):
     gate.fault = (400, b'{"__type":"AccessDeniedException","Message":"not you"}')
     service.start()
     put(service, "s", {"a": 1})
-    status = until("the cause", lambda: (s := service.stream("s"))["last_error"] and s)
+    # Before it, that Glue has not answered.
+    status = until("the cause", lambda: "AccessDenied" in ((s := service.stream("s"))["last_error"] or "") and s)
     assert status["state"] == "needs_operator", status
     assert status["last_error"].startswith("DataFormatConversion.AccessDenied: table 'shop.t': not you"), status
     gate.fault = "silence"
@@ -313,6 +328,35 @@ def waits(folder):
     gate.fault = None
     service.admin("/streams/s/resume", "POST")
     assert rows(service, "s") == [{"a": 1}]
+
+
+@suite.test("a listed stream does not keep the service from starting, whatever Glue does")
+def listed(folder):
+    conversion = {
+        "SchemaConfiguration": {"RoleARN": ROLE, "DatabaseName": DATABASE, "TableName": "t"},
+        "InputFormatConfiguration": {"Deserializer": {"OpenXJsonSerDe": {}}},
+        "OutputFormatConfiguration": {"Serializer": {"ParquetSerDe": {}}},
+    }
+    moto, gate, service = started(folder)
+    moto.table("t", ("id", "bigint"))
+    gate.fault = "silence"
+    destination = {
+        "RoleARN": ROLE,
+        "BucketARN": f"arn:aws:s3:::{service.bucket}",
+        "Prefix": "s/data/",
+        "ErrorOutputPrefix": "s/error/",
+        "BufferingHints": {"SizeInMBs": 64, "IntervalInSeconds": 0},
+        "DataFormatConversionConfiguration": conversion,
+    }
+    assert service.stop() == 0
+    path = folder / "data.yaml"
+    stream = {"DeliveryStreamName": "s", "ExtendedS3DestinationConfiguration": destination}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"streams": [stream]}))
+    service.start()
+    put(service, "s", {"id": 1})
+    until("the cause", lambda: "SchemaValidationTimeout" in (service.stream("s")["last_error"] or ""))
+    gate.fault = None
+    assert rows(service, "s") == [{"id": 1}]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ mod proptests;
 use super::*;
 use crate::clock::Clock;
 use crate::disk::RealDisk;
+use crate::schemas::Glue;
 use crate::stage::transform::TransformLimits;
 use crate::stream::Id128;
 use crate::stream::definition::Definition;
@@ -107,9 +108,14 @@ impl Clock for FixedClock {
 
 /// A control plane over an empty catalog in a folder that lives as long as the first value.
 pub fn control(rules: Rules) -> (tempfile::TempDir, Arc<Catalog>, Control) {
+    control_with_glue(rules, None)
+}
+
+/// As [`control`], with tables of AWS Glue.
+pub fn control_with_glue(rules: Rules, glue: Option<Arc<Glue>>) -> (tempfile::TempDir, Arc<Catalog>, Control) {
     let dir = tempfile::tempdir().unwrap();
     let catalog = Arc::new(Catalog::open(Arc::new(RealDisk), dir.path().join("catalog")).unwrap());
-    let schemas = Arc::new(Schemas::new(dir.path().join("schemas"), None));
+    let schemas = Arc::new(Schemas::new(dir.path().join("schemas"), glue));
     let transforms = TransformFolder::new(dir.path().join("transforms"), TransformLimits::default()).unwrap();
     let folders = Folders { schemas, transforms: Arc::new(transforms) };
     let control = Control::new(catalog.clone(), Arc::new(FixedClock(1_700_000_000_250)), rules, folders);

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::catalog::Status;
+use crate::disk::faulty::FaultyDisk;
+use crate::schemas::{Glue, GlueSettings};
 
 const ACCOUNT: &str = "000000000000";
 
@@ -157,6 +159,21 @@ fn a_table_that_cannot_be_converted_to_is_refused_once_it_is_there() {
     std::fs::remove_dir(schemas.join("db.t.sql")).unwrap();
     // A table may come after its stream; there is time until the first cut.
     call(&control, "CreateDeliveryStream", conversion(json!({}))).unwrap();
+}
+
+#[test]
+fn a_listed_stream_is_made_without_glue_and_a_requested_one_is_refused() {
+    // Nobody makes its calls, so it does not answer.
+    let settings = GlueSettings { answer_timeout_ms: Some(1), ..GlueSettings::default() };
+    let clock = Arc::new(FixedClock(0));
+    let glue = Glue::open(settings, Arc::new(FaultyDisk::new()), "/tables".into(), clock).unwrap();
+    let rules = Rules { glue_region: Some("eu-central-1".to_owned()), ..relaxed() };
+    let (_dir, catalog, control) = control_with_glue(rules, Some(Arc::new(glue)));
+    let refused = error(call(&control, "CreateDeliveryStream", conversion(json!({}))));
+    assert!(refused.contains("cannot be looked up: AWS Glue has not answered yet. Try again"), "{refused}");
+    assert!(catalog.all().is_empty());
+    assert_eq!(block_on(control.ensure(conversion(json!({})))).unwrap(), Ensured::Created);
+    assert_eq!(catalog.find("s").unwrap().status, Status::Active);
 }
 
 #[test]
