@@ -26,7 +26,7 @@ pub const LAMBDA_PARAMETERS: &[&str] = &["TimeoutInSeconds", "MemoryInMBs", "Var
 enum Place {
     /// A string member of the destination.
     Text(&'static [&'static str]),
-    /// A list of strings in the destination; in the tag they stand between commas.
+    /// A list of strings in the destination; in the tag they stand between spaces or commas.
     Texts(&'static [&'static str]),
     /// A whole number in the destination.
     Integer(&'static [&'static str]),
@@ -94,7 +94,8 @@ pub fn apply_tags(tags: &BTreeMap<String, String>, destination: &mut Value) -> R
                 set(destination, key, path, json!(number))?;
             }
             Place::Texts(path) => {
-                let texts: Vec<_> = value.split(',').map(str::trim).filter(|text| !text.is_empty()).collect();
+                // Commas are not among the characters of a tag that SDKs send.
+                let texts: Vec<_> = value.split([',', ' ']).filter(|text| !text.is_empty()).collect();
                 set(destination, key, path, json!(texts))?;
             }
             Place::Number(path) => {

@@ -26,22 +26,23 @@ pub fn create_dir_durable(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
 /// Puts `bytes` at `path` so that a reader sees either the old content whole or the new content whole, and the new one
 /// for certain once this returned `Ok`. The temporary name is `path` + `.tmp`; a left-over one is replaced.
 pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    replace_with(disk, path, |file| file.write_all(bytes))
-}
-
-/// As [`replace_file`], with what `write` writes. If it fails, the old content stays and nothing is left over.
-pub fn replace_with(
-    disk: &dyn Disk,
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
-    let temporary = Path::new(&temporary);
-    match disk.remove_file(temporary) {
+    match disk.remove_file(Path::new(&temporary)) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
+    replace_with(disk, path, Path::new(&temporary), |file| file.write_all(bytes))
+}
+
+/// As [`replace_file`], with what `write` writes, and under a temporary name in the same folder that nobody else has. If
+/// it fails, the old content stays and nothing is left over.
+pub fn replace_with(
+    disk: &dyn Disk,
+    path: &Path,
+    temporary: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let file = disk.create_new(temporary)?;
     let written = write(&mut Appender { file: &*file, offset_bytes: 0 });
     // ORDER: content before name, name before return.

@@ -62,13 +62,27 @@ impl ConvertArgs {
             return Ok((summary, table.schema));
         }
         rejects.begin_anew()?;
-        let table = learner
-            .shapes()
-            .table()
-            .ok_or_else(|| format!("{}: no record has a value, so no column can be learnt", self.input.display()))?;
-        let encoder = convert::learnt_encoder(spec, &table, 0, true)?;
-        match self.write(source.open()?, Some(encoder), None, rejects)? {
-            Some(summary) => Ok((summary, table.schema)),
+        let table = learner.shapes().table();
+        let encoder = match &table {
+            Some(table) => convert::learnt_encoder(spec, table, 0, true)?,
+            // Says of each record why it teaches nothing.
+            None => convert::unlearnt_encoder(spec)?,
+        };
+        let written = self.write(source.open()?, Some(encoder), None, rejects);
+        let Some(table) = table else {
+            let input = self.input.display();
+            return Err(format!("{input}: no record has a value, so no column can be learnt").into());
+        };
+        match written? {
+            Some(summary) => {
+                if table.closed && !self.quiet {
+                    eprintln!(
+                        "the table has as many columns as can be learnt; what came beyond them is left out (or kept by \
+                         --unknown-fields)"
+                    );
+                }
+                Ok((summary, table.schema))
+            }
             None => Err("the conversion was given up".into()),
         }
     }

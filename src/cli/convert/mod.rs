@@ -22,6 +22,7 @@ use crate::stream::definition::ConvertSpec;
 use indicatif::HumanBytes;
 use options::ConversionOptions;
 use rejects::Rejects;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,10 +32,11 @@ use std::time::Instant;
 /// Convert JSON lines to Parquet
 ///
 /// Each line is a record, which may hold several JSON objects; each of these is a row. A record that does not fit the
-/// schema is left out whole and counted; --rejects keeps it. What is taken and what becomes of it is what streams do.
+/// schema is left out whole and counted; --rejects keeps it. So is a line of more than 64 MiB, of which nothing is kept. What is taken and what becomes of it is what streams do.
 /// With --infer no record is left out for its shape: columns and types are learnt from a sample of IN, which is read a
 /// second time if something else comes up in it.
 #[derive(Debug, Clone, clap::Args)]
+#[command(group(clap::ArgGroup::new("table").required(true).args(["schema", "infer"])))]
 #[command(after_help = "Examples:
   hydrant convert events.ndjson.gz events.parquet --schema shop.events.sql
   hydrant convert events.ndjson.gz events.parquet --infer --write-schema events.sql
@@ -49,7 +51,7 @@ pub struct ConvertArgs {
     #[arg(value_name = "OUT")]
     pub output: PathBuf,
     /// The table: CREATE TABLE as in Hive or Athena, or, in a .json file, what `aws glue get-table` prints
-    #[arg(long, value_name = "FILE", required_unless_present = "infer", conflicts_with = "infer")]
+    #[arg(long, value_name = "FILE")]
     pub schema: Option<PathBuf>,
     /// Learn the table from IN: boolean, bigint, double, string, array and struct
     #[arg(long)]
@@ -95,6 +97,7 @@ impl ConvertArgs {
         let started = Instant::now();
         let spec = self.options.spec();
         self.keeps_its_input()?;
+        output_file(&self.output)?;
         let (summary, columns) = match &self.schema {
             Some(schema) => {
                 let schema = Arc::new(folder::load_file(schema)?);
@@ -132,7 +135,10 @@ impl ConvertArgs {
     ) -> Result<Option<Summary>, Failure> {
         let progress = input.progress.clone();
         let (mut converted, mut is_unfit) = (None, false);
-        let written = replace_with(&RealDisk, &self.output, |file| {
+        let output = output_file(&self.output)?;
+        let mut temporary = output.clone().into_os_string();
+        temporary.push(format!(".{:016x}.tmp", fastrand::u64(..)));
+        let written = replace_with(&RealDisk, &output, Path::new(&temporary), |file| {
             let mut sink = Counting { sink: file, bytes: 0 };
             let Some(summary) = convert_all(input, encoder, learner, &mut sink, rejects)? else {
                 is_unfit = true;
@@ -176,6 +182,25 @@ impl ConvertArgs {
 
 /// Chunks that are learnt from at once.
 const LEARNT_AT_ONCE: usize = 16;
+
+/// The file that is to be written or replaced: OUT, or what it is a link to.
+fn output_file(output: &Path) -> Result<PathBuf, Failure> {
+    if output.as_os_str() == "-" {
+        return Err("OUT is '-', but Parquet is not written to standard output; name a file".into());
+    }
+    let shown = output.display();
+    if fs::symlink_metadata(output).is_err() {
+        return Ok(output.to_owned());
+    }
+    let file = fs::canonicalize(output).map_err(|error| format!("{shown} is a link that leads nowhere: {error}"))?;
+    if file.is_dir() {
+        return Err(format!("{shown} is a folder; name a file in it").into());
+    }
+    if !file.is_file() {
+        return Err(format!("{shown} is no ordinary file, which OUT has to be").into());
+    }
+    Ok(file)
+}
 
 /// Converts all lines. `None`: they did not fit, and those from there on were shown to the learner.
 fn convert_all(

@@ -40,7 +40,7 @@ impl Rejects {
 
     /// A line longer than any record; its text is gone.
     pub fn too_long(&mut self, line: u64) -> io::Result<()> {
-        self.write(line, "ValidationException", "The line is longer than a record may be.", b"")
+        self.write(line, "ValidationException", "The line is longer than 64 MiB.", b"")
     }
 
     /// Forgets what was noted: all of it comes again.

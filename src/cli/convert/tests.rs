@@ -75,6 +75,39 @@ fn what_cannot_work_is_said_before_anything_is_written() {
     assert_eq!(fs::read(dir.path().join("in")).unwrap(), b"{}\n");
 }
 
+#[test]
+fn out_is_a_file_or_a_link_to_one_and_takes_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let write = |name: &str, text: &str| fs::write(path(name), text).unwrap();
+    write("t.sql", "CREATE TABLE t (id bigint)");
+    write("in", "{\"id\":1}\n");
+    write("out.parquet.tmp", "somebody's");
+    write("target", "");
+    std::os::unix::fs::symlink("target", path("out.parquet")).unwrap();
+    run(dir.path(), &[]).unwrap();
+    assert!(fs::symlink_metadata(path("out.parquet")).unwrap().is_symlink());
+    assert!(fs::read(path("target")).unwrap().starts_with(b"PAR1"));
+    assert_eq!(fs::read(path("out.parquet.tmp")).unwrap(), b"somebody's");
+    let refused = |what: &str| {
+        let text = run(dir.path(), &[]).unwrap_err().to_string();
+        assert!(text.contains(what), "{text}");
+    };
+    fs::remove_file(path("target")).unwrap();
+    refused("leads nowhere");
+    fs::remove_file(path("out.parquet")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path("out.parquet")).status().unwrap().success());
+    refused("no ordinary file");
+    fs::remove_file(path("out.parquet")).unwrap();
+    fs::create_dir(path("out.parquet")).unwrap();
+    refused("is a folder");
+    fs::remove_dir(path("out.parquet")).unwrap();
+    // Nothing that teaches: each line says why.
+    write("in", "x\n[1]\n");
+    assert!(infer(dir.path(), "in", &[]).unwrap_err().to_string().contains("no column can be learnt"));
+    assert_eq!(fs::read_to_string(path("rejects")).unwrap().lines().count(), 2);
+}
+
 /// The columns of the Parquet file, as text.
 fn types(dir: &Path) -> String {
     let file = SerializedFileReader::new(fs::File::open(dir.join("out.parquet")).unwrap()).unwrap();

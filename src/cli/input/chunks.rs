@@ -2,7 +2,6 @@
 //!
 //! Buffers are used again when their chunk is dropped: fresh memory for each would cost more than reading into it.
 
-use crate::ingest::MAX_RECORD_BYTES;
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter, memrchr};
 use parking_lot::Mutex;
@@ -37,6 +36,7 @@ pub struct Chunks<R> {
     filled: usize,
     free: Arc<FreeBuffers>,
     chunk_bytes: usize,
+    longest_bytes: usize,
     /// Do not wait for a full chunk: the input may be somebody who types.
     live: bool,
     ended: bool,
@@ -68,8 +68,11 @@ impl Drop for Lent {
 }
 
 impl<R: Read> Chunks<R> {
-    pub fn new(source: R, chunk_bytes: usize, live: bool) -> Self {
-        Self { source, buffer: Vec::new(), filled: 0, free: Arc::default(), chunk_bytes, live, ended: false }
+    /// The lines of `source` in chunks of at least `chunk_bytes`; those of more than `longest_bytes`, line end included,
+    /// are skipped.
+    pub fn new(source: R, chunk_bytes: usize, longest_bytes: usize, live: bool) -> Self {
+        let (buffer, free) = (Vec::new(), Arc::default());
+        Self { source, buffer, filled: 0, free, chunk_bytes, longest_bytes, live, ended: false }
     }
 
     fn pending(&self) -> &[u8] {
@@ -80,12 +83,15 @@ impl<R: Read> Chunks<R> {
     pub fn next_chunk(&mut self) -> io::Result<Option<Chunk>> {
         loop {
             let whole_upto = memrchr(b'\n', self.pending()).map_or(0, |at| at + 1);
-            let tail_too_long = self.filled - whole_upto > MAX_RECORD_BYTES;
+            let tail_too_long = self.filled - whole_upto > self.longest_bytes;
             let full = self.live || self.ended || tail_too_long || self.filled >= self.chunk_bytes;
-            if whole_upto > 0 && full {
+            // Only the first line can be too long and have its end, since no more is read once there is one.
+            let first_too_long = self.filled > self.longest_bytes
+                && memchr(b'\n', self.pending()).is_some_and(|at| at >= self.longest_bytes);
+            if whole_upto > 0 && full && !first_too_long {
                 return Ok(Some(self.take(whole_upto)));
             }
-            if tail_too_long {
+            if tail_too_long || first_too_long {
                 self.skip_line()?;
                 return Ok(Some(Chunk::TooLong));
             }
@@ -145,6 +151,8 @@ impl<R: Read> Chunks<R> {
 mod tests {
     use super::*;
 
+    const MAX_LINE_BYTES: usize = 100_000;
+
     /// Gives a few bytes at a time.
     struct Dribble<'a>(&'a [u8], usize);
 
@@ -158,7 +166,7 @@ mod tests {
     }
 
     fn all(text: &[u8], piece: usize, chunk_bytes: usize, live: bool) -> Vec<Chunk> {
-        let mut chunks = Chunks::new(Dribble(text, piece), chunk_bytes, live);
+        let mut chunks = Chunks::new(Dribble(text, piece), chunk_bytes, MAX_LINE_BYTES, live);
         std::iter::from_fn(|| chunks.next_chunk().unwrap()).collect()
     }
 
@@ -185,11 +193,11 @@ mod tests {
     #[test]
     fn a_line_beyond_every_bound_is_skipped() {
         let mut text = b"a\n".to_vec();
-        text.extend(std::iter::repeat_n(b'x', 3 * MAX_RECORD_BYTES));
+        text.extend(std::iter::repeat_n(b'x', 3 * MAX_LINE_BYTES));
         text.extend(b"\nb\n");
         let lines = |text: &[u8]| Chunk::Lines(Bytes::copy_from_slice(text));
         assert_eq!(all(&text, 100_000, 4 << 20, false), [lines(b"a\n"), Chunk::TooLong, lines(b"b\n")]);
-        text.truncate(3 * MAX_RECORD_BYTES);
+        text.truncate(3 * MAX_LINE_BYTES);
         assert_eq!(all(&text, 100_000, 4 << 20, false), [lines(b"a\n"), Chunk::TooLong]);
     }
 }

@@ -7,7 +7,7 @@ mod sample;
 
 pub use again::TwiceReadable;
 pub use chunks::{Chunk, Chunks, count_lines};
-pub use records::{Records, each_part, records};
+pub use records::{MAX_LINE_BYTES, Records, each_part, records};
 pub use sample::Samples;
 
 use super::Failure;

@@ -10,6 +10,9 @@ use std::sync::mpsc;
 /// processor.
 const CHUNK_BYTES: usize = 1 << 20;
 
+/// Longest line, its end included.
+pub const MAX_LINE_BYTES: usize = 64 << 20;
+
 /// A part of the input, in order.
 pub enum Records {
     /// Lines that are not blank as records, numbered from 0 in this part, of so many lines.
@@ -29,7 +32,7 @@ pub fn each_part(
     live: bool,
     mut take: impl FnMut(Records) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut chunks = Chunks::new(source, CHUNK_BYTES, live);
+    let mut chunks = Chunks::new(source, CHUNK_BYTES, MAX_LINE_BYTES, live);
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(1);
         scope.spawn(move || {

@@ -1,6 +1,6 @@
 //! Parts of a plain file of lines from all over it, each of whole lines.
 
-use super::{COMPRESSED, Failure};
+use super::{COMPRESSED, Failure, MAX_LINE_BYTES};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -60,6 +60,11 @@ impl Samples {
             let end = memchr::memchr(b'\n', &more).map_or(more.len(), |at| at + 1);
             text.extend_from_slice(&more[..end]);
             if more.is_empty() {
+                break;
+            }
+            if text.len() as u64 > self.part_bytes + MAX_LINE_BYTES as u64 {
+                // No such line is a record.
+                text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1));
                 break;
             }
         }

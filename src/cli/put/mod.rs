@@ -9,6 +9,7 @@ mod tests;
 
 use super::Failure;
 use super::input::{Chunk, Chunks, Input, count_lines};
+use crate::ingest::MAX_RECORD_BYTES;
 use indicatif::ProgressBar;
 use sender::{Endpoint, FailedLine, Sender};
 use std::io::Read;
@@ -56,7 +57,7 @@ impl PutArgs {
     pub async fn run(self) -> Result<ExitCode, Failure> {
         let endpoint = Endpoint::parse(&self.endpoint, self.cacert.as_deref())?;
         let Input { source, progress, is_live } = Input::open(&self.file)?;
-        let chunks = Chunks::new(source, self.chunk_kib as usize * 1024, is_live);
+        let chunks = Chunks::new(source, self.chunk_kib as usize * 1024, MAX_RECORD_BYTES, is_live);
         let mut sender = Sender::new(endpoint, &self.stream, Duration::from_secs(self.retry_for));
         let mut summary = Summary::default();
         let done = put_all(chunks, &mut sender, &progress, &mut summary).await;

@@ -43,7 +43,9 @@ async fn serve() -> (String, Arc<Streams>, StopSource) {
 async fn put(url: &str, text: &[u8], retry_for: Duration) -> (Result<(), Failure>, Summary) {
     let mut sender = Sender::new(Endpoint::parse(url, None).unwrap(), "my_stream-1.x", retry_for);
     let mut summary = Summary::default();
-    let done = put_all(Chunks::new(text, 1 << 20, false), &mut sender, &ProgressBar::hidden(), &mut summary).await;
+    let done =
+        put_all(Chunks::new(text, 1 << 20, MAX_RECORD_BYTES, false), &mut sender, &ProgressBar::hidden(), &mut summary)
+            .await;
     sender.close().await;
     (done, summary)
 }
