@@ -121,6 +121,10 @@ impl From<KeyError> for StageRunError {
     }
 }
 
+/// Most times that a run is learnt from before what still does not fit is refused. A table only widens, so this is
+/// reached only if a transform never says the same twice.
+const MAX_LESSONS: u32 = 8;
+
 /// What came of going through a run.
 enum Gone {
     /// It is staged; or nothing could be read.
@@ -129,22 +133,30 @@ enum Gone {
     Learnt(u64),
 }
 
+/// What transforms are told, the same however often a run is gone through.
+#[derive(Clone, Copy)]
+struct Attempt {
+    seal_id: SealId,
+    staged_ms: i64,
+}
+
 /// Stages the run. `None` when nothing can be read.
 pub fn stage_run(
     context: &DeliveryContext,
     lane: &dyn Lane,
     plan: &RunPlan,
 ) -> Result<Option<StagedRun>, StageRunError> {
-    let is_final = plan.refuse_all.is_some();
-    let records = match go_through(context, lane, plan, is_final)? {
-        Gone::Staged(staged) => return Ok(staged.map(|staged| *staged)),
-        Gone::Learnt(records) => records,
-    };
-    // Those that came meanwhile were not learnt from.
-    let plan = RunPlan { max_records: records, ..plan.clone() };
-    match go_through(context, lane, &plan, true)? {
-        Gone::Staged(staged) => Ok(staged.map(|staged| *staged)),
-        Gone::Learnt(_) => Err(StageRunError::Bug("a table was learnt, and learnt again".to_owned())),
+    let attempt = Attempt { seal_id: SealId::random(), staged_ms: context.clock.wall_ms() };
+    let mut plan = plan.clone();
+    let mut lessons = 0;
+    loop {
+        let is_final = plan.refuse_all.is_some() || lessons == MAX_LESSONS;
+        match go_through(context, lane, &plan, attempt, is_final)? {
+            Gone::Staged(staged) => return Ok(staged.map(|staged| *staged)),
+            // Those that came meanwhile were not learnt from.
+            Gone::Learnt(records) => plan.max_records = records,
+        }
+        lessons += 1;
     }
 }
 
@@ -153,10 +165,10 @@ fn go_through(
     context: &DeliveryContext,
     lane: &dyn Lane,
     plan: &RunPlan,
+    attempt: Attempt,
     is_final: bool,
 ) -> Result<Gone, StageRunError> {
-    let seal_id = SealId::random();
-    let staged_ms = context.clock.wall_ms();
+    let Attempt { seal_id, staged_ms } = attempt;
     let mut stages = Stages::prepare(context, plan, seal_id, staged_ms, is_final)?;
     let incarnation = plan.definition.incarnation;
     let mut body = Body::new(context, plan, stages.is_encoded(), seal_id);

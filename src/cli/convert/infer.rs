@@ -5,8 +5,9 @@ use super::{ConvertArgs, Failure, Rejects, Summary};
 use crate::cli::input::{Input, Samples, TwiceReadable, records};
 use crate::cli::schema::{LOCATION, table_name};
 use crate::disk::{RealDisk, replace_file};
+use crate::record::Chunk;
 use crate::stage::convert::declare::declaration;
-use crate::stage::convert::infer::Learner;
+use crate::stage::convert::infer::{Learner, LearntTable};
 use crate::stage::convert::{self, ConvertError, TableSchema};
 use crate::stream::definition::ConvertSpec;
 use bytes::Bytes;
@@ -19,6 +20,10 @@ use std::sync::Arc;
 const SAMPLES: u64 = 64;
 /// Size of one.
 const SAMPLE_BYTES: u64 = 384 << 10;
+/// Most times that an input is learnt from before what still does not fit is left out.
+const MAX_LESSONS: u32 = 8;
+/// Bytes of chunks that are learnt from at once.
+const LEARNT_AT_ONCE_BYTES: usize = 16 << 20;
 /// What is looked at of an input that is read from its start on.
 const HEAD_BYTES: u64 = 16 << 20;
 
@@ -52,39 +57,80 @@ impl ConvertArgs {
         source: &mut TwiceReadable,
         rejects: &mut Rejects,
     ) -> Result<(Summary, Arc<TableSchema>), Failure> {
-        let sampled = learner.shapes().table();
-        if let Some(table) = &sampled {
-            convert::check(spec, &table.schema)?;
-        }
-        let encoder = sampled.as_ref().map(|table| convert::learnt_encoder(spec, table, 0, false)).transpose()?;
-        let converted = self.write(input, encoder, Some(learner), rejects)?;
-        if let (Some(summary), Some(table)) = (converted, sampled) {
-            return Ok((summary, table.schema));
-        }
-        rejects.begin_anew()?;
-        let table = learner.shapes().table();
-        let encoder = match &table {
-            Some(table) => convert::learnt_encoder(spec, table, 0, true)?,
-            // Says of each record why it teaches nothing.
-            None => convert::unlearnt_encoder(spec)?,
-        };
-        let written = self.write(source.open()?, Some(encoder), None, rejects);
-        let Some(table) = table else {
-            let input = self.input.display();
-            return Err(format!("{input}: no record has a value, so no column can be learnt").into());
-        };
-        match written? {
-            Some(summary) => {
-                if table.closed && !self.quiet {
-                    eprintln!(
-                        "the table has as many columns as can be learnt; what came beyond them is left out (or kept by \
-                         --unknown-fields)"
-                    );
+        let mut input = Some(input);
+        // A table only widens, so this comes to an end; the bound is for a file that grows meanwhile.
+        for lesson in 0..=MAX_LESSONS {
+            let input = match input.take() {
+                Some(first) => first,
+                None => {
+                    rejects.begin_anew()?;
+                    source.open()?
                 }
-                Ok((summary, table.schema))
+            };
+            let table = learner.shapes().table();
+            let encoder = match &table {
+                Some(table) => Some(convert::learnt_encoder(spec, table, 0, lesson == MAX_LESSONS)?),
+                None if lesson == 0 => None,
+                // Says of each record why it teaches nothing.
+                None => Some(convert::unlearnt_encoder(spec)?),
+            };
+            let has_encoder = encoder.is_some();
+            let written = self.write(input, encoder, Some(learner), rejects);
+            match (table, written) {
+                (None, _) if has_encoder => {
+                    let input = self.input.display();
+                    return Err(format!("{input}: no record has a value, so no column can be learnt").into());
+                }
+                (Some(table), Ok(Some(summary))) => {
+                    self.tell_what_is_missing(&table, spec);
+                    return Ok((summary, table.schema));
+                }
+                (_, written) => drop(written?),
             }
-            None => Err("the conversion was given up".into()),
         }
+        Err("the conversion was given up".into())
+    }
+
+    fn tell_what_is_missing(&self, table: &LearntTable, spec: &ConvertSpec) {
+        if self.quiet {
+            return;
+        }
+        if table.closed {
+            eprintln!(
+                "the table has as many columns as can be learnt; what came beyond them is left out (or kept by \
+                 --unknown-fields)"
+            );
+        }
+        for name in &spec.parquet.bloom_filter_columns {
+            if !convert::can_have_bloom_filter(&table.schema, name) {
+                eprintln!("no Bloom filter for '{name}': no column, or leaf in one, has that name and is not boolean");
+            }
+        }
+    }
+}
+
+/// Chunks that wait to be learnt from, since learning begins anew on each processor.
+#[derive(Default)]
+pub(crate) struct ToLearn {
+    chunks: Vec<Chunk>,
+    held_bytes: usize,
+}
+
+impl ToLearn {
+    /// Adds a chunk; shows them all to the learner when there are enough.
+    pub fn push(&mut self, chunk: Chunk, learner: &mut Learner) {
+        self.held_bytes += chunk.buffer.len();
+        self.chunks.push(chunk);
+        if self.held_bytes >= LEARNT_AT_ONCE_BYTES {
+            self.learn(learner);
+        }
+    }
+
+    /// Shows the learner those that wait.
+    pub fn learn(&mut self, learner: &mut Learner) {
+        learner.observe_chunks(&self.chunks);
+        self.chunks.clear();
+        self.held_bytes = 0;
     }
 }
 

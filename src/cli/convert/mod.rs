@@ -13,13 +13,13 @@ mod tests;
 use super::Failure;
 use super::input::{Input, Records, each_part};
 use crate::disk::{RealDisk, replace_with};
-use crate::record::Chunk;
 use crate::schemas::folder;
 use crate::stage::Encoder;
 use crate::stage::convert::infer::Learner;
 use crate::stage::convert::{self, TableSchema};
 use crate::stream::definition::ConvertSpec;
 use indicatif::HumanBytes;
+use infer::ToLearn;
 use options::ConversionOptions;
 use rejects::Rejects;
 use std::fs;
@@ -161,18 +161,24 @@ impl ConvertArgs {
 impl ConvertArgs {
     /// No file that is written may be one that is read, by whatever name.
     fn keeps_its_input(&self) -> Result<(), Failure> {
-        let real = |path: &Path| path.canonicalize().ok();
         let read = [real(&self.input), self.schema.as_deref().and_then(real)];
         for written in [Some(&self.output), self.rejects.as_ref(), self.write_schema.as_ref()].into_iter().flatten() {
             if real(written).is_some_and(|written| read.contains(&Some(written))) {
                 return Err(format!("{} is read from; write to another file", written.display()).into());
             }
         }
+        if let Some(rejects) = self.rejects.as_ref().filter(|file| self.infer && file.exists() && !file.is_file()) {
+            let rejects = rejects.display();
+            return Err(format!("{rejects} is no ordinary file; with --infer it may have to be written anew").into());
+        }
         let mut written = vec![("OUT", &self.output)];
         written.extend(self.rejects.iter().map(|file| ("--rejects", file)));
         written.extend(self.write_schema.iter().map(|file| ("--write-schema", file)));
         for (i, (name, file)) in written.iter().enumerate() {
-            if let Some((other, _)) = written[..i].iter().find(|(_, other)| other == file) {
+            if let Some((other, _)) = written[..i]
+                .iter()
+                .find(|(_, other)| other == file || real(other).is_some() && real(other) == real(file))
+            {
                 return Err(format!("{name} and {other} are the same file").into());
             }
         }
@@ -180,8 +186,14 @@ impl ConvertArgs {
     }
 }
 
-/// Chunks that are learnt from at once.
-const LEARNT_AT_ONCE: usize = 16;
+/// Where a file is or would be, whatever links lead there.
+fn real(path: &Path) -> Option<PathBuf> {
+    if let Ok(real) = path.canonicalize() {
+        return Some(real);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(folder.canonicalize().ok()?.join(path.file_name()?))
+}
 
 /// The file that is to be written or replaced: OUT, or what it is a link to.
 fn output_file(output: &Path) -> Result<PathBuf, Failure> {
@@ -211,7 +223,7 @@ fn convert_all(
     rejects: &mut Rejects,
 ) -> io::Result<Option<Summary>> {
     let mut summary = Summary::default();
-    let mut to_learn: Vec<Chunk> = Vec::new();
+    let mut to_learn = ToLearn::default();
     let Input { source, progress, is_live } = input;
     each_part(source, is_live, |part| {
         let first_line = summary.lines;
@@ -231,11 +243,7 @@ fn convert_all(
                     }
                 }
                 if let (None, Some(learner)) = (&encoder, &mut learner) {
-                    to_learn.push(chunk);
-                    if to_learn.len() >= LEARNT_AT_ONCE {
-                        learner.observe_chunks(&to_learn);
-                        to_learn.clear();
-                    }
+                    to_learn.push(chunk, learner);
                 }
             }
             Records::TooLong => {
@@ -252,7 +260,7 @@ fn convert_all(
     })?;
     let Some(encoder) = encoder else {
         if let Some(learner) = learner {
-            learner.observe_chunks(&to_learn);
+            to_learn.learn(learner);
         }
         return Ok(None);
     };

@@ -141,6 +141,23 @@ fn an_integer_no_double_holds_is_remembered_until_there_are_doubles() {
     assert_eq!(types(dir.path()), "n BYTE_ARRAY, text BYTE_ARRAY");
 }
 
+#[test]
+fn what_fitted_before_is_learnt_from_once_it_no_longer_does() {
+    let dir = tempfile::tempdir().unwrap();
+    // More than the head that is looked at of what is packed; then texts where there were empty values alone, and far
+    // behind them, in another chunk, what makes of these something else.
+    let head = format!("{{\"e\":{{}},\"l\":[],\"text\":\"{}\"}}\n", "x".repeat(1000));
+    let texts = "{\"e\":\"\"}\n{\"l\":[\"\"]}\n{\"e\":\"{}\"}\n";
+    let text = [&head.repeat(17_500), texts, &head.repeat(3000), "{\"e\":{\"k\":1}}\n{\"l\":[1]}\n"].concat();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(text.as_bytes()).unwrap();
+    fs::write(dir.path().join("in.gz"), packed.finish().unwrap()).unwrap();
+    let code = infer(dir.path(), "in.gz", &[]).unwrap();
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
+    let ddl = fs::read_to_string(dir.path().join("t.sql")).unwrap();
+    assert!(ddl.contains("`e` string") && ddl.contains("`l` array<string>"), "{ddl}");
+}
+
 /// Rows enough that the sample is not all, and a last one that fits nothing before.
 fn surprising(rows: usize) -> String {
     let row = |n: usize| format!("{{\"n\":{n},\"e\":{{}},\"z\":null,\"text\":\"{}\"}}\n", "x".repeat(1000));

@@ -32,7 +32,7 @@ impl TwiceReadable {
             return from(source, length_bytes);
         }
         let mut path = self.beside.as_os_str().to_owned();
-        path.push(format!(".input-{}.tmp", std::process::id()));
+        path.push(format!(".input-{:016x}.tmp", fastrand::u64(..)));
         let cannot = |error| format!("cannot keep the input in {}: {error}", Path::new(&path).display());
         let file = RealDisk.create_new(Path::new(&path)).map_err(cannot)?;
         // It lives until it is closed, whatever becomes of this process.

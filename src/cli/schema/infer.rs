@@ -2,7 +2,7 @@
 
 use super::{LOCATION, table_name};
 use crate::cli::Failure;
-use crate::cli::convert::infer::{sample, sample_head};
+use crate::cli::convert::infer::{ToLearn, sample, sample_head};
 use crate::cli::convert::options::mapping;
 use crate::cli::input::{Input, Records, Samples, each_part};
 use crate::disk::{RealDisk, replace_file};
@@ -12,8 +12,6 @@ use crate::stream::definition::Deserializer;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Chunks that are learnt from at once.
-const LEARNT_AT_ONCE: usize = 16;
 /// Parts of a plain file that a sample is made of.
 const SAMPLES: u64 = 64;
 
@@ -112,23 +110,19 @@ impl InferArgs {
 fn learn_all(learner: &mut Learner, input: Input) -> Result<(), Failure> {
     let Input { source, progress, is_live } = input;
     let mut lines_read = 0;
-    let mut chunks = Vec::new();
+    let mut to_learn = ToLearn::default();
     let learnt = each_part(source, is_live, |part| {
         match part {
             Records::Chunk { chunk, lines } => {
                 lines_read += lines;
-                chunks.push(chunk);
-                if chunks.len() >= LEARNT_AT_ONCE {
-                    learner.observe_chunks(&chunks);
-                    chunks.clear();
-                }
+                to_learn.push(chunk, learner);
             }
             Records::TooLong => lines_read += 1,
         }
         progress.set_message(format!("{lines_read} lines"));
         Ok(())
     });
-    learner.observe_chunks(&chunks);
+    to_learn.learn(learner);
     progress.finish_and_clear();
     learnt.map_err(|error| format!("cannot read the input: {error}").into())
 }

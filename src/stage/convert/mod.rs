@@ -28,7 +28,7 @@ pub use schema::TableSchema;
 
 use super::Encoder;
 use crate::fault::{Class, Fault, Retry};
-use crate::stream::definition::ConvertSpec;
+use crate::stream::definition::{ConvertSpec, ParquetOptions};
 use decode::joda::BadFormat;
 use infer::LearntTable;
 use parquet::errors::ParquetError;
@@ -115,7 +115,8 @@ pub fn encoder(spec: &ConvertSpec, schema: Arc<TableSchema>, revision: u64) -> R
 
 /// An encoder for one object of a learnt table. Once [`Encoder::fits`] says no, the table has to learn from the records
 /// given last and those that follow, and the object is begun anew; but where `is_final`, records that do not fit are
-/// refused.
+/// refused. Names of BloomFilterColumns that no column has say nothing; the last ones go unheeded while all filters
+/// together are too large.
 pub fn learnt_encoder(
     spec: &ConvertSpec,
     table: &LearntTable,
@@ -124,7 +125,15 @@ pub fn learnt_encoder(
 ) -> Result<Box<dyn Encoder>, ConvertError> {
     let rules = Rules::strict(spec, table.closed)?;
     let schema = written(spec, Arc::clone(&table.schema))?;
-    let mut encoder = encode::ParquetEncoder::new(schema, &rules, spec.parquet.clone(), revision);
+    let mut parquet = spec.parquet.clone();
+    let filters_bytes = |parquet: &ParquetOptions| {
+        writer::bloom_filters_bytes(&schema, parquet).map_err(|error| ConvertError::Schema(error.to_string()))
+    };
+    // Nobody can be told that a table has grown too large for them.
+    while filters_bytes(&parquet)? > MAX_BLOOM_FILTERS_BYTES {
+        parquet.bloom_filter_columns.pop();
+    }
+    let mut encoder = encode::ParquetEncoder::new(schema, &rules, parquet, revision);
     if !is_final {
         encoder.learns(table);
     }
@@ -135,6 +144,11 @@ pub fn learnt_encoder(
 pub fn unlearnt_encoder(spec: &ConvertSpec) -> Result<Box<dyn Encoder>, ConvertError> {
     let encoder = infer::Unlearnt::new(&Rules::strict(spec, false)?);
     Ok(Box::new(encoder.map_err(|error| ConvertError::Schema(error.to_string()))?))
+}
+
+/// Whether BloomFilterColumns may have this name under `schema`.
+pub fn can_have_bloom_filter(schema: &TableSchema, name: &str) -> bool {
+    writer::can_have_bloom_filter(schema, name)
 }
 
 /// Whether a table can be learnt by `spec`: asked as [`check`] is.
