@@ -8,6 +8,7 @@
 pub mod joda;
 pub mod keys;
 pub mod number;
+pub mod scalar;
 pub mod scan;
 pub mod timestamp;
 pub mod value;

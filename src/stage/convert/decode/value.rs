@@ -5,14 +5,13 @@
 //! `truncate` takes it off.
 
 use super::super::columns::{Bytes, Column, Data, Struct, last_end};
-use super::super::infer::MAX_EXACT;
 use super::super::rejection::{MAX_SPREAD_BYTES, Outcome, Rejection, mismatch};
 use super::super::rules::{Dialect, Strict};
 use super::super::schema::HiveType;
 use super::keys::START;
 use super::number::{Number, take_whole};
+use super::scalar::{from_number, from_text};
 use super::scan::{Cursor, unescape};
-use super::timestamp;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -187,7 +186,7 @@ fn value(column: &mut Column, row: usize, cursor: &mut Cursor, context: &mut Con
         }
         Data::Longs(values) if is_number(first) => match take_whole(cursor) {
             Some(value) => values.push(value),
-            None => from_number(data, kind, &Number::take(cursor)?, context)?,
+            None => from_number(data, kind, &Number::take(cursor)?, context.dialect)?,
         },
         Data::Ints { values, least } if is_number(first) => {
             let before = cursor.pos;
@@ -196,12 +195,12 @@ fn value(column: &mut Column, row: usize, cursor: &mut Cursor, context: &mut Con
                 Some(value) => values.push(value),
                 None => {
                     cursor.pos = before;
-                    from_number(data, kind, &Number::take(cursor)?, context)?;
+                    from_number(data, kind, &Number::take(cursor)?, context.dialect)?;
                 }
             }
         }
         scalar => match first {
-            b'-' | b'0'..=b'9' => from_number(scalar, kind, &Number::take(cursor)?, context)?,
+            b'-' | b'0'..=b'9' => from_number(scalar, kind, &Number::take(cursor)?, context.dialect)?,
             b'"' => {
                 let (mut content, escaped) = cursor.string()?;
                 let mut scratch = std::mem::take(context.scratch);
@@ -210,7 +209,7 @@ fn value(column: &mut Column, row: usize, cursor: &mut Cursor, context: &mut Con
                     unescape(content, &mut scratch);
                     content = &scratch;
                 }
-                let outcome = from_text(scalar, kind, content, *context.dialect == Dialect::OpenX, context);
+                let outcome = from_text(scalar, kind, content, *context.dialect == Dialect::OpenX, context.dialect);
                 *context.scratch = scratch;
                 outcome?;
             }
@@ -403,7 +402,7 @@ fn map_key(column: &mut Column, cursor: &mut Cursor, context: &mut Context) -> O
             }
             texts.close();
         }
-        scalar => from_text(scalar, kind, &content, true, context)?,
+        scalar => from_text(scalar, kind, &content, true, context.dialect)?,
     }
     column.push_valid();
     Ok(())
@@ -436,114 +435,4 @@ fn shadowed(keys: &Column, start: usize, end: usize) -> Option<Vec<bool>> {
         }
     }
     shadowed.contains(&true).then_some(shadowed)
-}
-
-/// Appends a JSON number.
-#[inline(always)]
-fn from_number(data: &mut Data, kind: &HiveType, number: &Number, context: &Context) -> Outcome<()> {
-    let out = || mismatch(kind, number.text, "is out of range");
-    match data {
-        Data::Ints { values, least } => {
-            let value = number.as_i64().and_then(|value| i32::try_from(value).ok());
-            let value = value.filter(|value| (*least..=-1 - *least).contains(value));
-            values.push(value.ok_or_else(|| no_integer(kind, number))?);
-        }
-        Data::Longs(values) => {
-            if !number.whole && is_strict(context) {
-                return Err(mismatch(kind, number.text, "has a fraction or an exponent"));
-            }
-            values.push(number.as_i64().ok_or_else(|| no_integer(kind, number))?);
-        }
-        Data::Floats(values) => values.push(number.as_f32().ok_or_else(out)?),
-        Data::Doubles(values) => {
-            if number.whole && !(number.exact && number.digits <= MAX_EXACT) && is_strict(context) {
-                return Err(mismatch(kind, number.text, "is not exact as a double"));
-            }
-            values.push(number.as_f64().ok_or_else(out)?);
-        }
-        Data::Decimals { values, bound, scale } => {
-            let value = number.scaled(u32::from(*scale), true).map(|(value, _)| value);
-            let value = value.filter(|value| (-*bound + 1..*bound).contains(value));
-            values.push(value.ok_or_else(out)?);
-        }
-        Data::Instants(values) => {
-            let value = match context.dialect {
-                Dialect::OpenX | Dialect::Strict(_) => timestamp::epoch(number),
-                Dialect::Hive(formats) => formats.iter().find_map(|format| format.parse(number.text)),
-            };
-            values.push(value.ok_or_else(|| mismatch(kind, number.text, "is not a supported timestamp"))?);
-        }
-        _ => return Err(mismatch(kind, number.text, "does not fit")),
-    }
-    Ok(())
-}
-
-#[inline]
-fn is_strict(context: &Context) -> bool {
-    matches!(context.dialect, Dialect::Strict(_))
-}
-
-/// Why a number is none of an integer column.
-#[cold]
-fn no_integer(kind: &HiveType, number: &Number) -> Box<Rejection> {
-    let fraction = matches!(number.scaled(0, false), Some((_, false)));
-    mismatch(kind, number.text, if fraction { "is not a whole number" } else { "is out of range" })
-}
-
-/// Appends the content of a string to a column that is not text. `lenient`: numbers and booleans may be strings.
-fn from_text(data: &mut Data, kind: &HiveType, text: &[u8], lenient: bool, context: &Context) -> Outcome<()> {
-    let wrong = |why| Err(mismatch(kind, text, why));
-    match data {
-        Data::Days(values) => match timestamp::date(text) {
-            Some(day) => values.push(day),
-            None => return wrong("is not a date"),
-        },
-        Data::Instants(values) => {
-            let value = match context.dialect {
-                Dialect::OpenX | Dialect::Strict(_) => timestamp::openx(text),
-                Dialect::Hive(formats) => {
-                    formats.iter().find_map(|format| format.parse(text)).or_else(|| timestamp::sql(text))
-                }
-            };
-            match value {
-                Some(value) => values.push(value),
-                None => return wrong("is not a supported timestamp"),
-            }
-        }
-        Data::Blobs(blobs) => {
-            if *context.dialect == Dialect::OpenX {
-                let base64 = base64_simd::forgiving_decode_to_vec(text);
-                match base64 {
-                    Ok(bytes) => blobs.bytes.extend_from_slice(&bytes),
-                    Err(_) => return wrong("is not base64"),
-                }
-            } else {
-                blobs.bytes.extend_from_slice(text);
-            }
-            blobs.close();
-        }
-        _ if !lenient => return wrong("is a string"),
-        Data::Booleans(bits) => match text {
-            _ if text.eq_ignore_ascii_case(b"true") => bits.push(true),
-            _ if text.eq_ignore_ascii_case(b"false") => bits.push(false),
-            _ => return wrong("is neither true nor false"),
-        },
-        Data::Floats(values) if special(text).is_some() => values.extend(special(text).map(|value| value as f32)),
-        Data::Doubles(values) if special(text).is_some() => values.extend(special(text)),
-        _ => match Number::parse(text) {
-            Some(number) => return from_number(data, kind, &number, context),
-            None => return wrong("is not a number"),
-        },
-    }
-    Ok(())
-}
-
-/// The doubles that JSON has no number for, as Java writes them.
-fn special(text: &[u8]) -> Option<f64> {
-    match text {
-        b"NaN" => Some(f64::NAN),
-        b"Infinity" | b"+Infinity" => Some(f64::INFINITY),
-        b"-Infinity" => Some(f64::NEG_INFINITY),
-        _ => None,
-    }
 }
