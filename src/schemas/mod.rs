@@ -60,7 +60,12 @@ impl LookupError {
     /// The error code of the reference.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Folder(_) => "DataFormatConversion.EntityNotFound",
+            Self::Folder(error) => match **error {
+                LoadError::Bad { .. } | LoadError::Ambiguous { .. } => "DataFormatConversion.InvalidSchema",
+                LoadError::Missing { .. } | LoadError::Name(_) | LoadError::Io { .. } => {
+                    "DataFormatConversion.EntityNotFound"
+                }
+            },
             Self::Glue { error, .. } => error.code(),
         }
     }

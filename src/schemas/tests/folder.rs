@@ -1,5 +1,6 @@
 //! The folder of schemas.
 
+use super::super::LookupError;
 use super::super::folder::{LoadError, SchemaFolder};
 use super::columns;
 use std::fs;
@@ -20,8 +21,12 @@ fn the_folder_finds_caches_and_tells() {
     fs::write(dir.path().join("db.t.sql"), "create table t (a int, b int)").unwrap();
     assert_eq!(folder.load("db", "t").unwrap().columns.len(), 2);
     fs::write(dir.path().join("db.t.sql"), "create table t (a int, b itn)").unwrap();
-    let bad = folder.load("db", "t").unwrap_err().to_string();
-    assert!(bad.ends_with("db.t.sql: line 1, column 26: 'itn' is not a Hive type"), "{bad}");
+    let bad = folder.load("db", "t").unwrap_err();
+    let code = |error: LoadError| LookupError::Folder(Arc::new(error)).code();
+    let text = bad.to_string();
+    assert_eq!(code(bad), "DataFormatConversion.InvalidSchema");
+    assert_eq!(code(missing), "DataFormatConversion.EntityNotFound");
+    assert!(text.ends_with("db.t.sql: line 1, column 26: 'itn' is not a Hive type"), "{text}");
     fs::write(dir.path().join("db.t.sql"), "create table t (a int)").unwrap();
     fs::write(dir.path().join("db.t.json"), r#"{"StorageDescriptor":{"Columns":[{"Name":"a","Type":"int"}]}}"#)
         .unwrap();
