@@ -41,7 +41,7 @@ pub fn replace_with(
     disk: &dyn Disk,
     path: &Path,
     temporary: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
 ) -> io::Result<()> {
     let file = disk.create_new(temporary)?;
     let written = write(&mut Appender { file: &*file, offset_bytes: 0 });

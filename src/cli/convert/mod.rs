@@ -219,7 +219,7 @@ fn convert_all(
     input: Input,
     mut encoder: Option<Box<dyn Encoder>>,
     mut learner: Option<&mut Learner>,
-    sink: &mut dyn Write,
+    sink: &mut (dyn Write + Send),
     rejects: &mut Rejects,
 ) -> io::Result<Option<Summary>> {
     let mut summary = Summary::default();
@@ -282,7 +282,7 @@ fn report(summary: &Summary, learnt: Option<&TableSchema>, output: &Path, second
 
 /// Counts what goes through.
 struct Counting<'a> {
-    sink: &'a mut dyn Write,
+    sink: &'a mut (dyn Write + Send),
     bytes: u64,
 }
 

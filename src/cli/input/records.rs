@@ -1,14 +1,15 @@
-//! The lines of an input as records of a chunk, read and cut by a thread of its own, a chunk or two ahead.
+//! The lines of an input as records of a chunk, read and cut one chunk ahead.
 
 use super::{Chunk as Lines, Chunks};
 use crate::record::{Chunk, Origin, Slot};
 use bytes::Bytes;
 use std::io::{self, Read};
-use std::sync::mpsc;
 
-/// Bytes of lines that are handed on at once: few enough that they, and the columns made of them, stay in the cache of a
-/// processor.
+/// Bytes of lines that are handed on at once for each processor: few enough that they, and the columns made of them, stay
+/// in its cache.
 const CHUNK_BYTES: usize = 1 << 20;
+/// Most bytes at once.
+const MAX_CHUNK_BYTES: usize = 8 << 20;
 
 /// Longest line, its end included.
 pub const MAX_LINE_BYTES: usize = 64 << 20;
@@ -26,26 +27,21 @@ pub enum Records {
     TooLong,
 }
 
-/// Hands on all of `source`; `live` as [`Chunks::new`] has it.
+/// Hands on all of `source`, of which the next part is read meanwhile; `live` as [`Chunks::new`] has it.
 pub fn each_part(
     source: impl Read + Send,
     live: bool,
-    mut take: impl FnMut(Records) -> io::Result<()>,
+    mut take: impl FnMut(Records) -> io::Result<()> + Send,
 ) -> io::Result<()> {
-    let mut chunks = Chunks::new(source, CHUNK_BYTES, MAX_LINE_BYTES, live);
-    std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel(1);
-        scope.spawn(move || {
-            while let Some(next) = read(&mut chunks).transpose() {
-                let failed = next.is_err();
-                // Nobody takes it when the other side failed.
-                if sender.send(next).is_err() || failed {
-                    return;
-                }
-            }
-        });
-        receiver.into_iter().try_for_each(|part| take(part?))
-    })
+    let chunk_bytes = (CHUNK_BYTES * rayon::current_num_threads()).min(MAX_CHUNK_BYTES);
+    let mut chunks = Chunks::new(source, chunk_bytes, MAX_LINE_BYTES, live);
+    let mut next = read(&mut chunks)?;
+    while let Some(part) = next {
+        let (taken, read) = rayon::join(|| take(part), || read(&mut chunks));
+        taken?;
+        next = read?;
+    }
+    Ok(())
 }
 
 fn read(chunks: &mut Chunks<impl Read>) -> io::Result<Option<Records>> {

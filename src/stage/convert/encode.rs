@@ -31,6 +31,8 @@ const BATCH_SPREAD_BYTES: u64 = 32 << 20;
 
 /// Least JSON that is worth a thread of its own.
 const PART_JSON_BYTES: usize = 256 << 10;
+/// Parts of a chunk for each thread: the smaller they are, the less do threads wait for the one that ends last.
+const PARTS_PER_THREAD: usize = 4;
 
 /// JSON records to one Parquet file.
 pub struct ParquetEncoder {
@@ -224,7 +226,7 @@ impl PartDecoder {
 
 impl Encoder for ParquetEncoder {
     fn push(&mut self, chunk: &Chunk, sink: &mut dyn Write) -> io::Result<Vec<Refused>> {
-        let parts = parts(&chunk.slots, rayon::current_num_threads());
+        let parts = parts(&chunk.slots, most_parts());
         self.make_decoders(parts.len());
         self.encode_beside(|decoders| {
             if let ([part], [decoder, ..]) = (&parts[..], &mut *decoders) {
@@ -270,6 +272,13 @@ fn utf8_span<'a>(chunk: &'a Chunk, slots: &[Slot]) -> Option<(usize, &'a str)> {
     let start = first.start as usize;
     let bytes = chunk.buffer.get(start..last.start as usize + last.len as usize)?;
     Some((start, simdutf8::basic::from_utf8(bytes).ok()?))
+}
+
+fn most_parts() -> usize {
+    match rayon::current_num_threads() {
+        1 => 1,
+        threads => PARTS_PER_THREAD * threads,
+    }
 }
 
 /// At most `most` parts of about the same size, in order; one if there is too little to share out.

@@ -1,7 +1,7 @@
 //! One column chunk: levels and values into pages, compressed as they fill, and what the footer says of them.
 //!
-//! From: `shred` with the levels of a batch. To: `mod`, which puts closed chunks behind each other. Pages end between
-//! rows. Format: Apache Parquet, Data Pages and Page Index; headers and indexes are serialised by the parquet crate.
+//! From: `shred` with the levels of a batch. To: `footer`, which puts closed chunks behind each other. Pages end between
+//! rows. Format: Apache Parquet, Data Pages and Page Index; headers are serialised by the parquet crate.
 
 use super::super::columns::{Bits, Column, Data};
 use super::coder::Coder;
@@ -10,10 +10,11 @@ use super::levels::{put_bits, put_levels, width_of};
 use crate::stream::definition::ParquetCompression;
 use bytes::Bytes;
 use parquet::basic::{Encoding, PageType};
+use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
-use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result;
-use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats};
+use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, PageEncodingStats};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use std::sync::Arc;
@@ -185,12 +186,18 @@ struct PageTold {
     nans: Option<i64>,
 }
 
-/// A closed chunk: its bytes in pieces, and the footer's part.
+/// A closed chunk: its bytes in pieces, and what the footer says of them.
 pub struct ClosedChunk {
-    /// The dictionary page, if any, and the data pages.
-    pub pages: Vec<Bytes>,
-    /// For the footer; offsets count from the first piece.
-    pub close: ColumnCloseResult,
+    /// The dictionary page.
+    pub dictionary: Option<Bytes>,
+    /// The data pages, with their rows.
+    pub pages: Vec<(Bytes, usize)>,
+    /// For the footer; it has no offsets yet.
+    pub metadata: ColumnChunkMetaData,
+    /// Bounds of the pages, if all have some.
+    pub column_index: Option<ColumnIndexMetaData>,
+    /// Bloom filter.
+    pub bloom: Option<Sbbf>,
 }
 
 impl ChunkWriter {
@@ -347,12 +354,12 @@ impl ChunkWriter {
         last.iter_mut().try_for_each(|page| page.compress(&self.options))?;
         self.put_compressed(last);
         let total = |of: fn(&PageTold) -> usize| self.told.iter().map(of).sum::<usize>();
-        let (slots, rows, nulls) = (total(|page| page.slots), total(|page| page.rows), total(|page| page.nulls));
+        let (slots, nulls) = (total(|page| page.slots), total(|page| page.nulls));
         let mut values = self.coder.end_chunk(nulls as u64);
         if let Some(bloom) = &mut values.bloom {
             bloom.fold_to_target_fpp(self.options.bloom_filter_fpp);
         }
-        let mut pages = Vec::with_capacity(self.pages.len() + 1);
+        let mut dictionary = None;
         let mut encodings = vec![Encoding::PLAIN, Encoding::RLE];
         let mut stats = Vec::new();
         if let Some((bytes, num_values)) = values.dictionary {
@@ -360,7 +367,7 @@ impl ChunkWriter {
             let buf = Bytes::from(compress(self.options.compression, bytes)?);
             let page = Page::DictionaryPage { buf, num_values, encoding: Encoding::PLAIN, is_sorted: false };
             let (bytes, uncompressed_bytes) = with_header(page, uncompressed_bytes)?;
-            pages.push(bytes);
+            dictionary = Some(bytes);
             self.uncompressed_bytes += uncompressed_bytes;
             encodings.push(Encoding::RLE_DICTIONARY);
             stats.push(PageEncodingStats { page_type: PageType::DICTIONARY_PAGE, encoding: Encoding::PLAIN, count: 1 });
@@ -372,14 +379,8 @@ impl ChunkWriter {
                 stats.push(PageEncodingStats { page_type, encoding, count });
             }
         }
-        let dictionary_bytes = pages.iter().map(Bytes::len).sum::<usize>() as i64;
-        let mut offsets = OffsetIndexBuilder::new();
         let mut bounds = ColumnIndexBuilder::new(self.column.physical_type());
-        let mut offset = dictionary_bytes;
-        for (page, told) in self.pages.iter().zip(&self.told) {
-            offsets.append_row_count(told.rows as i64);
-            offsets.append_offset_and_size(offset, page.len() as i32);
-            offset += page.len() as i64;
+        for told in &self.told {
             let is_null = told.nulls == told.slots;
             match &told.bounds {
                 Some((least, largest)) => {
@@ -390,27 +391,19 @@ impl ChunkWriter {
                 None => bounds.to_invalid(),
             }
         }
-        pages.append(&mut self.pages);
+        let pages: Vec<_> = self.pages.into_iter().zip(self.told.iter().map(|told| told.rows)).collect();
+        let compressed_bytes =
+            dictionary.iter().chain(pages.iter().map(|(page, _)| page)).map(Bytes::len).sum::<usize>();
         let metadata = ColumnChunkMetaData::builder(self.column.clone())
             .set_compression(super::compression::codec(self.options.compression))
             .set_encodings(encodings)
             .set_page_encoding_stats(stats)
-            .set_total_compressed_size(offset)
+            .set_total_compressed_size(compressed_bytes as i64)
             .set_total_uncompressed_size(self.uncompressed_bytes as i64)
             .set_num_values(slots as i64)
-            .set_statistics(values.statistics)
-            .set_data_page_offset(dictionary_bytes)
-            .set_dictionary_page_offset((dictionary_bytes > 0).then_some(0));
+            .set_statistics(values.statistics);
         let column_index = if bounds.valid() { Some(bounds.build()?) } else { None };
-        let close = ColumnCloseResult {
-            bytes_written: offset as u64,
-            rows_written: rows as u64,
-            metadata: metadata.build()?,
-            bloom_filter: values.bloom,
-            column_index,
-            offset_index: Some(offsets.build()),
-        };
-        Ok(ClosedChunk { pages, close })
+        Ok(ClosedChunk { dictionary, pages, metadata: metadata.build()?, column_index, bloom: values.bloom })
     }
 }
 

@@ -3,13 +3,15 @@
 //! From: `encode`, some batches at a time. To: the sink it hands in. A row group is kept encoded and compressed until it
 //! has its size, then goes out; nothing of the file is kept but its footer's entries. Columns are
 //! encoded by code of our own, from the shape in which the decoder leaves them: `shred` finds levels, `chunk` makes
-//! pages, `coder` encodes values by `dictionary` or plain; footer, page headers and indexes are the parquet crate's.
+//! pages, `coder` encodes values by `dictionary` or plain, `footer` puts the file together. Page headers, indexes and the
+//! footer are serialised by the parquet crate.
 
 mod bounds;
 mod chunk;
 mod coder;
 pub mod compression;
 mod dictionary;
+mod footer;
 mod levels;
 mod shred;
 mod types;
@@ -18,22 +20,17 @@ mod value;
 use super::columns::Struct;
 use super::schema::{HiveType, TableSchema};
 use crate::stream::definition::ParquetOptions;
-use bytes::{Buf, Bytes};
-use chunk::{ChunkWriter, ClosedChunk, PageOptions};
+use chunk::{ChunkWriter, PageOptions};
 use coder::{BooleanCoder, Coder, NumberCoder, StringCoder};
-use parking_lot::Mutex;
+use footer::{FileFacts, FileLayout};
 use parquet::basic::Type as Physical;
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{WriterProperties, WriterVersion};
-use parquet::file::reader::{ChunkReader, Length};
-use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 use rayon::prelude::*;
 use shred::Node;
-use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use value::{Instant96, Wide};
 
@@ -50,11 +47,10 @@ const MAX_GROUP_ROWS: usize = 1 << 20;
 
 /// A Parquet file being written.
 pub struct FileWriter {
-    file: SerializedFileWriter<Spool>,
+    file: FileLayout,
     table: Arc<TableSchema>,
     parquet: ParquetOptions,
     pages: Arc<PageOptions>,
-    spool: Spool,
     group: Option<Group>,
 }
 
@@ -80,43 +76,6 @@ impl Group {
     }
 }
 
-/// Where the Parquet writer puts bytes, and the encoder takes them from: a row group at once. In blocks, since one buffer that grows to such a length is copied on its way, and takes up to three times the memory.
-#[derive(Clone, Default)]
-struct Spool(Arc<Mutex<Vec<Vec<u8>>>>);
-
-/// Size of a block.
-const BLOCK_BYTES: usize = 256 << 10;
-
-impl Write for Spool {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut blocks = self.0.lock();
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match blocks.last_mut() {
-                Some(block) if block.len() < BLOCK_BYTES => {
-                    let (fits, more) = rest.split_at(rest.len().min(BLOCK_BYTES - block.len()));
-                    block.extend_from_slice(fits);
-                    rest = more;
-                }
-                _ => blocks.push(Vec::with_capacity(BLOCK_BYTES)),
-            }
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Spool {
-    fn drain(&self, sink: &mut dyn Write) -> io::Result<()> {
-        let blocks = std::mem::take(&mut *self.0.lock());
-        // Each is freed when it is written.
-        blocks.into_iter().try_for_each(|block| sink.write_all(&block))
-    }
-}
-
 /// Options of a file beside its schema.
 #[derive(Debug, Clone)]
 pub struct FileOptions {
@@ -126,34 +85,31 @@ pub struct FileOptions {
     pub revision: u64,
 }
 
-/// What the footer says beside the columns.
-fn properties(table: &TableSchema, options: &FileOptions) -> WriterProperties {
-    let version = if options.parquet.writer_v2 { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 };
+fn facts(table: &TableSchema, options: &FileOptions) -> FileFacts {
     let entry = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
-    WriterProperties::builder()
-        .set_created_by(concat!("hydrant version ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_writer_version(version)
-        .set_key_value_metadata(Some(vec![
+    FileFacts {
+        created_by: concat!("hydrant version ", env!("CARGO_PKG_VERSION")).to_owned(),
+        version: if options.parquet.writer_v2 { 2 } else { 1 },
+        entries: vec![
             entry("hydrant.revision", options.revision.to_string()),
             entry("hydrant.schema", table.version.clone()),
-        ]))
-        .build()
+        ],
+    }
 }
 
 impl FileWriter {
     /// A new file for rows of `table`.
     pub fn new(table: &Arc<TableSchema>, options: &FileOptions) -> Result<Self> {
-        let spool = Spool::default();
         let parquet = options.parquet.clone();
-        let schema = types::schema(table, parquet.int96_timestamps)?;
-        let file = SerializedFileWriter::new(spool.clone(), schema, Arc::new(properties(table, options)))?;
+        let schema = SchemaDescriptor::new(types::schema(table, parquet.int96_timestamps)?);
+        let file = FileLayout::new(Arc::new(schema), facts(table, options));
         let pages = Arc::new(PageOptions {
             page_bytes: usize::try_from(parquet.page_size_bytes).unwrap_or(usize::MAX),
             compression: parquet.compression,
             v2: parquet.writer_v2,
             bloom_filter_fpp: parquet.bloom_filter_fpp,
         });
-        Ok(Self { file, table: Arc::clone(table), parquet, pages, spool, group: None })
+        Ok(Self { file, table: Arc::clone(table), parquet, pages, group: None })
     }
 
     /// Encodes batches of rows, in order; closes row groups that have their size.
@@ -202,7 +158,7 @@ impl FileWriter {
 
     /// Writes what is ready.
     pub fn flush(&mut self, sink: &mut dyn Write) -> io::Result<()> {
-        self.spool.drain(sink)
+        self.file.flush(sink)
     }
 
     fn close_full_group(&mut self) -> io::Result<()> {
@@ -227,12 +183,11 @@ impl FileWriter {
         if let Some(group) = self.group.take() {
             self.close_group(group)?;
         }
-        self.file.finish().map_err(broken)?;
-        self.spool.drain(sink)
+        self.file.finish(sink)
     }
 
     fn new_group(&self) -> Result<Group> {
-        let mut leaves = self.file.schema_descr().columns().iter();
+        let mut leaves = self.file.schema().columns().iter();
         let mut leaf = |kind: &HiveType| {
             let column = leaves.next().ok_or_else(|| ParquetError::General("too few columns".to_owned()))?;
             let coder = coder(kind, column, &self.parquet)?;
@@ -248,17 +203,10 @@ impl FileWriter {
             let mut chunks = Vec::new();
             node.close(&mut chunks).map(|()| chunks)
         };
-        let closed: Vec<Result<Vec<ClosedChunk>>> = group.columns.into_par_iter().map(close).collect();
-        let padding = padding(self.file.bytes_written() as u64, &self.parquet);
-        self.file.write_all(&vec![0; padding])?;
-        let mut writer = self.file.next_row_group().map_err(broken)?;
-        for chunks in closed {
-            for chunk in chunks.map_err(broken)? {
-                writer.append_column(&Pages(chunk.pages), chunk.close).map_err(broken)?;
-            }
-        }
-        writer.close().map_err(broken)?;
-        Ok(())
+        let closed: Vec<_> = group.columns.into_par_iter().map(close).collect::<Result<_>>().map_err(broken)?;
+        let padding = padding(self.file.length_bytes(), &self.parquet);
+        self.file.put(vec![0; padding].into());
+        self.file.put_row_group(closed.into_iter().flatten().collect(), group.rows).map_err(broken)
     }
 }
 
@@ -324,46 +272,6 @@ pub fn can_have_bloom_filter(table: &TableSchema, name: &str) -> bool {
 fn is_named(column: &ColumnDescPtr, name: &str) -> bool {
     let top = column.path().parts().first().map_or("", String::as_str);
     name.eq_ignore_ascii_case(top) || name.eq_ignore_ascii_case(&column.path().string())
-}
-
-/// The pages of a chunk, behind each other.
-struct Pages(Vec<Bytes>);
-
-impl Length for Pages {
-    fn len(&self) -> u64 {
-        self.0.iter().map(|page| page.len() as u64).sum()
-    }
-}
-
-impl ChunkReader for Pages {
-    type T = PagesReader;
-
-    fn get_read(&self, start: u64) -> Result<Self::T> {
-        let mut reader = PagesReader(self.0.clone().into());
-        io::copy(&mut reader.by_ref().take(start), &mut io::sink())?;
-        Ok(reader)
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let mut bytes = vec![0; length];
-        self.get_read(start)?.read_exact(&mut bytes)?;
-        Ok(bytes.into())
-    }
-}
-
-/// Reads pages one after the other.
-struct PagesReader(VecDeque<Bytes>);
-
-impl Read for PagesReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.0.front().is_some_and(Bytes::is_empty) {
-            self.0.pop_front();
-        }
-        let Some(page) = self.0.front_mut() else { return Ok(0) };
-        let count = page.len().min(buffer.len());
-        page.copy_to_slice(&mut buffer[..count]);
-        Ok(count)
-    }
 }
 
 /// A failure of the Parquet writer on bytes in memory: a broken invariant, reported with the attempt to seal.
