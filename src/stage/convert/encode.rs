@@ -233,7 +233,7 @@ impl Encoder for ParquetEncoder {
                 // Its rows may wait for those of the next chunk.
                 return decoder.decode(chunk, part);
             }
-            decoders.par_iter_mut().zip(&parts).for_each(|(decoder, part)| {
+            decoders.par_iter_mut().zip(&parts).with_max_len(1).for_each(|(decoder, part)| {
                 decoder.decode(chunk, part);
                 // None may wait: the rows of the next part come behind them.
                 decoder.end_batch();
