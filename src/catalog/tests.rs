@@ -5,6 +5,7 @@ use super::*;
 use crate::disk::RealDisk;
 use crate::stream::Id128;
 use crate::stream::definition::*;
+use crate::stream::prefix::TimeZone;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -21,6 +22,7 @@ fn record(name: &str) -> StreamRecord {
             bucket: "hydrant".to_owned(),
             prefix: "events/".to_owned(),
             error_prefix: Some("errors/".to_owned()),
+            time_zone: TimeZone::UTC,
             file_extension: String::new(),
             compression: Compression::Uncompressed,
             kms_key: None,
@@ -103,6 +105,7 @@ proptest! {
     fn rows_round_trip(
         name in "[a-zA-Z0-9_.-]{1,64}",
         prefix in ".{0,40}",
+        zone in prop::sample::select(vec!["UTC", "Asia/Calcutta", "America/Porto_Acre"]),
         created_ms in any::<i64>(),
         updated_ms in any::<Option<i64>>(),
         force in any::<Option<bool>>(),
@@ -110,7 +113,9 @@ proptest! {
         number in any::<f64>().prop_filter("finite", |f| f.is_finite()),
     ) {
         let mut row = record(&name);
-        Arc::make_mut(&mut row.definition).s3.prefix = prefix.clone();
+        let s3 = &mut Arc::make_mut(&mut row.definition).s3;
+        s3.prefix = prefix.clone();
+        s3.time_zone = TimeZone::from_id(zone).unwrap();
         row.created_ms = created_ms;
         row.updated_ms = updated_ms;
         row.status = force.map_or(Status::Active, |force| Status::Deleting { force });

@@ -123,8 +123,9 @@ pub fn default_size_mib(converts: bool) -> u64 {
 fn check_keys(name: &str, s3: &S3Target) -> Result<(), ApiError> {
     const KEY_MAX_BYTES: usize = 1024;
     const LONGEST_FOLDER: &str = "format-conversion-failed/";
-    // Time folder, the largest revision, time, UUID.
-    const REST: &str = "2026/07/13/14/-18446744073709551615-2026-07-13-14-05-09-00000000-0000-0000-0000-000000000000";
+    const TIME_FOLDER: &str = "2026/07/13/14/";
+    // The largest revision, time, UUID.
+    const REST: &str = "-18446744073709551615-2026-07-13-14-05-09-00000000-0000-0000-0000-000000000000";
     let extension = if s3.file_extension.is_empty() { ".parquet" } else { &s3.file_extension };
     let rest_bytes = name.len() + REST.len() + extension.len();
     let error = match &s3.error_prefix {
@@ -137,7 +138,9 @@ fn check_keys(name: &str, s3: &S3Target) -> Result<(), ApiError> {
                 "{member} holds a NUL character, which no object key can."
             )));
         }
-        let key_bytes = prefix.len() + folder.len() + rest_bytes;
+        let parsed = rules::parse_prefix(prefix, member)?;
+        let appended_bytes = if parsed.has_expressions() { 0 } else { folder.len() + TIME_FOLDER.len() };
+        let key_bytes = parsed.longest(s3.time_zone).bytes + appended_bytes + rest_bytes;
         if key_bytes > KEY_MAX_BYTES {
             return Err(ApiError::invalid_argument(format!(
                 "{member} makes object keys of up to {key_bytes} bytes of UTF-8, and S3 takes {KEY_MAX_BYTES}; shorten it."
@@ -154,6 +157,7 @@ fn s3_target(destination: &Value) -> S3Target {
         bucket: arn.rsplit(':').next().unwrap_or_default().to_owned(),
         prefix: string("Prefix"),
         error_prefix: filled(destination, "ErrorOutputPrefix").map(str::to_owned),
+        time_zone: rules::custom_time_zone(destination).unwrap_or_default(),
         file_extension: string("FileExtension"),
         compression: match text(destination, "CompressionFormat") {
             Some("GZIP") => Compression::Gzip,

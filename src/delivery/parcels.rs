@@ -7,7 +7,7 @@ use super::DeliveryContext;
 use super::counts::Counts;
 use super::error_record::{self, ErrorContext};
 use super::run::{CHUNK_BYTES, RunPlan, StageRunError};
-use crate::destination::s3::key::{common_folder, error_key, schema_key};
+use crate::destination::s3::key::{ObjectName, common_folder, error_key, schema_key};
 use crate::outbox::{Draft, Finished, Stored};
 use crate::record::{Chunk, ErrorKind, Refused};
 use crate::source::RunReader;
@@ -237,17 +237,15 @@ impl ErrorDrafts<'_> {
         let definition = &self.plan.definition;
         let s3 = &definition.s3;
         for (kind, (number, draft, records)) in self.drafts {
-            let key = error_key(
-                &s3.prefix,
-                s3.error_prefix.as_deref(),
-                kind.as_str(),
-                &definition.name,
-                definition.revision,
-                counts.oldest_arrival_ms,
-                self.seal_id,
-                number,
-                "",
-            )?;
+            let name = ObjectName {
+                stream: &definition.name,
+                revision: definition.revision,
+                oldest_arrival_ms: counts.oldest_arrival_ms,
+                seal: self.seal_id,
+                parcel: number,
+                extension: "",
+            };
+            let key = error_key(s3, &name, kind.as_str())?;
             let ((length_bytes, crc32c), place) = store(self.context, draft, &mut finished.inline)?;
             finished.parcels.push(Parcel {
                 number,

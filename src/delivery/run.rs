@@ -7,7 +7,7 @@ use super::DeliveryContext;
 use super::counts::Counts;
 use super::learnt::Learnt;
 use super::parcels::{Body, ErrorDrafts, FinishedParcels};
-use crate::destination::s3::key::{KeyError, data_key};
+use crate::destination::s3::key::{KeyError, ObjectName, data_key};
 use crate::fault::{Class, Fault, Retry};
 use crate::record::{Cause, Chunk, Refused};
 use crate::schemas::LookupError;
@@ -18,6 +18,7 @@ use crate::stage::transform::InvocationInfo;
 use crate::stage::{Encoder, Stage, compress};
 use crate::stream::definition::{Compression, Definition};
 use crate::stream::position::Run;
+use crate::stream::prefix::PartitionKeys;
 use crate::stream::seal::{CutReason, Parcel, ParcelKind, Seal};
 use crate::stream::{Position, SealId};
 use crate::task::Stop;
@@ -201,9 +202,15 @@ fn go_through(
     if data_records > 0 {
         let extension = stages.extension(&plan.definition);
         let s3 = &plan.definition.s3;
-        let name = &plan.definition.name;
-        let key =
-            data_key(&s3.prefix, name, plan.definition.revision, counts.oldest_arrival_ms, seal_id, 0, extension)?;
+        let name = ObjectName {
+            stream: &plan.definition.name,
+            revision: plan.definition.revision,
+            oldest_arrival_ms: counts.oldest_arrival_ms,
+            seal: seal_id,
+            parcel: 0,
+            extension,
+        };
+        let key = data_key(s3, &name, &PartitionKeys::default())?;
         let ((length_bytes, crc32c), place) = body.finish(context, reader.as_ref(), &mut finished.inline)?;
         finished.parcels.push(Parcel {
             number: 0,

@@ -20,6 +20,7 @@ use crate::source::Lane;
 use crate::source::local::{Cursors, LocalLane};
 use crate::stage::transform::TransformLimits;
 use crate::stream::definition::{Compression, Definition, Hints, S3Target, TransformSpec};
+use crate::stream::prefix::TimeZone;
 use crate::stream::seal::{CutReason, LaneId};
 use crate::stream::{Incarnation, Position, StreamName};
 use crate::task::StopSource;
@@ -208,6 +209,7 @@ pub fn definition(name: &str, compression: Compression, size_bytes: u64, interva
             bucket: "b".to_owned(),
             prefix: String::new(),
             error_prefix: None,
+            time_zone: TimeZone::UTC,
             file_extension: String::new(),
             compression,
             kms_key: None,

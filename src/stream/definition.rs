@@ -6,6 +6,7 @@
 
 use super::id::Incarnation;
 use super::name::StreamName;
+use super::prefix::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -65,6 +66,9 @@ pub struct S3Target {
     pub prefix: String,
     /// ErrorOutputPrefix as given.
     pub error_prefix: Option<String>,
+    /// CustomTimeZone: where the times in keys are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub time_zone: TimeZone,
     /// FileExtension as given; empty: the default of format and compression.
     pub file_extension: String,
     /// Compression of the object body; `Uncompressed` with conversion.

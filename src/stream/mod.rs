@@ -1,9 +1,10 @@
-//! The vocabulary of a stream: name, definition, lane, position, seal. Types without I/O.
+//! The vocabulary of a stream: name, definition, prefix, lane, position, seal. Types without I/O.
 
 pub mod definition;
 pub mod id;
 pub mod name;
 pub mod position;
+pub mod prefix;
 pub mod seal;
 
 pub use id::{Id128, Incarnation, SealId};

@@ -2,6 +2,7 @@
 
 use super::{Checks, conversion, partitioning, prefix, processing, refuse, time_zones};
 use crate::control::members::{filled, flag, given, number, text};
+use crate::stream::prefix::TimeZone;
 use crate::wire::{ApiError, Compatibility};
 use serde_json::Value;
 
@@ -30,7 +31,7 @@ pub fn check(checks: &mut Checks, request: &Value) -> Result<(), ApiError> {
         return refuse("Exactly one destination configuration is supported for a Firehose");
     };
     match name {
-        PLAIN => s3(checks, destination, partitioning::Namespaces::Refused),
+        PLAIN => s3(checks, destination, TimeZone::UTC, partitioning::Namespaces::Refused),
         EXTENDED => extended(checks, destination),
         other => {
             checks.unbuilt(other);
@@ -43,8 +44,9 @@ fn extended(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
     let partitioned = given(destination, "DynamicPartitioningConfiguration")
         .is_some_and(|configuration| flag(configuration, "Enabled") == Some(true));
     let namespaces = if partitioned { partitioning::Namespaces::Allowed } else { partitioning::Namespaces::Refused };
-    s3(checks, destination, namespaces)?;
-    time_zone(checks, destination)?;
+    // A zone that the service does not have comes to light behind what is wrong with the prefixes.
+    s3(checks, destination, custom_time_zone(destination).unwrap_or_default(), namespaces)?;
+    time_zone(destination)?;
     backup(checks, destination)?;
     processing::check(checks, destination, partitioned)?;
     conversion::check(checks, destination)?;
@@ -55,12 +57,14 @@ fn extended(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
 }
 
 /// The members that S3DestinationConfiguration has too.
-fn s3(checks: &mut Checks, configuration: &Value, namespaces: partitioning::Namespaces) -> Result<(), ApiError> {
+fn s3(
+    checks: &mut Checks,
+    configuration: &Value,
+    zone: TimeZone,
+    namespaces: partitioning::Namespaces,
+) -> Result<(), ApiError> {
     role(text(configuration, "RoleARN"))?;
-    let prefixes = prefix::check(text(configuration, "Prefix"), text(configuration, "ErrorOutputPrefix"), namespaces)?;
-    for member in prefixes {
-        checks.unbuilt(format!("An expression (!{{…}}) in {member}"));
-    }
+    prefix::check(text(configuration, "Prefix"), text(configuration, "ErrorOutputPrefix"), zone, namespaces)?;
     hints(checks, configuration)?;
     if let Some(encryption) = given(configuration, "EncryptionConfiguration") {
         let none = given(encryption, "NoEncryptionConfig").is_some();
@@ -103,16 +107,22 @@ fn logging(checks: &mut Checks, configuration: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn time_zone(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
-    let Some(zone) = filled(destination, "CustomTimeZone").filter(|zone| *zone != "UTC") else { return Ok(()) };
-    if !time_zones::is_known(zone) {
-        refuse(
+/// The zone that CustomTimeZone names, UTC where it names none; `None` if the service does not take it.
+pub fn custom_time_zone(destination: &Value) -> Option<TimeZone> {
+    match filled(destination, "CustomTimeZone") {
+        None | Some("UTC") => Some(TimeZone::UTC),
+        Some(id) => TimeZone::from_id(id).filter(|_| time_zones::is_known(id)),
+    }
+}
+
+fn time_zone(destination: &Value) -> Result<(), ApiError> {
+    match custom_time_zone(destination) {
+        Some(_) => Ok(()),
+        None => refuse(
             "Provided custom time zone is not supported. Custom time zones are limited to UTC and non-3-letter IANA \
              time zones.",
-        )?;
+        ),
     }
-    checks.unbuilt(format!("CustomTimeZone {zone}"));
-    Ok(())
 }
 
 fn backup(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
@@ -124,5 +134,6 @@ fn backup(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
         checks.unbuilt("S3BackupMode Enabled");
     }
     // Checked although it is not used: it is echoed, and would be used once the mode is Enabled.
-    configuration.map_or(Ok(()), |configuration| s3(checks, configuration, partitioning::Namespaces::Refused))
+    configuration
+        .map_or(Ok(()), |configuration| s3(checks, configuration, TimeZone::UTC, partitioning::Namespaces::Refused))
 }

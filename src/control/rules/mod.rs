@@ -14,7 +14,8 @@ mod time_zones;
 
 #[cfg(test)]
 pub use destination::DESTINATIONS;
-pub use destination::{EXTENDED, PLAIN};
+pub use destination::{EXTENDED, PLAIN, custom_time_zone};
+pub use prefix::parse as parse_prefix;
 pub use processing::{LambdaArn, parameters};
 
 use super::Rules;

@@ -3,6 +3,7 @@
 use super::processing::parameters;
 use super::{Checks, prefix, refuse};
 use crate::control::members::{flag, given, given_at, items, number, text};
+use crate::stream::prefix::KeySource;
 use crate::wire::{ApiError, Compatibility};
 use serde_json::Value;
 
@@ -15,9 +16,9 @@ pub enum Namespaces {
 
 /// Checks an extended destination whose DynamicPartitioningConfiguration is enabled.
 pub fn check(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
-    let expressions = prefix::expressions(text(destination, "Prefix").unwrap_or_default())?;
-    let uses = |namespace| expressions.iter().any(|expression| expression.namespace == namespace);
-    let (query, lambda) = (uses("partitionKeyFromQuery"), uses("partitionKeyFromLambda"));
+    let prefix = prefix::parse(text(destination, "Prefix").unwrap_or_default(), "Prefix")?;
+    let uses = |wanted| prefix.partition_keys().any(|(source, _)| source == wanted);
+    let (query, lambda) = (uses(KeySource::Query), uses(KeySource::Lambda));
     if !query && !lambda {
         refuse("S3 Prefix should contain Dynamic Partitioning namespaces when Dynamic Partitioning is enabled")?;
     }
@@ -32,7 +33,7 @@ pub fn check(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
     if query && !has("MetadataExtraction") {
         refuse("MetadataExtraction processor should be present when S3 Prefix has partitionKeyFromQuery namespace")?;
     }
-    let of_prefix = |key: &&str| expressions.iter().any(|expression| expression.value == *key);
+    let of_prefix = |key: &&str| prefix.partition_keys().any(|of_prefix| of_prefix == (KeySource::Query, *key));
     let query = items(processing, "Processors").iter().find(|p| text(p, "Type") == Some("MetadataExtraction"));
     let query = query.map(parameters).unwrap_or_default();
     let query = query.iter().find(|(name, _)| *name == "MetadataExtractionQuery").map(|(_, query)| *query);

@@ -1,7 +1,11 @@
-//! Prefix and ErrorOutputPrefix: the expressions in them and the service's rules.
+//! Prefix and ErrorOutputPrefix: the service's rules about them. What expressions are, `stream::prefix` knows.
+
+#[cfg(test)]
+#[path = "prefix_tests.rs"]
+mod tests;
 
 use super::partitioning::Namespaces;
-use super::time_patterns;
+use crate::stream::prefix::{Length, Prefix, PrefixError, START, TimeZone};
 use crate::wire::ApiError;
 
 /// The service refuses object prefixes above this many characters, time included.
@@ -10,89 +14,62 @@ const MAX_EVALUATED: usize = 512;
 const TIME_LENGTH: usize = 14;
 const ERROR_TYPE: &str = "!{firehose:error-output-type}";
 
-/// An expression, `!{namespace:value}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expression<'a> {
-    pub namespace: &'a str,
-    pub value: &'a str,
-}
-
-/// Checks both prefixes; returns the names of the members that hold expressions.
+/// Checks both prefixes. `zone` is that of the times in them: an evaluated prefix counts with the longest that it can
+/// become, so that none passes by the day on which it is created.
 pub fn check(
     prefix: Option<&str>,
     error_prefix: Option<&str>,
+    zone: TimeZone,
     namespaces: Namespaces,
-) -> Result<Vec<&'static str>, ApiError> {
+) -> Result<(), ApiError> {
     let prefix = prefix.unwrap_or_default();
     let error_prefix = error_prefix.unwrap_or_default();
-    let (has, error_has) = (prefix.contains("!{"), error_prefix.contains("!{"));
-    if has && error_prefix.is_empty() {
+    if prefix.contains(START) && error_prefix.is_empty() {
         return refuse("ErrorOutputPrefix cannot be null or empty when Prefix contains expressions");
     }
-    if error_has && !error_prefix.contains(ERROR_TYPE) {
+    if error_prefix.contains(START) && !error_prefix.contains(ERROR_TYPE) {
         return refuse("ErrorOutputPrefix must contain at least one occurrence of !{firehose:error-output-type}");
     }
     if prefix.contains(ERROR_TYPE) {
         return refuse("Prefix must not contain any occurrence of !{firehose:error-output-type}");
     }
     for (member, text) in [("Prefix", prefix), ("ErrorOutputPrefix", error_prefix)] {
-        for expression in expressions(text)? {
-            one(expression, member)?;
-            if expression.namespace.starts_with("partitionKeyFrom") {
-                let message = match (member, namespaces) {
-                    ("Prefix", Namespaces::Allowed) => continue,
-                    ("Prefix", Namespaces::Refused) => {
-                        "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic \
-                         Partitioning is enabled."
-                    }
-                    _ => "Dynamic Partitioning Namespaces can't be part of an error prefix expression",
-                };
+        let parsed = parse(text, member)?;
+        if parsed.partition_keys().next().is_some() {
+            let message = match (member, namespaces) {
+                ("Prefix", Namespaces::Allowed) => None,
+                ("Prefix", Namespaces::Refused) => Some(
+                    "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic \
+                     Partitioning is enabled.",
+                ),
+                _ => Some("Dynamic Partitioning Namespaces can't be part of an error prefix expression"),
+            };
+            if let Some(message) = message {
                 return Err(ApiError::invalid_argument(message));
             }
         }
-        let time = if text.contains("!{") { 0 } else { TIME_LENGTH };
-        if text.encode_utf16().count() + time > MAX_EVALUATED {
+        let Length { utf16, .. } = parsed.longest(zone);
+        let time = if parsed.has_expressions() { 0 } else { TIME_LENGTH };
+        if utf16 + time > MAX_EVALUATED {
             return refuse("Length of evaluated prefix cannot be greater than 512");
         }
     }
-    Ok([("Prefix", has), ("ErrorOutputPrefix", error_has)]
-        .iter()
-        .filter(|(_, has)| *has)
-        .map(|(name, _)| *name)
-        .collect())
+    Ok(())
 }
 
-/// The expressions of a prefix, in order.
-pub fn expressions(prefix: &str) -> Result<Vec<Expression<'_>>, ApiError> {
-    let mut found = Vec::new();
-    let mut rest = prefix;
-    while let Some(start) = rest.find("!{") {
-        let inside = &rest[start + 2..];
-        let expression = inside.split_once('}').and_then(|(content, after)| {
-            let (namespace, value) = content.split_once(':')?;
-            (!value.is_empty()).then_some((Expression { namespace, value }, after))
-        });
-        let Some((expression, after)) = expression else {
-            let message = format!("Invalid expression usage: {prefix}.Must be of the form !{{<namespace>:<value>}}");
-            return refuse(&message);
-        };
-        found.push(expression);
-        rest = after;
-    }
-    Ok(found)
-}
-
-fn one(expression: Expression, member: &str) -> Result<(), ApiError> {
-    let good = match expression.namespace {
-        "timestamp" => time_patterns::is_accepted(expression.value),
-        "firehose" => matches!(expression.value, "random-string" | "error-output-type"),
-        "partitionKeyFromQuery" | "partitionKeyFromLambda" => true,
-        other => return refuse(&format!("Namespace to the left of colon ({other}) is an invalid keyword!")),
-    };
-    if good {
-        return Ok(());
-    }
-    refuse(&format!("Invalid conversion character used in the value of the expression in {member}"))
+/// Parses the prefix that is the member `member`.
+pub fn parse(text: &str, member: &str) -> Result<Prefix, ApiError> {
+    Prefix::parse(text).or_else(|error| match error {
+        PrefixError::Usage => {
+            refuse(&format!("Invalid expression usage: {text}.Must be of the form !{{<namespace>:<value>}}"))
+        }
+        PrefixError::Namespace(name) => {
+            refuse(&format!("Namespace to the left of colon ({name}) is an invalid keyword!"))
+        }
+        PrefixError::Value => {
+            refuse(&format!("Invalid conversion character used in the value of the expression in {member}"))
+        }
+    })
 }
 
 fn refuse<T>(tail: &str) -> Result<T, ApiError> {

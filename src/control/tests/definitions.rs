@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::stream::definition::*;
+use crate::stream::prefix::TimeZone;
 use std::collections::BTreeMap;
 
 const MIB: u64 = 1 << 20;
@@ -21,6 +22,7 @@ fn a_bare_request_takes_the_services_defaults() {
                 bucket: "hydrant".to_owned(),
                 prefix: String::new(),
                 error_prefix: None,
+                time_zone: TimeZone::UTC,
                 file_extension: String::new(),
                 compression: Compression::Uncompressed,
                 kms_key: None,
@@ -43,6 +45,7 @@ fn every_member_of_the_target_arrives() {
         "BucketARN": "arn:aws-cn:s3:::a.b-c_d",
         "Prefix": "p/",
         "ErrorOutputPrefix": "e/",
+        "CustomTimeZone": "Asia/Calcutta",
         "FileExtension": ".x",
         "CompressionFormat": "HADOOP_SNAPPY",
         "EncryptionConfiguration": {"KMSEncryptionConfig": {"AWSKMSKeyARN": key}},
@@ -55,6 +58,7 @@ fn every_member_of_the_target_arrives() {
             bucket: "a.b-c_d".to_owned(),
             prefix: "p/".to_owned(),
             error_prefix: Some("e/".to_owned()),
+            time_zone: TimeZone::from_id("Asia/Calcutta").unwrap(),
             file_extension: ".x".to_owned(),
             compression: Compression::HadoopSnappy,
             kms_key: Some(key.to_owned()),

@@ -116,7 +116,7 @@ fn table() -> Vec<(String, Ground, Value, Use)> {
     add("ProcessingConfiguration.Processors[0].Parameters[1].ParameterValue", Ground::Lambda, json!("2"), Acts);
     add("S3BackupMode", Ground::Bare, json!("Disabled"), Shown);
     add("FileExtension", Ground::Bare, json!(".x"), Acts);
-    add("CustomTimeZone", Ground::Bare, json!("Europe/Berlin"), Refused);
+    add("CustomTimeZone", Ground::Bare, json!("Europe/Berlin"), Acts);
     add("CustomTimeZone", Ground::Bare, json!("UTC"), Shown);
     add("DynamicPartitioningConfiguration.Enabled", Ground::Partitioned, json!(true), Refused);
     add("DynamicPartitioningConfiguration.RetryOptions.DurationInSeconds", Ground::Partitioned, json!(1), Refused);

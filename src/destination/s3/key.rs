@@ -1,12 +1,13 @@
 //! Object keys, as Firehose makes them.
 //!
 //! From: `delivery`, at the seal. To: [`Parcel::key`](crate::stream::seal::Parcel::key), which never changes after it.
-//! A key is `<prefix><stream name>-<revision>-<yyyy>-<MM>-<dd>-<HH>-<mm>-<ss>-<uuid><extension>`, with UTC time of the
-//! oldest record in the object and the UUID of (seal, parcel number), rule D2. Prefixes here are static text; a prefix
-//! without expressions gets the time folder appended as it is, without a "/" between.
+//! A key is `<prefix><stream name>-<revision>-<yyyy>-<MM>-<dd>-<HH>-<mm>-<ss>-<uuid><extension>`, with the time of the
+//! oldest record in the object, in the stream's time zone, and the UUID of (seal, parcel number), rule D2. A prefix
+//! without expressions gets the time folder appended as it is, without a "/" between; any expression suppresses that.
 
+use crate::stream::definition::S3Target;
+use crate::stream::prefix::{Facts, MissingKey, Moment, PartitionKeys, Prefix, PrefixError, START};
 use crate::stream::{SealId, StreamName};
-use chrono::{DateTime, Utc};
 
 /// Longest key S3 takes, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1024;
@@ -30,6 +31,17 @@ pub enum KeyError {
     /// The arrival time is not a time of the calendar.
     #[error("{0} ms since the epoch is not a time that a key can bear")]
     BadTime(i64),
+    /// A prefix that would not pass at CreateDeliveryStream.
+    #[error("the prefix '{prefix}' cannot be evaluated: {error}")]
+    BadPrefix {
+        /// It.
+        prefix: String,
+        /// What is wrong with it.
+        error: PrefixError,
+    },
+    /// A partition key without a value.
+    #[error(transparent)]
+    MissingKey(#[from] MissingKey),
 }
 
 /// What an object's name is made of, whatever its prefix.
@@ -49,43 +61,23 @@ pub struct ObjectName<'a> {
     pub extension: &'a str,
 }
 
-/// The key of an object of delivered records: `<prefix>yyyy/MM/dd/HH/<name>`.
-#[allow(clippy::too_many_arguments)]
-pub fn data_key(
-    prefix: &str,
-    stream: &StreamName,
-    revision: u64,
-    oldest_arrival_ms: i64,
-    seal: SealId,
-    parcel: u32,
-    extension: &str,
-) -> Result<String, KeyError> {
-    let name = ObjectName { stream, revision, oldest_arrival_ms, seal, parcel, extension };
-    name.under(prefix)
+/// The key of an object of delivered records: `<evaluated prefix><name>`, `<prefix>yyyy/MM/dd/HH/<name>` without
+/// expressions.
+pub fn data_key(target: &S3Target, name: &ObjectName, partition_keys: &PartitionKeys) -> Result<String, KeyError> {
+    name.under(target, &target.prefix, "", partition_keys)
 }
 
-/// The key of an object of refused records. Without an ErrorOutputPrefix (`None` or empty) it is
-/// `<prefix><kind>/yyyy/MM/dd/HH/<name>`; a static one stands in the prefix's place.
-#[allow(clippy::too_many_arguments)]
-pub fn error_key(
-    prefix: &str,
-    error_prefix: Option<&str>,
-    kind: &str,
-    stream: &StreamName,
-    revision: u64,
-    oldest_arrival_ms: i64,
-    seal: SealId,
-    parcel: u32,
-    extension: &str,
-) -> Result<String, KeyError> {
-    let name = ObjectName { stream, revision, oldest_arrival_ms, seal, parcel, extension };
-    let start = error_prefix.filter(|given| !given.is_empty()).unwrap_or(prefix);
-    name.under(&format!("{start}{kind}/"))
+/// The key of an object of refused records. An ErrorOutputPrefix with expressions names their `kind` itself. Without
+/// expressions it is `<prefix><kind>/yyyy/MM/dd/HH/<name>`, and without an ErrorOutputPrefix (`None` or empty) Prefix
+/// stands in its place.
+pub fn error_key(target: &S3Target, name: &ObjectName, kind: &str) -> Result<String, KeyError> {
+    let given = target.error_prefix.as_deref().filter(|given| !given.is_empty());
+    name.under(target, given.unwrap_or(&target.prefix), kind, &PartitionKeys::default())
 }
 
 /// The folder that all objects under `prefix` have in common, with its "/": what is literal in it up to the last one.
 pub fn common_folder(prefix: &str) -> &str {
-    let literal = prefix.split("!{").next().unwrap_or_default();
+    let literal = prefix.split(START).next().unwrap_or_default();
     literal.rfind('/').map_or("", |slash| &literal[..=slash])
 }
 
@@ -110,26 +102,40 @@ fn within_limit(key: String) -> Result<String, KeyError> {
 }
 
 impl ObjectName<'_> {
-    fn under(&self, prefix: &str) -> Result<String, KeyError> {
-        let time = DateTime::<Utc>::from_timestamp_millis(self.oldest_arrival_ms)
-            .filter(|time| (0..=9999).contains(&chrono::Datelike::year(time)))
-            .ok_or(KeyError::BadTime(self.oldest_arrival_ms))?;
-        let key = format!(
-            "{prefix}{}{}-{}-{}-{}{}",
-            time.format(FOLDER),
-            self.stream,
-            self.revision,
-            time.format(STAMP),
-            self.seal.parcel_uuid(self.parcel),
-            self.extension,
-        );
-        within_limit(key)
+    /// `kind`: the error output type, empty for delivered records.
+    fn under(
+        &self,
+        target: &S3Target,
+        prefix: &str,
+        kind: &str,
+        partition_keys: &PartitionKeys,
+    ) -> Result<String, KeyError> {
+        let moment = target.time_zone.at(self.oldest_arrival_ms).ok_or(KeyError::BadTime(self.oldest_arrival_ms))?;
+        let parsed = Prefix::parse(prefix).map_err(|error| KeyError::BadPrefix { prefix: prefix.to_owned(), error })?;
+        let facts =
+            Facts { moment: &moment, seal: self.seal, parcel: self.parcel, error_output_type: kind, partition_keys };
+        let mut folder = parsed.evaluate(&facts)?;
+        if !parsed.has_expressions() {
+            if !kind.is_empty() {
+                folder = folder + kind + "/";
+            }
+            folder += &moment.local().format(FOLDER).to_string();
+        }
+        within_limit(folder + &self.text(&moment))
+    }
+
+    fn text(&self, moment: &Moment) -> String {
+        let time = moment.local().format(STAMP);
+        let uuid = self.seal.parcel_uuid(self.parcel);
+        format!("{}-{}-{time}-{uuid}{}", self.stream, self.revision, self.extension)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::definition::Compression;
+    use crate::stream::prefix::{KeySource, TimeZone};
 
     // 2026-07-13T14:05:09.364Z
     const ARRIVAL_MS: i64 = 1_783_951_509_364;
@@ -142,6 +148,41 @@ mod tests {
         "orders".parse().unwrap()
     }
 
+    fn target(prefix: &str, error_prefix: Option<&str>, zone: &str) -> S3Target {
+        S3Target {
+            bucket: "b".to_owned(),
+            prefix: prefix.to_owned(),
+            error_prefix: error_prefix.map(str::to_owned),
+            time_zone: TimeZone::from_id(zone).unwrap(),
+            file_extension: String::new(),
+            compression: Compression::Uncompressed,
+            kms_key: None,
+        }
+    }
+
+    fn data_at(ms: i64, target: &S3Target, parcel: u32, extension: &str) -> Result<String, KeyError> {
+        let stream = stream();
+        let name = ObjectName { stream: &stream, revision: 7, oldest_arrival_ms: ms, seal: seal(), parcel, extension };
+        data_key(target, &name, &PartitionKeys::default())
+    }
+
+    fn data(prefix: &str, parcel: u32, extension: &str) -> Result<String, KeyError> {
+        data_at(ARRIVAL_MS, &target(prefix, None, "UTC"), parcel, extension)
+    }
+
+    fn error(target: &S3Target, kind: &str) -> String {
+        let stream = stream();
+        let name = ObjectName {
+            stream: &stream,
+            revision: 1,
+            oldest_arrival_ms: ARRIVAL_MS,
+            seal: seal(),
+            parcel: 0,
+            extension: ".gz",
+        };
+        error_key(target, &name, kind).unwrap()
+    }
+
     #[test]
     fn data_keys() {
         let uuid = seal().parcel_uuid(3);
@@ -150,26 +191,76 @@ mod tests {
             ("legacy", "", format!("legacy2026/07/13/14/orders-7-2026-07-13-14-05-09-{uuid}")),
             ("legacy/", ".parquet", format!("legacy/2026/07/13/14/orders-7-2026-07-13-14-05-09-{uuid}.parquet")),
             ("a=b/ü /", ".x", format!("a=b/ü /2026/07/13/14/orders-7-2026-07-13-14-05-09-{uuid}.x")),
+            ("y=!{timestamp:yyyy}/", ".x", format!("y=2026/orders-7-2026-07-13-14-05-09-{uuid}.x")),
+            ("!{timestamp:MMM-}", "", format!("Jul-orders-7-2026-07-13-14-05-09-{uuid}")),
         ] {
-            assert_eq!(data_key(prefix, &stream(), 7, ARRIVAL_MS, seal(), 3, extension).unwrap(), expected);
+            assert_eq!(data(prefix, 3, extension).unwrap(), expected);
         }
+        let random = data("!{firehose:random-string}/", 3, "").unwrap();
+        assert_eq!(
+            &random[11..],
+            format!("/orders-7-2026-07-13-14-05-09-{uuid}"),
+            "any expression suppresses the time"
+        );
+    }
+
+    #[test]
+    fn keys_in_another_time_zone() {
+        let uuid = seal().parcel_uuid(0);
+        for (prefix, expected) in
+            [("a/", "a/2026/07/14/03/"), ("a/!{timestamp:yyyy/MM/dd/HH z}/", "a/2026/07/14/03 LINT/")]
+        {
+            let ms = ARRIVAL_MS - 3_600_000;
+            let key = data_at(ms, &target(prefix, None, "Pacific/Kiritimati"), 0, "").unwrap();
+            assert_eq!(key, format!("{expected}orders-7-2026-07-14-03-05-09-{uuid}"), "{prefix}");
+        }
+        let failed = error(&target("", Some("e/"), "America/New_York"), "processing-failed");
+        assert_eq!(failed, format!("e/processing-failed/2026/07/13/10/orders-1-2026-07-13-10-05-09-{uuid}.gz"));
     }
 
     #[test]
     fn error_keys() {
         let uuid = seal().parcel_uuid(0);
-        let tail = format!("processing-failed/2026/07/13/14/orders-1-2026-07-13-14-05-09-{uuid}.gz");
+        let name = format!("orders-1-2026-07-13-14-05-09-{uuid}.gz");
         for (prefix, error_prefix, start) in [
-            ("", None, ""),
-            ("retries/", None, "retries/"),
-            ("retries", None, "retries"),
-            ("retries/", Some(""), "retries/"),
-            ("retries/", Some("bad/"), "bad/"),
-            ("", Some("bad-"), "bad-"),
+            ("", None, "processing-failed/2026/07/13/14/"),
+            ("retries/", None, "retries/processing-failed/2026/07/13/14/"),
+            ("retries", None, "retriesprocessing-failed/2026/07/13/14/"),
+            ("retries/", Some(""), "retries/processing-failed/2026/07/13/14/"),
+            ("retries/", Some("bad/"), "bad/processing-failed/2026/07/13/14/"),
+            ("", Some("bad-"), "bad-processing-failed/2026/07/13/14/"),
+            ("!{timestamp:yyyy}/", Some("bad/"), "bad/processing-failed/2026/07/13/14/"),
+            ("", Some("bad/!{firehose:error-output-type}/"), "bad/processing-failed/"),
+            ("", Some("!{timestamp:yyyy}/!{firehose:error-output-type}"), "2026/processing-failed"),
         ] {
-            let key = error_key(prefix, error_prefix, "processing-failed", &stream(), 1, ARRIVAL_MS, seal(), 0, ".gz")
-                .unwrap();
-            assert_eq!(key, format!("{start}{tail}"), "{prefix:?} {error_prefix:?}");
+            let key = error(&target(prefix, error_prefix, "UTC"), "processing-failed");
+            assert_eq!(key, format!("{start}{name}"), "{prefix:?} {error_prefix:?}");
+        }
+    }
+
+    #[test]
+    fn partition_keys_are_the_callers() {
+        let target = target("!{partitionKeyFromQuery:k}/!{partitionKeyFromLambda:k}/", Some("e/"), "UTC");
+        let stream = stream();
+        let name = ObjectName {
+            stream: &stream,
+            revision: 1,
+            oldest_arrival_ms: ARRIVAL_MS,
+            seal: seal(),
+            parcel: 0,
+            extension: "",
+        };
+        let mut keys = PartitionKeys { query: [("k".to_owned(), "q".to_owned())].into(), ..Default::default() };
+        let missing = MissingKey { source_of_key: KeySource::Lambda, key: "k".to_owned() };
+        assert_eq!(data_key(&target, &name, &keys), Err(KeyError::MissingKey(missing)));
+        keys.lambda.insert("k".to_owned(), "l".to_owned());
+        assert!(data_key(&target, &name, &keys).unwrap().starts_with("q/l/orders-1-"));
+    }
+
+    #[test]
+    fn prefixes_that_no_create_lets_pass() {
+        for prefix in ["!{", "!{x:y}", "!{timestamp:I}"] {
+            assert!(matches!(data(prefix, 0, ""), Err(KeyError::BadPrefix { .. })), "{prefix}");
         }
     }
 
@@ -193,18 +284,20 @@ mod tests {
 
     #[test]
     fn keys_at_the_limit() {
-        let bare = data_key("", &stream(), 1, ARRIVAL_MS, seal(), 0, "").unwrap().len();
+        let bare = data("", 0, "").unwrap().len();
         let fits = "é".repeat((MAX_KEY_BYTES - bare) / 2) + &"x".repeat((MAX_KEY_BYTES - bare) % 2);
-        assert_eq!(data_key(&fits, &stream(), 1, ARRIVAL_MS, seal(), 0, "").unwrap().len(), MAX_KEY_BYTES);
-        let over = data_key(&(fits + "x"), &stream(), 1, ARRIVAL_MS, seal(), 0, "");
+        assert_eq!(data(&fits, 0, "").unwrap().len(), MAX_KEY_BYTES);
+        let over = data(&(fits + "x"), 0, "");
         assert!(matches!(over, Err(KeyError::TooLong { length_bytes: 1025, .. })), "{over:?}");
     }
 
     #[test]
     fn times_outside_the_calendar_are_refused() {
+        let at = |ms, zone| data_at(ms, &target("", None, zone), 0, "");
         for ms in [i64::MIN, i64::MAX, 253_402_300_800_000] {
-            assert_eq!(data_key("", &stream(), 1, ms, seal(), 0, ""), Err(KeyError::BadTime(ms)));
+            assert_eq!(at(ms, "UTC"), Err(KeyError::BadTime(ms)));
         }
-        assert!(data_key("", &stream(), 1, 0, seal(), 0, "").unwrap().starts_with("1970/01/01/00/orders-1-1970-01-01"));
+        assert_eq!(at(253_402_300_799_999, "Asia/Tokyo"), Err(KeyError::BadTime(253_402_300_799_999)));
+        assert!(at(0, "UTC").unwrap().starts_with("1970/01/01/00/orders-7-1970-01-01"));
     }
 }

@@ -1,0 +1,312 @@
+//! Prefix and ErrorOutputPrefix: text with expressions `!{namespace:value}`, parsed once, evaluated for each object.
+//!
+//! From: `control` checks a prefix with it when a stream is created, `destination` makes object keys with it. Pure: what
+//! a prefix evaluates to depends on its text and the [`Facts`] alone, and random strings are hashes of the seal (rule
+//! D2), so the same object always gets the same name. Neighbours: `expression` splits the text, `time_pattern` and
+//! `time_text` do what java.time.format.DateTimeFormatter does, `zone` knows CustomTimeZone.
+
+mod expression;
+#[cfg(test)]
+mod golden_tests;
+mod time_pattern;
+mod time_text;
+mod zone;
+
+pub use expression::{Expression, PrefixError, START, expressions};
+pub use time_pattern::TimePattern;
+pub use zone::{Moment, TimeZone};
+
+use super::SealId;
+use std::collections::BTreeMap;
+
+/// Characters (UTF-16 units) of a random string.
+const RANDOM_LENGTH: usize = 11;
+/// What a random string is made of.
+const RANDOM_DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// The longest of the error output types that an S3 destination has.
+const LONGEST_ERROR_TYPE: &str = "format-conversion-failed";
+
+/// Where the value of a partition key comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeySource {
+    /// `partitionKeyFromQuery`: the jq query of a MetadataExtraction processor.
+    Query,
+    /// `partitionKeyFromLambda`: `metadata.partitionKeys` in a transform's answer.
+    Lambda,
+}
+
+impl KeySource {
+    /// The namespace in an expression.
+    pub fn namespace(self) -> &'static str {
+        match self {
+            Self::Query => "partitionKeyFromQuery",
+            Self::Lambda => "partitionKeyFromLambda",
+        }
+    }
+}
+
+/// Values of the partition keys of one object, by key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionKeys {
+    /// For `!{partitionKeyFromQuery:…}`.
+    pub query: BTreeMap<String, String>,
+    /// For `!{partitionKeyFromLambda:…}`.
+    pub lambda: BTreeMap<String, String>,
+}
+
+impl PartitionKeys {
+    /// The value of a key.
+    pub fn get(&self, source: KeySource, key: &str) -> Option<&str> {
+        let values = match source {
+            KeySource::Query => &self.query,
+            KeySource::Lambda => &self.lambda,
+        };
+        values.get(key).map(String::as_str)
+    }
+}
+
+/// A part of a prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// Text as it is.
+    Literal(String),
+    /// `!{timestamp:<pattern>}`.
+    Time(TimePattern),
+    /// `!{firehose:random-string}`.
+    RandomString,
+    /// `!{firehose:error-output-type}`.
+    ErrorOutputType,
+    /// `!{partitionKeyFromQuery:<key>}`, `!{partitionKeyFromLambda:<key>}`.
+    PartitionKey(KeySource, String),
+}
+
+/// A parsed Prefix or ErrorOutputPrefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix {
+    segments: Vec<Segment>,
+}
+
+/// What a prefix is evaluated with.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Arrival of the oldest record in the object, in the stream's time zone.
+    pub moment: &'a Moment,
+    /// The seal that the object belongs to.
+    pub seal: SealId,
+    /// Number of the parcel in the seal.
+    pub parcel: u32,
+    /// `processing-failed`, …; empty for an object of delivered records.
+    pub error_output_type: &'a str,
+    /// Values of the partition keys.
+    pub partition_keys: &'a PartitionKeys,
+}
+
+/// A partition key of the prefix that the facts hold no value for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no value for !{{{}:{key}}}", source_of_key.namespace())]
+pub struct MissingKey {
+    /// Its namespace.
+    pub source_of_key: KeySource,
+    /// Its name.
+    pub key: String,
+}
+
+/// How long a prefix can become.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Length {
+    /// In UTF-16 units, as the service counts characters.
+    pub utf16: usize,
+    /// In bytes of UTF-8, as S3 counts keys.
+    pub bytes: usize,
+}
+
+impl Length {
+    fn of(text: &str) -> Self {
+        Self { utf16: text.encode_utf16().count(), bytes: text.len() }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self { utf16: self.utf16.max(other.utf16), bytes: self.bytes.max(other.bytes) }
+    }
+}
+
+impl std::iter::Sum for Length {
+    fn sum<I: Iterator<Item = Self>>(lengths: I) -> Self {
+        lengths.fold(Self::default(), |a, b| Self { utf16: a.utf16 + b.utf16, bytes: a.bytes + b.bytes })
+    }
+}
+
+impl Prefix {
+    /// Parses a prefix. Expressions must be complete before any of them is looked into.
+    pub fn parse(text: &str) -> Result<Self, PrefixError> {
+        let mut segments = Vec::new();
+        for (literal, expression) in expression::split(text)? {
+            if !literal.is_empty() {
+                segments.push(Segment::Literal(literal.to_owned()));
+            }
+            segments.extend(expression.map(segment).transpose()?);
+        }
+        Ok(Self { segments })
+    }
+
+    /// Its parts, in order.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Whether any expression is in it; if not, a time folder follows it.
+    pub fn has_expressions(&self) -> bool {
+        self.segments.iter().any(|segment| !matches!(segment, Segment::Literal(_)))
+    }
+
+    /// The partition keys in it, in order.
+    pub fn partition_keys(&self) -> impl Iterator<Item = (KeySource, &str)> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::PartitionKey(source, key) => Some((*source, key.as_str())),
+            _ => None,
+        })
+    }
+
+    /// What it says about one object.
+    pub fn evaluate(&self, facts: &Facts) -> Result<String, MissingKey> {
+        let (mut text, mut instances) = (String::new(), 0);
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(literal) => text.push_str(literal),
+                Segment::Time(pattern) => pattern.print(facts.moment, &mut text),
+                Segment::RandomString => {
+                    text.push_str(&random_string(facts.seal, facts.parcel, instances));
+                    instances += 1;
+                }
+                Segment::ErrorOutputType => text.push_str(facts.error_output_type),
+                Segment::PartitionKey(source, key) => match facts.partition_keys.get(*source, key) {
+                    Some(value) => text.push_str(value),
+                    None => return Err(MissingKey { source_of_key: *source, key: key.clone() }),
+                },
+            }
+        }
+        Ok(text)
+    }
+
+    /// The longest that it can become in `zone`, whatever the time and the kind of error. Values of partition keys,
+    /// which nobody knows before there are records, count as nothing.
+    pub fn longest(&self, zone: TimeZone) -> Length {
+        let longest = |segment: &Segment| match segment {
+            Segment::Literal(literal) => Length::of(literal),
+            Segment::Time(pattern) => pattern.longest(zone),
+            Segment::RandomString => Length { utf16: RANDOM_LENGTH, bytes: RANDOM_LENGTH },
+            Segment::ErrorOutputType => Length::of(LONGEST_ERROR_TYPE),
+            Segment::PartitionKey(..) => Length::default(),
+        };
+        self.segments.iter().map(longest).sum()
+    }
+}
+
+fn segment(expression: Expression) -> Result<Segment, PrefixError> {
+    let key = |source| Ok(Segment::PartitionKey(source, expression.value.to_owned()));
+    match (expression.namespace, expression.value) {
+        ("timestamp", pattern) => Ok(Segment::Time(TimePattern::parse(pattern).ok_or(PrefixError::Value)?)),
+        ("firehose", "random-string") => Ok(Segment::RandomString),
+        ("firehose", "error-output-type") => Ok(Segment::ErrorOutputType),
+        ("firehose", _) => Err(PrefixError::Value),
+        ("partitionKeyFromQuery", _) => key(KeySource::Query),
+        ("partitionKeyFromLambda", _) => key(KeySource::Lambda),
+        (other, _) => Err(PrefixError::Namespace(other.to_owned())),
+    }
+}
+
+/// Random string number `instance` of a prefix: depends on seal, parcel and instance alone.
+fn random_string(seal: SealId, parcel: u32, instance: u32) -> String {
+    let hash = seal.derive(&format!("random-string {instance}"), parcel);
+    let mut rest = hash[..16].iter().fold(0, |number: u128, byte| number << 8 | u128::from(*byte));
+    let digit = |_| {
+        let digit = RANDOM_DIGITS[(rest % 62) as usize];
+        rest /= 62;
+        char::from(digit)
+    };
+    (0..RANDOM_LENGTH).map(digit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // 2026-07-13T14:05:09.364Z
+    const ARRIVAL_MS: i64 = 1_783_951_509_364;
+
+    fn evaluate(prefix: &str, parcel: u32, keys: &PartitionKeys) -> Result<String, MissingKey> {
+        let facts = Facts {
+            moment: &TimeZone::UTC.at(ARRIVAL_MS).unwrap(),
+            seal: "000102030405060708090a0b0c0d0e0f".parse().unwrap(),
+            parcel,
+            error_output_type: "processing-failed",
+            partition_keys: keys,
+        };
+        Prefix::parse(prefix).unwrap().evaluate(&facts)
+    }
+
+    #[test]
+    fn every_namespace_is_evaluated() {
+        let keys = PartitionKeys {
+            query: [("k".to_owned(), "q/1".to_owned())].into(),
+            lambda: [("k".to_owned(), "l".to_owned())].into(),
+        };
+        for (prefix, expected) in [
+            ("", ""),
+            ("a$!}{/", "a$!}{/"),
+            ("y=!{timestamp:yyyy}/m=!{timestamp:MM}/", "y=2026/m=07/"),
+            ("!{firehose:error-output-type}/x", "processing-failed/x"),
+            ("!{partitionKeyFromQuery:k}/!{partitionKeyFromLambda:k}/", "q/1/l/"),
+            ("!{timestamp:'!{'}", "!{"),
+        ] {
+            assert_eq!(evaluate(prefix, 0, &keys).unwrap(), expected, "{prefix}");
+        }
+        let missing = MissingKey { source_of_key: KeySource::Lambda, key: "K".to_owned() };
+        assert_eq!(missing.to_string(), "no value for !{partitionKeyFromLambda:K}");
+        assert_eq!(evaluate("!{partitionKeyFromLambda:K}", 0, &keys), Err(missing));
+    }
+
+    #[test]
+    fn random_strings_differ_by_instance_and_parcel_and_repeat() {
+        let twice = "!{firehose:random-string}/!{firehose:random-string}";
+        let of = |parcel| evaluate(twice, parcel, &PartitionKeys::default()).unwrap();
+        let text = of(0);
+        let (first, second) = text.split_once('/').unwrap();
+        for each in [first, second] {
+            assert!(each.len() == RANDOM_LENGTH && each.bytes().all(|c| c.is_ascii_alphanumeric()), "{each}");
+        }
+        assert_ne!(first, second);
+        assert_eq!(of(0), text);
+        assert_ne!(of(1), text);
+    }
+
+    #[test]
+    fn no_time_is_longer_than_the_longest() {
+        let zones = ["UTC", "Asia/Katmandu", "Pacific/Kiritimati", "America/Adak", "Indian/Kerguelen", "Europe/Dublin"];
+        let patterns = "A B D E EEEE F G GGGG H K L LLLL M MMMM N O OOOO Q QQQQ S W X XXX Y Z a c d e g h k m n q s u v \
+                        vvvv w x y z zzzz 'é'";
+        for zone in zones.map(|id| TimeZone::from_id(id).unwrap()) {
+            for pattern in patterns.split_whitespace() {
+                let prefix = Prefix::parse(&format!("!{{timestamp:{pattern}}}")).unwrap();
+                let longest = prefix.longest(zone);
+                let mut seen = Length::default();
+                // Five hours and some, so that all hours and seconds come by; two years.
+                for step in 0..3400 {
+                    let mut text = String::new();
+                    let moment = zone.at(ARRIVAL_MS + step * 18_671_211).unwrap();
+                    let Segment::Time(pattern) = &prefix.segments()[0] else { panic!() };
+                    pattern.print(&moment, &mut text);
+                    seen = seen.max(Length::of(&text));
+                }
+                assert_eq!(seen, longest, "{pattern} in {zone:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_of_the_other_segments() {
+        let of = |text: &str| Prefix::parse(text).unwrap().longest(TimeZone::UTC);
+        assert_eq!(of("日/!{firehose:random-string}"), Length { utf16: 13, bytes: 15 });
+        assert_eq!(of("!{firehose:error-output-type}!{partitionKeyFromQuery:k}"), Length { utf16: 24, bytes: 24 });
+    }
+}
