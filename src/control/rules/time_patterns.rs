@@ -1,4 +1,4 @@
-//! Which java.time patterns the service accepts, in prefixes and in TimestampFormats.
+//! Which java.time patterns the service accepts in TimestampFormats; for those in prefixes see `stream::prefix`.
 
 /// Letters that the service refuses outside of quotes; it takes every other ASCII letter.
 const REFUSED_LETTERS: &str = "CIJPRTUVbfijloprt";

@@ -290,6 +290,13 @@ fn prefix_rules() {
             (prefixes(&"日".repeat(300), "e/"), "ok".to_owned()),
             (prefixes("", &"日".repeat(300)), invalid(&too_long("ErrorOutputPrefix", 1026))),
             (prefixes(&"日".repeat(308), "e/"), invalid(&too_long("Prefix", 1025))),
+            (prefixes(&("日".repeat(309) + "!{timestamp:MMMM}"), "e/"), "ok".to_owned()),
+            (prefixes(&("日".repeat(310) + "!{timestamp:MMMM}"), "e/"), invalid(&too_long("Prefix", 1026))),
+            (prefixes("", &("日".repeat(304) + "!{firehose:error-output-type}")), "ok".to_owned()),
+            (
+                prefixes("", &("日".repeat(305) + "!{firehose:error-output-type}")),
+                invalid(&too_long("ErrorOutputPrefix", 1026)),
+            ),
             (prefixes("a\0", "e/"), invalid("Prefix holds a NUL character, which no object key can.")),
             (prefixes("a", "e\0/"), invalid("ErrorOutputPrefix holds a NUL character, which no object key can.")),
             (prefixes("a", &format!("{error}!{{partitionKeyFromQuery:k}}")), partition_error),

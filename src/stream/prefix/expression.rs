@@ -5,11 +5,11 @@ pub const START: &str = "!{";
 
 /// An expression, `!{namespace:value}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expression<'a> {
+pub(super) struct Expression<'a> {
     /// Before the first colon.
-    pub namespace: &'a str,
+    pub(super) namespace: &'a str,
     /// After it, up to the first `}`; never empty.
-    pub value: &'a str,
+    pub(super) value: &'a str,
 }
 
 /// Why a prefix is none.
@@ -40,9 +40,4 @@ pub(super) fn split(prefix: &str) -> Result<Vec<(&str, Option<Expression<'_>>)>,
     }
     found.push((rest, None));
     Ok(found)
-}
-
-/// The expressions of a prefix, in order; their namespaces and values need not exist.
-pub fn expressions(prefix: &str) -> Result<Vec<Expression<'_>>, PrefixError> {
-    Ok(split(prefix)?.into_iter().filter_map(|(_, expression)| expression).collect())
 }

@@ -12,11 +12,12 @@ mod time_pattern;
 mod time_text;
 mod zone;
 
-pub use expression::{Expression, PrefixError, START, expressions};
+pub use expression::{PrefixError, START};
 pub use time_pattern::TimePattern;
 pub use zone::{Moment, TimeZone};
 
 use super::SealId;
+use expression::Expression;
 use std::collections::BTreeMap;
 
 /// Characters (UTF-16 units) of a random string.
@@ -300,6 +301,36 @@ mod tests {
                 }
                 assert_eq!(seen, longest, "{pattern} in {zone:?}");
             }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_parsed_is_evaluated_within_its_length(
+            text in "(!\\{(timestamp|firehose|other|):([A-Za-z]{1,5}|random-string|['\\[\\]#{ é-]{1,3}){1,4}\\}|[a-z/é!{}]{0,3}){0,5}",
+            zone in proptest::sample::select(vec!["UTC", "Africa/Casablanca", "America/St_Johns", "Indian/Reunion"]),
+            // 2026 to 2100.
+            ms in 1_767_225_600_000i64..4_102_444_800_000,
+        ) {
+            if let Ok(prefix) = Prefix::parse(&text) {
+                let zone = TimeZone::from_id(zone).unwrap();
+                let facts = Facts {
+                    moment: &zone.at(ms).unwrap(),
+                    seal: crate::stream::Id128([7; 16]),
+                    parcel: 1,
+                    error_output_type: LONGEST_ERROR_TYPE,
+                    partition_keys: &PartitionKeys::default(),
+                };
+                let (found, longest) = (Length::of(&prefix.evaluate(&facts).unwrap()), prefix.longest(zone));
+                proptest::prop_assert!(found.max(longest) == longest, "{text}: {found:?}, {longest:?}");
+                proptest::prop_assert_eq!(prefix.has_expressions(), text.contains(START));
+            }
+        }
+
+        #[test]
+        fn nothing_is_too_odd_to_be_parsed(text in ".{0,30}", pattern in ".{0,12}") {
+            let _ = Prefix::parse(&text);
+            let _ = TimePattern::parse(&pattern);
         }
     }
 
