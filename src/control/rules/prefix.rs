@@ -5,11 +5,9 @@
 mod tests;
 
 use super::partitioning::Namespaces;
-use crate::stream::prefix::{Length, Prefix, PrefixError, START, TimeZone};
+use crate::stream::prefix::{Length, MAX_EVALUATED_UTF16, Prefix, PrefixError, START, TimeZone};
 use crate::wire::ApiError;
 
-/// The service refuses object prefixes above this many characters, time included.
-const MAX_EVALUATED: usize = 512;
 /// `yyyy/MM/dd/HH/`, which is appended where there is no expression.
 const TIME_LENGTH: usize = 14;
 const ERROR_TYPE: &str = "!{firehose:error-output-type}";
@@ -50,7 +48,7 @@ pub fn check(
         }
         let Length { utf16, .. } = parsed.longest(zone);
         let time = if parsed.has_expressions() { 0 } else { TIME_LENGTH };
-        if utf16 + time > MAX_EVALUATED {
+        if utf16 + time > MAX_EVALUATED_UTF16 {
             return refuse("Length of evaluated prefix cannot be greater than 512");
         }
     }

@@ -39,7 +39,10 @@ fn outcome(prefix: &str, error_prefix: &str, namespaces: Namespaces, keys: &Part
         parcel: 0,
         extension: "",
     };
-    let data = folder(data_key(&target, &name, keys).unwrap(), &name);
+    let data = match data_key(&target, &name, keys) {
+        Ok(key) => folder(key, &name),
+        Err(error) => return format!("when evaluated: {error}"),
+    };
     name.parcel = 1;
     let errors = folder(error_key(&target, &name, "processing-failed").unwrap(), &name);
     format!("{data} > {errors}")

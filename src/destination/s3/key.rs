@@ -6,7 +6,7 @@
 //! without expressions gets the time folder appended as it is, without a "/" between; any expression suppresses that.
 
 use crate::stream::definition::S3Target;
-use crate::stream::prefix::{Facts, MissingKey, Moment, PartitionKeys, Prefix, PrefixError, START};
+use crate::stream::prefix::{EvaluateError, Facts, Moment, PartitionKeys, Prefix, PrefixError, START};
 use crate::stream::{SealId, StreamName};
 
 /// Longest key S3 takes, in bytes of UTF-8.
@@ -39,9 +39,9 @@ pub enum KeyError {
         /// What is wrong with it.
         error: PrefixError,
     },
-    /// A partition key without a value.
+    /// Partition keys without a value, or with too long ones.
     #[error(transparent)]
-    MissingKey(#[from] MissingKey),
+    Evaluate(#[from] EvaluateError),
 }
 
 /// What an object's name is made of, whatever its prefix.
@@ -251,8 +251,8 @@ mod tests {
             extension: "",
         };
         let mut keys = PartitionKeys { query: [("k".to_owned(), "q".to_owned())].into(), ..Default::default() };
-        let missing = MissingKey { source_of_key: KeySource::Lambda, key: "k".to_owned() };
-        assert_eq!(data_key(&target, &name, &keys), Err(KeyError::MissingKey(missing)));
+        let missing = EvaluateError::MissingKey { namespace: KeySource::Lambda, key: "k".to_owned() };
+        assert_eq!(data_key(&target, &name, &keys), Err(KeyError::Evaluate(missing)));
         keys.lambda.insert("k".to_owned(), "l".to_owned());
         assert!(data_key(&target, &name, &keys).unwrap().starts_with("q/l/orders-1-"));
     }

@@ -20,6 +20,8 @@ use super::SealId;
 use expression::Expression;
 use std::collections::BTreeMap;
 
+/// The longest prefix that the service takes, evaluated, an appended time folder included; in UTF-16 units.
+pub const MAX_EVALUATED_UTF16: usize = 512;
 /// Characters (UTF-16 units) of a random string.
 const RANDOM_LENGTH: usize = 11;
 /// What a random string is made of.
@@ -102,14 +104,23 @@ pub struct Facts<'a> {
     pub partition_keys: &'a PartitionKeys,
 }
 
-/// A partition key of the prefix that the facts hold no value for.
+/// Why a prefix says nothing about an object. Only one with partition keys gets there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no value for !{{{}:{key}}}", source_of_key.namespace())]
-pub struct MissingKey {
-    /// Its namespace.
-    pub source_of_key: KeySource,
-    /// Its name.
-    pub key: String,
+pub enum EvaluateError {
+    /// The facts hold no value for a partition key.
+    #[error("no value for !{{{}:{key}}}", namespace.namespace())]
+    MissingKey {
+        /// Its namespace.
+        namespace: KeySource,
+        /// Its name.
+        key: String,
+    },
+    /// The values make it longer than [`MAX_EVALUATED_UTF16`].
+    #[error("the evaluated prefix has {length_utf16} characters, {MAX_EVALUATED_UTF16} are allowed")]
+    TooLong {
+        /// What it has.
+        length_utf16: usize,
+    },
 }
 
 /// How long a prefix can become.
@@ -169,7 +180,7 @@ impl Prefix {
     }
 
     /// What it says about one object.
-    pub fn evaluate(&self, facts: &Facts) -> Result<String, MissingKey> {
+    pub fn evaluate(&self, facts: &Facts) -> Result<String, EvaluateError> {
         let (mut text, mut instances) = (String::new(), 0);
         for segment in &self.segments {
             match segment {
@@ -182,9 +193,14 @@ impl Prefix {
                 Segment::ErrorOutputType => text.push_str(facts.error_output_type),
                 Segment::PartitionKey(source, key) => match facts.partition_keys.get(*source, key) {
                     Some(value) => text.push_str(value),
-                    None => return Err(MissingKey { source_of_key: *source, key: key.clone() }),
+                    None => return Err(EvaluateError::MissingKey { namespace: *source, key: key.clone() }),
                 },
             }
+        }
+        // The others were measured when the stream was created, with the longest that they can become.
+        let length_utf16 = text.encode_utf16().count();
+        if length_utf16 > MAX_EVALUATED_UTF16 && self.partition_keys().next().is_some() {
+            return Err(EvaluateError::TooLong { length_utf16 });
         }
         Ok(text)
     }
@@ -235,7 +251,7 @@ mod tests {
     // 2026-07-13T14:05:09.364Z
     const ARRIVAL_MS: i64 = 1_783_951_509_364;
 
-    fn evaluate(prefix: &str, parcel: u32, keys: &PartitionKeys) -> Result<String, MissingKey> {
+    fn evaluate(prefix: &str, parcel: u32, keys: &PartitionKeys) -> Result<String, EvaluateError> {
         let facts = Facts {
             moment: &TimeZone::UTC.at(ARRIVAL_MS).unwrap(),
             seal: "000102030405060708090a0b0c0d0e0f".parse().unwrap(),
@@ -262,9 +278,21 @@ mod tests {
         ] {
             assert_eq!(evaluate(prefix, 0, &keys).unwrap(), expected, "{prefix}");
         }
-        let missing = MissingKey { source_of_key: KeySource::Lambda, key: "K".to_owned() };
+        let missing = EvaluateError::MissingKey { namespace: KeySource::Lambda, key: "K".to_owned() };
         assert_eq!(missing.to_string(), "no value for !{partitionKeyFromLambda:K}");
         assert_eq!(evaluate("!{partitionKeyFromLambda:K}", 0, &keys), Err(missing));
+    }
+
+    #[test]
+    fn values_of_partition_keys_count() {
+        let of = |length: usize| {
+            let keys = PartitionKeys { query: [("k".to_owned(), "𝄞".repeat(length))].into(), ..Default::default() };
+            evaluate("a/!{partitionKeyFromQuery:k}", 0, &keys)
+        };
+        assert_eq!(of(255).unwrap().chars().count(), 257);
+        let error = of(256).unwrap_err();
+        assert_eq!(error, EvaluateError::TooLong { length_utf16: 514 });
+        assert_eq!(error.to_string(), "the evaluated prefix has 514 characters, 512 are allowed");
     }
 
     #[test]

@@ -185,6 +185,10 @@ public class PrefixRules {
         if (longest + (text.contains("!{") ? 0 : 14) > 512) {
             throw refusal("Length of evaluated prefix cannot be greater than 512");
         }
+        if (partitions && evaluated.length() > 512) {
+            // Nobody can know that before there are values.
+            throw new Refusal("when evaluated: the evaluated prefix has " + evaluated.length() + " characters, 512 are allowed");
+        }
         return evaluated.toString();
     }
 
