@@ -57,6 +57,19 @@ pub struct StreamRecord {
     pub tags: BTreeMap<String, String>,
 }
 
+/// What a change of a stream's definition brings; the rest of the row stays.
+#[derive(Debug, Clone)]
+pub struct Redefinition {
+    /// Same name and incarnation, next revision.
+    pub definition: Definition,
+    /// See [`StreamRecord::request`].
+    pub request: serde_json::Value,
+    /// See [`StreamRecord::tags`].
+    pub tags: BTreeMap<String, String>,
+    /// When it is changed, ms since the epoch.
+    pub updated_ms: i64,
+}
+
 /// Why the catalog could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -66,6 +79,19 @@ pub enum CatalogError {
     /// No such stream (or not this life of it).
     #[error("there is no stream {0}")]
     Unknown(String),
+    /// Another change came first.
+    #[error("the stream {name} has revision {current}, not {base}")]
+    Changed {
+        /// Which stream.
+        name: String,
+        /// Its revision.
+        current: u64,
+        /// The revision from which it was to be changed.
+        base: u64,
+    },
+    /// It is being deleted.
+    #[error("the stream {0} is being deleted")]
+    Deleting(String),
     /// More streams than allowed.
     #[error("there are {quota} streams already, as many as allowed")]
     Full {
@@ -108,7 +134,9 @@ pub enum CatalogError {
 impl Fault for CatalogError {
     fn class(&self) -> Class {
         match self {
-            Self::Exists(_) | Self::Unknown(_) | Self::Full { .. } => Class::User,
+            Self::Exists(_) | Self::Unknown(_) | Self::Changed { .. } | Self::Deleting(_) | Self::Full { .. } => {
+                Class::User
+            }
             Self::Io { .. } | Self::Newer { .. } | Self::Damaged { .. } => Class::Upstream,
         }
     }
@@ -117,7 +145,9 @@ impl Fault for CatalogError {
         match self {
             Self::Io { .. } => Retry::Backoff,
             Self::Newer { .. } | Self::Damaged { .. } => Retry::AfterOperator,
-            Self::Exists(_) | Self::Unknown(_) | Self::Full { .. } => Retry::Never,
+            Self::Exists(_) | Self::Unknown(_) | Self::Changed { .. } | Self::Deleting(_) | Self::Full { .. } => {
+                Retry::Never
+            }
         }
     }
 }
@@ -198,16 +228,28 @@ impl Catalog {
         self.store(record)
     }
 
-    /// Replaces the row of the same incarnation by what `change` makes of it. Durable on `Ok`.
-    pub fn update(
-        &self,
-        name: &str,
-        incarnation: Incarnation,
-        change: impl FnOnce(&StreamRecord) -> StreamRecord,
-    ) -> Result<Arc<StreamRecord>, CatalogError> {
+    /// Defines a stream anew, if the row of its incarnation is Active and still has the revision before: of changes made
+    /// from one row, one wins. Durable on `Ok`; nothing has changed on any other outcome but a failure of the disk, after
+    /// which the change may be found at the next start.
+    pub fn redefine(&self, new: Redefinition) -> Result<Arc<StreamRecord>, CatalogError> {
         let _writer = self.writer.lock();
-        let row = self.row_of(name, incarnation)?;
-        self.store(change(&row))
+        let name = new.definition.name.as_str();
+        let row = self.row_of(name, new.definition.incarnation)?;
+        if row.status != Status::Active {
+            return Err(CatalogError::Deleting(name.to_owned()));
+        }
+        let (current, base) = (row.definition.revision, new.definition.revision.saturating_sub(1));
+        if current != base {
+            return Err(CatalogError::Changed { name: name.to_owned(), current, base });
+        }
+        self.store(StreamRecord {
+            definition: Arc::new(new.definition),
+            status: row.status,
+            created_ms: row.created_ms,
+            updated_ms: Some(new.updated_ms),
+            request: new.request,
+            tags: new.tags,
+        })
     }
 
     /// Marks a stream as being deleted. Marking it again is `Ok`; `force` stays once it was given. Durable on `Ok`.

@@ -1,23 +1,24 @@
 //! Power cuts in the middle of every operation: what was answered stays, and nothing half-done is ever read.
 
-use super::tests::active;
+use super::tests::{active, redefinition};
 use super::*;
 use crate::disk::faulty::FaultyDisk;
 use crate::stream::Id128;
 
-/// What a reader sees: names, their incarnations and states.
-type Seen = Vec<(String, Incarnation, Status, Option<i64>)>;
+/// What a reader sees: names, their incarnations, states, revisions with their prefixes, and times of change.
+type Seen = Vec<(String, Incarnation, Status, (u64, String), Option<i64>)>;
 
 type Step = fn(&Catalog) -> Result<(), CatalogError>;
 
 const FIRST: Id128 = Id128([7; 16]);
 const SECOND: Id128 = Id128([9; 16]);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     |catalog| catalog.create(active("a"), None).map(drop),
     |catalog| catalog.create(active("b"), None).map(drop),
     |catalog| catalog.mark_deleting("a", false).map(drop),
-    |catalog| catalog.update("b", FIRST, |row| StreamRecord { updated_ms: Some(1), ..row.clone() }).map(drop),
+    |catalog| catalog.redefine(redefinition(&catalog.find("b").unwrap(), 1)).map(drop),
+    |catalog| catalog.redefine(redefinition(&catalog.find("b").unwrap(), 2)).map(drop),
     |catalog| catalog.mark_deleting("a", true).map(drop),
     |catalog| catalog.remove("a", FIRST),
     |catalog| {
@@ -34,7 +35,9 @@ fn open(disk: &FaultyDisk) -> Result<Catalog, CatalogError> {
 
 fn seen(catalog: &Catalog) -> Seen {
     let row = |row: &Arc<StreamRecord>| {
-        (row.definition.name.to_string(), row.definition.incarnation, row.status, row.updated_ms)
+        let definition = &row.definition;
+        let revision = (definition.revision, definition.s3.prefix.clone());
+        (definition.name.to_string(), definition.incarnation, row.status, revision, row.updated_ms)
     };
     catalog.all().iter().map(row).collect()
 }

@@ -79,6 +79,14 @@ pub fn active(name: &str) -> StreamRecord {
     StreamRecord { status: Status::Active, ..record(name) }
 }
 
+/// The next revision of a row, made at `updated_ms`.
+pub fn redefinition(row: &StreamRecord, updated_ms: i64) -> Redefinition {
+    let mut definition = Definition::clone(&row.definition);
+    definition.revision += 1;
+    definition.s3.prefix = format!("at-{updated_ms}/");
+    Redefinition { definition, request: json!({"Prefix": updated_ms}), tags: row.tags.clone(), updated_ms }
+}
+
 fn open(dir: &Path) -> Result<Catalog, CatalogError> {
     Catalog::open(Arc::new(RealDisk), dir.join("data/catalog"))
 }
@@ -144,8 +152,10 @@ fn rows_survive_restarts_and_belong_to_one_incarnation() {
     catalog.mark_deleting("..", false).unwrap();
     let other = Id128([8; 16]);
     assert!(matches!(catalog.remove("..", other), Err(CatalogError::Unknown(_))));
-    assert!(matches!(catalog.update("a", other, StreamRecord::clone), Err(CatalogError::Unknown(_))));
-    catalog.update("a", Id128([7; 16]), |row| StreamRecord { updated_ms: Some(5), ..row.clone() }).unwrap();
+    let mut of_another_life = redefinition(&catalog.find("a").unwrap(), 5);
+    of_another_life.definition.incarnation = other;
+    assert!(matches!(catalog.redefine(of_another_life), Err(CatalogError::Unknown(_))));
+    catalog.redefine(redefinition(&catalog.find("a").unwrap(), 5)).unwrap();
     catalog.remove(".", Id128([7; 16])).unwrap();
     drop(catalog);
 
@@ -156,6 +166,30 @@ fn rows_survive_restarts_and_belong_to_one_incarnation() {
     assert_eq!(catalog.find("..").unwrap().status, Status::Deleting { force: false });
     assert_eq!(catalog.find("a").unwrap().updated_ms, Some(5));
     assert!(catalog.find("left").is_none() && catalog.find(".").is_none());
+}
+
+#[test]
+fn of_changes_made_from_one_row_one_wins_and_none_undoes_a_delete() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(dir.path()).unwrap();
+    let first = catalog.create(active("s"), None).unwrap();
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let change = |at| catalog.redefine(redefinition(&first, at));
+        let threads: Vec<_> = (1..=8).map(|at| scope.spawn(move || (at, change(at)))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(_, outcome)| outcome.is_ok());
+    let [(at, Ok(row))] = &won[..] else { panic!("{won:?}") };
+    assert_eq!((row.definition.revision, row.updated_ms), (2, Some(*at)));
+    assert_eq!(open(dir.path()).unwrap().find("s").unwrap(), *row);
+    let is_told = |error: &CatalogError| matches!(error, CatalogError::Changed { current: 2, .. });
+    assert!(lost.iter().all(|(_, outcome)| outcome.as_ref().is_err_and(is_told)), "{lost:?}");
+
+    let before = catalog.find("s").unwrap();
+    catalog.mark_deleting("s", false).unwrap();
+    assert!(matches!(catalog.redefine(redefinition(&before, 9)), Err(CatalogError::Deleting(_))));
+    let row = open(dir.path()).unwrap().find("s").unwrap();
+    assert_eq!((row.definition.revision, row.status), (2, Status::Deleting { force: false }));
 }
 
 #[test]

@@ -64,6 +64,11 @@ pub fn settings(request: &Value) -> Value {
     Value::Object(settings)
 }
 
+/// The description of the destination that says most.
+pub fn destination(request: &Value) -> Value {
+    destinations(request).pop().map(|(_, description)| description).unwrap_or_default()
+}
+
 /// Epoch seconds with a fraction.
 fn seconds(ms: i64) -> Value {
     json!(ms as f64 / 1000.0)

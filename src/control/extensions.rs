@@ -4,7 +4,7 @@
 //! Describe returns with what they sent; so each can also be given at creation as a tag `hydrant:<name>`, which wins
 //! over the member and is not echoed as one.
 
-use super::members::{given, text};
+use super::members::{given, given_at, items, text};
 use crate::wire::{ApiError, nearest};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -36,6 +36,46 @@ enum Place {
     Parameter,
 }
 
+impl Place {
+    /// Whether `destination` has what the tag is put into.
+    fn is_in(self, destination: &Value) -> bool {
+        match self {
+            Self::Text(path) | Self::Texts(path) | Self::Integer(path) | Self::Number(path) => {
+                let parents = path.iter().rev().skip(1).rev().filter(|parent| **parent != HINTS);
+                parents.copied().try_fold(destination, |at, parent| given(at, parent)).is_some()
+            }
+            Self::Parameter => lambda(destination).is_some(),
+        }
+    }
+
+    /// What `destination` says there, written as a tag would be.
+    fn value(self, destination: &Value, name: &str) -> Option<String> {
+        match self {
+            Self::Text(path) | Self::Texts(path) | Self::Integer(path) | Self::Number(path) => {
+                Some(match given_at(destination, path)? {
+                    Value::String(text) => text.clone(),
+                    Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+                    other => other.to_string(),
+                })
+            }
+            Self::Parameter => {
+                let parameters = items(lambda(destination)?, "Parameters");
+                let parameter = parameters.iter().find(|of| text(of, "ParameterName") == Some(name))?;
+                text(parameter, "ParameterValue").map(str::to_owned)
+            }
+        }
+    }
+}
+
+/// The Lambda processor.
+fn lambda(destination: &Value) -> Option<&Value> {
+    let processing = given(destination, "ProcessingConfiguration")?;
+    items(processing, "Processors").iter().find(|processor| text(processor, "Type") == Some("Lambda"))
+}
+
+/// The one structure that a tag makes if it is missing; others decide what the stream does.
+const HINTS: &str = "BufferingHints";
+
 const PARQUET: [&str; 4] =
     ["DataFormatConversionConfiguration", "OutputFormatConfiguration", "Serializer", "ParquetSerDe"];
 
@@ -43,8 +83,8 @@ const PARQUET: [&str; 4] =
 /// passes them.
 const TABLE: &[(&str, Place)] = &[
     ("CompressionFormat", Place::Text(&["CompressionFormat"])),
-    ("SizeInMBs", Place::Integer(&["BufferingHints", "SizeInMBs"])),
-    ("IntervalInSeconds", Place::Integer(&["BufferingHints", "IntervalInSeconds"])),
+    ("SizeInMBs", Place::Integer(&[HINTS, "SizeInMBs"])),
+    ("IntervalInSeconds", Place::Integer(&[HINTS, "IntervalInSeconds"])),
     ("UnknownFieldsColumn", Place::Text(&[PARQUET[0], "InputFormatConfiguration", "UnknownFieldsColumn"])),
     ("ParquetSerDe.Compression", Place::Text(&[PARQUET[0], PARQUET[1], PARQUET[2], PARQUET[3], "Compression"])),
     (
@@ -79,12 +119,28 @@ fn find(name: &str) -> Option<Place> {
     TABLE.iter().find(|(known, _)| fits(known)).map(|(_, place)| *place)
 }
 
+/// What becomes of a tag whose place is not there: a serializer's when nothing is converted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unplaced {
+    /// The request is refused.
+    Refused,
+    /// It has no effect until its place is there again.
+    Rests,
+}
+
 /// Puts the extension tags among `tags` into `destination`. Returns whether there was any.
-pub fn apply_tags(tags: &BTreeMap<String, String>, destination: &mut Value) -> Result<bool, ApiError> {
+pub fn apply_tags(
+    tags: &BTreeMap<String, String>,
+    destination: &mut Value,
+    unplaced: Unplaced,
+) -> Result<bool, ApiError> {
     let mut any = false;
     for (key, value) in tags {
         let Some(name) = key.strip_prefix(TAG_PREFIX) else { continue };
         let place = find(name).ok_or_else(|| unknown(key, name))?;
+        if unplaced == Unplaced::Rests && !place.is_in(destination) {
+            continue;
+        }
         match place {
             Place::Text(path) => set(destination, key, path, json!(value))?,
             Place::Integer(path) => {
@@ -111,6 +167,25 @@ pub fn apply_tags(tags: &BTreeMap<String, String>, destination: &mut Value) -> R
     Ok(any)
 }
 
+/// Refuses an update of members that have no effect because a tag wins over them: of those it gives, none may have another
+/// value than the stream shows (`described`, the description of the destination) or the tag says. Tools that send all
+/// members with each update send these as they are.
+pub fn refuse_overridden(tags: &BTreeMap<String, String>, update: &Value, described: &Value) -> Result<(), ApiError> {
+    for (key, value) in tags {
+        let Some((name, place)) = key.strip_prefix(TAG_PREFIX).and_then(|name| Some((name, find(name)?))) else {
+            continue;
+        };
+        let Some(new) = place.value(update, name) else { continue };
+        if place.value(described, name) != Some(new.clone()) && &new != value {
+            return Err(ApiError::invalid_argument(format!(
+                "The stream's tag '{key}' is {value} and wins over the member, which an update cannot change: leave it \
+                 out or as it is. To be rid of the tag, create the stream anew."
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn unknown(key: &str, name: &str) -> ApiError {
     let hint = match nearest(name, names()) {
         Some(known) => format!("Did you mean '{TAG_PREFIX}{known}'?"),
@@ -119,14 +194,13 @@ fn unknown(key: &str, name: &str) -> ApiError {
     ApiError::invalid_argument(format!("The tag '{key}' names no extension of Hydrant. {hint}"))
 }
 
-/// Sets the member at `path`. A missing BufferingHints is made; other parents decide what the stream does, so they must
-/// be there.
+/// Sets the member at `path`. Its parents must be there, [`HINTS`] excepted.
 fn set(destination: &mut Value, key: &str, path: &[&str], value: Value) -> Result<(), ApiError> {
     let Some((last, parents)) = path.split_last() else { return Ok(()) };
     let mut at = destination;
     for parent in parents {
         if given(at, parent).is_none() {
-            if *parent != "BufferingHints" {
+            if *parent != HINTS {
                 return Err(needs(key, parent));
             }
             at[*parent] = json!({});

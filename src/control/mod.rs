@@ -5,21 +5,26 @@
 //!
 //! Order of a check: JSON types, names, violations of the model (`model`, by `wire::check`); extension members given as
 //! tags (`extensions`); rules with the service's texts (`rules`); members whose function is missing, refused by name.
-//! `plan` does all of it without I/O and ends in a `Definition`.
+//! `plan` does all of it without I/O and ends in a `Definition`. An update goes the same way, with what `merge` makes of
+//! the stored request and it; `files` looks at what a definition names.
 
 mod create;
 mod delete;
 mod describe;
+mod ensure;
 pub mod extensions;
+mod files;
 mod list;
 mod members;
+mod merge;
 mod model;
 mod plan;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod update;
 
-pub use create::Ensured;
+pub use ensure::Ensured;
 pub use plan::{Plan, plan};
 
 use crate::catalog::{Catalog, CatalogError};
@@ -104,6 +109,7 @@ impl Control {
             "DeleteDeliveryStream" => delete::delete,
             "DescribeDeliveryStream" => describe::describe,
             "ListDeliveryStreams" => list::list,
+            "UpdateDestination" => update::update,
             other => return Err(unknown_operation(other)),
         };
         let request = crate::wire::parse(body)?;
@@ -111,9 +117,10 @@ impl Control {
         Ok(answer.to_string().into_bytes())
     }
 
-    /// Makes sure that a stream given in CreateDeliveryStream's members exists with exactly these settings.
+    /// Makes sure that a stream given in CreateDeliveryStream's members exists with exactly these settings; one that has
+    /// others is updated.
     pub async fn ensure(&self, request: Value) -> Result<Ensured, ApiError> {
-        self.blocking(move |control| create::ensure(control, request)).await
+        self.blocking(move |control| ensure::ensure(control, request)).await
     }
 
     /// Runs `work`, which may wait for the disk, where waiting is allowed.
@@ -136,6 +143,10 @@ impl Control {
         match error {
             CatalogError::Exists(_) => ApiError::stream_exists(name, &self.rules.account_id),
             CatalogError::Unknown(_) => ApiError::stream_not_found(name, &self.rules.account_id),
+            CatalogError::Deleting(_) => ApiError::stream_deleting(name, &self.rules.account_id),
+            CatalogError::Changed { current, base, .. } => {
+                ApiError::concurrent_modification(name, &current.to_string(), &base.to_string())
+            }
             CatalogError::Full { quota } => {
                 let names: Vec<_> = self.catalog.all().iter().map(|row| row.definition.name.to_string()).collect();
                 ApiError::stream_quota(quota, &names)

@@ -87,6 +87,48 @@ pub static CREATE: Shape = Shape::Structure(&[
     optional("DatabaseSourceConfiguration", &OPAQUE),
 ]);
 
+/// UpdateDestination.
+pub static UPDATE: Shape = Shape::Structure(&[
+    required("DeliveryStreamName", &NAME),
+    required("CurrentDeliveryStreamVersionId", &text(1, 50, Pattern::VERSION_ID)),
+    required("DestinationId", &text(1, 100, Pattern::DESTINATION_ID)),
+    optional("S3DestinationUpdate", &S3_UPDATE),
+    optional("ExtendedS3DestinationUpdate", &Shape::Structure(&updating(EXTENDED_S3))),
+    optional("RedshiftDestinationUpdate", &OPAQUE),
+    optional("ElasticsearchDestinationUpdate", &OPAQUE),
+    optional("AmazonopensearchserviceDestinationUpdate", &OPAQUE),
+    optional("SplunkDestinationUpdate", &OPAQUE),
+    optional("HttpEndpointDestinationUpdate", &OPAQUE),
+    optional("AmazonOpenSearchServerlessDestinationUpdate", &OPAQUE),
+    optional("SnowflakeDestinationUpdate", &OPAQUE),
+    optional("IcebergDestinationUpdate", &OPAQUE),
+]);
+
+static S3_UPDATE: Shape = Shape::Structure(&updating(S3));
+
+/// The members of an update of what has `members`: none is required, and the backup is given as an update too.
+const fn updating<const N: usize>(mut members: [Member; N]) -> [Member; N] {
+    let mut at = 0;
+    while at < N {
+        members[at].required = false;
+        if is_same(members[at].name, "S3BackupConfiguration") {
+            members[at] = optional("S3BackupUpdate", &S3_UPDATE);
+        }
+        at += 1;
+    }
+    members
+}
+
+/// `==`, which constants do not have.
+const fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
 static TAG: Shape = Shape::Structure(&[
     required("Key", &text(1, 128, Pattern::TAG_KEY)),
     optional("Value", &text(0, 256, Pattern::TAG_VALUE)),
@@ -130,9 +172,9 @@ static LOGGING_OPTIONS: Shape = Shape::Structure(&[
     optional("LogStreamName", &text(0, 512, Pattern::LOG_STREAM)),
 ]);
 
-static S3: [Member; 8] = [ROLE, BUCKET, DATA_PREFIX, ERROR_PREFIX, HINTS, COMPRESSION, ENCRYPTION, LOGGING];
+const S3: [Member; 8] = [ROLE, BUCKET, DATA_PREFIX, ERROR_PREFIX, HINTS, COMPRESSION, ENCRYPTION, LOGGING];
 
-static EXTENDED_S3: [Member; 15] = [
+const EXTENDED_S3: [Member; 15] = [
     ROLE,
     BUCKET,
     DATA_PREFIX,
@@ -141,23 +183,22 @@ static EXTENDED_S3: [Member; 15] = [
     COMPRESSION,
     ENCRYPTION,
     LOGGING,
-    optional(
-        "ProcessingConfiguration",
-        &Shape::Structure(&[optional("Enabled", &BOOLEAN), optional("Processors", &list(&PROCESSOR))]),
-    ),
+    optional("ProcessingConfiguration", &PROCESSING),
     optional("S3BackupMode", &choice(&["Disabled", "Enabled"])),
     optional("S3BackupConfiguration", &Shape::Structure(&S3)),
     optional("DataFormatConversionConfiguration", &CONVERSION),
-    optional(
-        "DynamicPartitioningConfiguration",
-        &Shape::Structure(&[
-            optional("RetryOptions", &Shape::Structure(&[optional("DurationInSeconds", &integer(0, 7200))])),
-            optional("Enabled", &BOOLEAN),
-        ]),
-    ),
+    optional("DynamicPartitioningConfiguration", &PARTITIONING),
     optional("FileExtension", &text(0, 128, Pattern::FILE_EXTENSION)),
     optional("CustomTimeZone", &text(0, 50, Pattern::TIME_ZONE)),
 ];
+
+static PROCESSING: Shape =
+    Shape::Structure(&[optional("Enabled", &BOOLEAN), optional("Processors", &list(&PROCESSOR))]);
+
+static PARTITIONING: Shape = Shape::Structure(&[
+    optional("RetryOptions", &Shape::Structure(&[optional("DurationInSeconds", &integer(0, 7200))])),
+    optional("Enabled", &BOOLEAN),
+]);
 
 static PROCESSOR: Shape = Shape::Structure(&[
     required(

@@ -1,7 +1,7 @@
 //! From a CreateDeliveryStream request to the stream it asks for. Pure: nothing is looked up, nothing is stored.
 
 use super::Rules;
-use super::extensions;
+use super::extensions::{self, Unplaced};
 use super::members::{filled, flag, given, given_at, items, number, text};
 use super::model::CREATE;
 use super::rules::{self, EXTENDED, LambdaArn, PLAIN, conversion, parameters};
@@ -34,9 +34,41 @@ pub struct Plan {
 /// Checks `request` and resolves everything it leaves out.
 pub fn plan(rules: &Rules, incarnation: Incarnation, request: Value) -> Result<Plan, ApiError> {
     check(&CREATE, &request, rules.compatibility).finish()?;
-    let mut request = without_nulls(request);
+    let request = without_nulls(request);
     let tags = tags(&request)?;
-    let effective = with_tags(rules, &request, &tags)?;
+    resolve(rules, incarnation, request, tags, Unplaced::Refused)
+}
+
+/// The next revision of the stream `before`, whose request, without name and tags, is now `request`. Its tags hold on,
+/// those excepted whose place the update took away.
+pub fn replan(
+    rules: &Rules,
+    before: &Definition,
+    mut request: Value,
+    tags: BTreeMap<String, String>,
+) -> Result<Plan, ApiError> {
+    request["DeliveryStreamName"] = Value::from(before.name.as_str());
+    check(&CREATE, &request, rules.compatibility).finish()?;
+    let planned = resolve(rules, before.incarnation, request.clone(), tags.clone(), Unplaced::Rests);
+    let mut plan = planned.map_err(|error| {
+        // Whoever reads "must be UNCOMPRESSED" of a stream that is described so has forgotten its tag.
+        let is_of_tags = resolve(rules, before.incarnation, request, BTreeMap::new(), Unplaced::Rests).is_ok();
+        let names: Vec<_> = tags.keys().filter(|key| key.starts_with(extensions::TAG_PREFIX)).cloned().collect();
+        let hint = format!(" The stream's tags count as members: {}.", names.join(", "));
+        ApiError { message: error.message + if is_of_tags { &hint } else { "" }, ..error }
+    })?;
+    plan.definition.revision = before.revision + 1;
+    Ok(plan)
+}
+
+fn resolve(
+    rules: &Rules,
+    incarnation: Incarnation,
+    mut request: Value,
+    tags: BTreeMap<String, String>,
+    unplaced: Unplaced,
+) -> Result<Plan, ApiError> {
+    let effective = with_tags(rules, &request, &tags, unplaced)?;
     rules::check(rules, &effective)?;
     let definition = definition(rules, incarnation, &effective)?;
     if let Some(members) = request.as_object_mut() {
@@ -59,7 +91,12 @@ fn tags(request: &Value) -> Result<BTreeMap<String, String>, ApiError> {
 }
 
 /// The request with the extension tags applied, checked again if that changed anything.
-fn with_tags(rules: &Rules, request: &Value, tags: &BTreeMap<String, String>) -> Result<Value, ApiError> {
+fn with_tags(
+    rules: &Rules,
+    request: &Value,
+    tags: &BTreeMap<String, String>,
+    unplaced: Unplaced,
+) -> Result<Value, ApiError> {
     let mut effective = request.clone();
     let destination = effective.as_object_mut().and_then(|members| {
         // Other destinations are refused by name and nothing in them is looked at, not even its type.
@@ -67,7 +104,7 @@ fn with_tags(rules: &Rules, request: &Value, tags: &BTreeMap<String, String>) ->
         members.get_mut(name)
     });
     if let Some(destination) = destination
-        && extensions::apply_tags(tags, destination)?
+        && extensions::apply_tags(tags, destination, unplaced)?
     {
         check(&CREATE, &effective, rules.compatibility).finish()?;
     }

@@ -185,7 +185,7 @@ async fn remove_leftovers(context: &Arc<DeliveryContext>) -> io::Result<()> {
     removed.await.map_err(io::Error::other)?
 }
 
-/// Starts a worker for every stream that has none and passes deletions on, until asked to stop.
+/// Starts a worker for every stream that has none and passes deletions and new revisions on, until asked to stop.
 /// Says on `started` when those of the first look are there.
 async fn watch_catalog(context: Arc<DeliveryContext>, streams: Arc<Streams>, stop: Stop, started: oneshot::Sender<()>) {
     let mut started = Some(started);
@@ -205,14 +205,17 @@ async fn watch_catalog(context: Arc<DeliveryContext>, streams: Arc<Streams>, sto
                 };
                 keepers.spawn(format!("stream {}", record.definition.name), keeper.keep());
             }
-            if let Status::Deleting { force } = record.status {
-                let deleting = Some(if force { Deleting::Forced } else { Deleting::Drained });
-                handle.wishes.send_if_modified(|wishes| {
-                    let changed = wishes.deleting != deleting;
-                    wishes.deleting = deleting;
-                    changed
-                });
-            }
+            let deleting = match record.status {
+                Status::Active => None,
+                Status::Deleting { force: false } => Some(Deleting::Drained),
+                Status::Deleting { force: true } => Some(Deleting::Forced),
+            };
+            let revision = record.definition.revision;
+            handle.wishes.send_if_modified(|wishes| {
+                let changed = (wishes.deleting, wishes.revision) != (deleting, revision);
+                (wishes.deleting, wishes.revision) = (deleting, revision);
+                changed
+            });
         }
         if let Some(started) = started.take() {
             let _ = started.send(());

@@ -38,6 +38,8 @@ pub struct Wishes {
     pub resumes: u64,
     /// The stream is being deleted.
     pub deleting: Option<Deleting>,
+    /// Revision of the stream's definition, which counts from the next cut on.
+    pub revision: u64,
 }
 
 /// How a stream is deleted.
@@ -90,6 +92,7 @@ struct State {
     waiting_since: Option<Duration>,
     flushes_seen: u64,
     resumes_seen: u64,
+    revision_seen: u64,
     /// Records up to this count were asked to be flushed.
     flush_upto_records: u64,
     staging: Option<Staging>,
@@ -119,6 +122,7 @@ impl Worker {
             // A flush asked for before the worker ran counts; one obeyed before a fault is obeyed again, which is harmless.
             flushes_seen: 0,
             resumes_seen: self.wishes.borrow().resumes,
+            revision_seen: self.wishes.borrow().revision,
             flush_upto_records: 0,
             staging: None,
             pace: Pace::default(),
@@ -159,6 +163,13 @@ impl Worker {
             if wish.resumes != state.resumes_seen {
                 state.resumes_seen = wish.resumes;
                 state.pace.resumed();
+            }
+            if wish.revision != state.revision_seen {
+                tracing::info!(stream = %self.name, version = wish.revision, "the next cut is by this version");
+                state.revision_seen = wish.revision;
+                // What could not be staged as the stream was before may be possible now.
+                state.pace.resumed();
+                state.panics = Panics::default();
             }
             if wish.flushes != state.flushes_seen {
                 state.flushes_seen = wish.flushes;

@@ -85,6 +85,16 @@ impl ApiError {
         Self::new(400, "ResourceInUseException", message)
     }
 
+    /// The stream is being deleted, which an update does not stop.
+    pub fn stream_deleting(name: &str, account_id: &str) -> Self {
+        Self::resource_in_use(format!("Firehose {name} under accountId {account_id} is being deleted."))
+    }
+
+    /// A stream has one destination, which has another id.
+    pub fn destination_not_found(id: &str) -> Self {
+        Self::invalid_argument(format!("Destination Id {id} not found"))
+    }
+
     /// A quota is used up.
     pub fn limit_exceeded(message: impl Into<String>) -> Self {
         Self::new(400, "LimitExceededException", message)

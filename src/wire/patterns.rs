@@ -15,6 +15,8 @@ impl Pattern {
     /// DeliveryStreamName.
     pub const STREAM_NAME: Self =
         Self { text: "[a-zA-Z0-9_.-]+", matches: |s| all(s, 1, |c| word(c) || in_set(c, ".-")) };
+    /// CurrentDeliveryStreamVersionId.
+    pub const VERSION_ID: Self = Self { text: "[0-9]+", matches: |s| all(s, 1, |c| c.is_ascii_digit()) };
     /// DestinationId.
     pub const DESTINATION_ID: Self =
         Self { text: "[a-zA-Z0-9-]+", matches: |s| all(s, 1, |c| c.is_ascii_alphanumeric() || c == '-') };

@@ -12,9 +12,7 @@ mod source;
 mod time_patterns;
 mod time_zones;
 
-#[cfg(test)]
-pub use destination::DESTINATIONS;
-pub use destination::{EXTENDED, PLAIN, custom_time_zone};
+pub use destination::{DESTINATIONS, EXTENDED, PLAIN, custom_time_zone};
 pub use prefix::parse as parse_prefix;
 pub use processing::{LambdaArn, parameters};
 

@@ -1,0 +1,112 @@
+//! The request that a stream's request and an update of it make together (reference: UpdateDestination). Pure.
+//!
+//! Given members replace stored ones, as a whole: hints, processors, serializers. Member by member go
+//! DataFormatConversionConfiguration, its SchemaConfiguration, and S3BackupUpdate, which is an update itself. Both S3
+//! destinations are one type: an extended update makes an extended stream of a plain one.
+
+use super::members::{flag, given, given_at, text};
+use super::rules::{DESTINATIONS, EXTENDED, PLAIN};
+use crate::wire::{ApiError, Violations};
+use serde_json::{Map, Value};
+
+/// The member of the update request that belongs to the destination `configuration` of a creation.
+fn update_name(configuration: &str) -> String {
+    configuration.replace("Configuration", "Update")
+}
+
+/// An update of an S3 destination.
+#[derive(Debug, Clone, Copy)]
+pub struct Update<'a> {
+    /// Whether it is ExtendedS3DestinationUpdate.
+    pub is_extended: bool,
+    /// Its members.
+    pub members: &'a Value,
+}
+
+/// The update in `request`. Exactly one must be there, and one of S3.
+pub fn update_of(request: &Value) -> Result<Update<'_>, ApiError> {
+    let mut given_ones = DESTINATIONS.iter().filter_map(|name| {
+        let update = update_name(name);
+        given(request, &update).map(|members| (*name, update, members))
+    });
+    let (Some((name, update, members)), None) = (given_ones.next(), given_ones.next()) else {
+        return Err(ApiError::invalid_argument("Exactly one destination configuration is supported for a Firehose"));
+    };
+    match name {
+        PLAIN | EXTENDED => Ok(Update { is_extended: name == EXTENDED, members }),
+        _ => Err(ApiError::not_supported(update)),
+    }
+}
+
+/// The destination of a stored request.
+pub fn destination(request: &Value) -> &Value {
+    [EXTENDED, PLAIN].iter().find_map(|name| given(request, name)).unwrap_or(&Value::Null)
+}
+
+/// `stored`, a request without name and tags, with the update.
+pub fn merged(stored: &Value, update: Update<'_>) -> Result<Value, ApiError> {
+    let mut request = stored.clone();
+    let mut target = destination(stored).clone();
+    let Value::Object(members) = &mut target else {
+        return Err(ApiError::internal_failure("A stored request has no S3 destination."));
+    };
+    for (name, value) in update.members.as_object().into_iter().flatten() {
+        match name.as_str() {
+            "S3BackupUpdate" => put_members(members, "S3BackupConfiguration", value, &[]),
+            name @ "DataFormatConversionConfiguration" => put_members(members, name, value, &["SchemaConfiguration"]),
+            name => drop(members.insert(name.to_owned(), value.clone())),
+        }
+    }
+    check_backup(&target)?;
+    if let Value::Object(request) = &mut request {
+        let is_extended = update.is_extended || request.contains_key(EXTENDED);
+        request.shift_remove(PLAIN);
+        request.insert(if is_extended { EXTENDED } else { PLAIN }.to_owned(), target);
+    }
+    Ok(request)
+}
+
+/// Puts the members of `value` over those of `into`'s member `name`; those of `deeper` once more member by member.
+fn put_members(into: &mut Map<String, Value>, name: &str, value: &Value, deeper: &[&str]) {
+    let target = into.entry(name).or_insert_with(|| Value::Object(Map::new()));
+    let (Value::Object(target), Value::Object(given)) = (target, value) else { return };
+    for (name, value) in given {
+        if deeper.contains(&name.as_str()) {
+            put_members(target, name, value, &[]);
+        } else {
+            target.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// What a backup must have, and its update need not.
+fn check_backup(destination: &Value) -> Result<(), ApiError> {
+    let Some(backup) = given(destination, "S3BackupConfiguration") else { return Ok(()) };
+    let mut violations = Violations::default();
+    for (member, path) in [("RoleARN", "roleARN"), ("BucketARN", "bucketARN")] {
+        if given(backup, member).is_none() {
+            violations.add(&format!("extendedS3DestinationUpdate.s3BackupUpdate.{path}"), "not be null");
+        }
+    }
+    violations.finish()
+}
+
+/// Refuses to turn what turns one way only, or not at all.
+pub fn check_switches(before: &Value, after: &Value) -> Result<(), ApiError> {
+    let (before, after) = (destination(before), destination(after));
+    let keeps_copies = |of| text(of, "S3BackupMode") == Some("Enabled");
+    if keeps_copies(before) && !keeps_copies(after) {
+        return Err(ApiError::invalid_argument("Disabling S3 backup is not currently supported."));
+    }
+    let partitions =
+        |of| given_at(of, &["DynamicPartitioningConfiguration"]).is_some_and(|of| flag(of, "Enabled") == Some(true));
+    match (partitions(before), partitions(after)) {
+        (false, true) => Err(ApiError::invalid_argument(
+            "Dynamic partitioning can only be enabled when a stream is created, not for an existing one.",
+        )),
+        (true, false) => {
+            Err(ApiError::invalid_argument("Dynamic partitioning cannot be disabled once a stream has been created."))
+        }
+        _ => Ok(()),
+    }
+}
