@@ -1,7 +1,10 @@
 //! The tables that streams without a schema have learnt, each in a file of its stream's folder.
 //!
-//! From: `run`, which learns and stores. The form is that of `stage::convert::infer::codec`. Invariant: a table only
-//! widens, and is durable before a seal uses it (rule D3).
+//! From: `run`, which learns and stores. The form is that of `stage::convert::infer::codec`. Invariants: a table only
+//! widens, and is durable before a seal uses it (rule D3). A table is declared with the first seal that uses it, and anew
+//! with the first one whose data lie elsewhere or are written otherwise because the stream was updated; each time under
+//! a revision of its own. With which seal is stored before that seal, so that a run that is cut anew declares it, and if
+//! the stream no longer converts by then, the next one that does.
 
 use super::run::StageRunError;
 use crate::disk::{Disk, replace_file};
@@ -66,19 +69,63 @@ impl LearntTables {
         Ok(Some(self.note(incarnation, Learnt { kept, table })))
     }
 
-    /// Stores what was learnt for the run of seal `number`, if it is more than was known.
-    pub fn store(&self, incarnation: Incarnation, shapes: Shapes, number: u64) -> Result<(), StageRunError> {
+    /// Stores what was learnt for the run of seal `number`, if it is more than was known. `declared` says what that seal
+    /// declares of the new table.
+    pub fn store(
+        &self,
+        incarnation: Incarnation,
+        shapes: Shapes,
+        number: u64,
+        declared: impl FnOnce(&LearntTable) -> Result<String, StageRunError>,
+    ) -> Result<(), StageRunError> {
         let known = self.load(incarnation)?;
         let Some(table) = shapes.table().filter(|_| known.as_ref().is_none_or(|known| known.kept.shapes != shapes))
         else {
             return Ok(());
         };
         let revision = known.map_or(0, |known| known.kept.revision) + 1;
-        let kept = KeptTable { revision, first_seal: number, shapes };
+        let declared = Some(declared(&table)?);
+        self.keep(incarnation, Learnt { kept: KeptTable { revision, first_seal: number, declared, shapes }, table })
+    }
+
+    /// The revision under which seal `number`, which uses `learnt`, declares it; `None`: that was done before.
+    /// `is_as_created`: the stream was never updated.
+    pub fn declare(
+        &self,
+        incarnation: Incarnation,
+        learnt: &Learnt,
+        number: u64,
+        declared: String,
+        is_as_created: bool,
+    ) -> Result<Option<u64>, StageRunError> {
+        let Learnt { kept, table } = learnt;
+        // A file without it is of a program that could not update streams.
+        if kept.declared.as_ref().map_or(is_as_created, |known| *known == declared) {
+            return Ok((kept.first_seal == number).then_some(kept.revision));
+        }
+        let was_declared = kept.first_seal != 0 && kept.first_seal != number;
+        let revision = kept.revision + u64::from(was_declared);
+        let kept = KeptTable { revision, first_seal: number, declared: Some(declared), shapes: kept.shapes.clone() };
+        self.keep(incarnation, Learnt { kept, table: table.clone() })?;
+        Ok(Some(revision))
+    }
+
+    /// Seal `number` does not convert by a learnt table: one that was to be declared with it is not.
+    pub fn unused(&self, incarnation: Incarnation, number: u64) -> Result<(), StageRunError> {
+        // The keeper loads it with the lane; what cannot be read is no table.
+        let Some(learnt) = self.loaded.lock().get(&incarnation).cloned() else { return Ok(()) };
+        if learnt.kept.first_seal != number {
+            return Ok(());
+        }
+        let kept = KeptTable { first_seal: 0, declared: Some(String::new()), ..learnt.kept.clone() };
+        self.keep(incarnation, Learnt { kept, table: learnt.table.clone() })
+    }
+
+    fn keep(&self, incarnation: Incarnation, learnt: Learnt) -> Result<(), StageRunError> {
         // ORDER: the table, then the seal that uses it: later tables must widen this one.
-        replace_file(&*self.disk, &self.path(incarnation), &codec::encode(&kept))?;
+        replace_file(&*self.disk, &self.path(incarnation), &codec::encode(&learnt.kept))?;
         failpoint::crash_at(failpoint::AFTER_LEARN);
-        self.note(incarnation, Learnt { kept, table });
+        self.note(incarnation, learnt);
         Ok(())
     }
 

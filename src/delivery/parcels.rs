@@ -13,6 +13,7 @@ use crate::record::{Chunk, ErrorKind, Refused};
 use crate::source::RunReader;
 use crate::stage::convert::TableSchema;
 use crate::stage::convert::declare::declaration;
+use crate::stream::definition::S3Target;
 use crate::stream::seal::{Parcel, ParcelKind, Place};
 use crate::stream::{Incarnation, SealId};
 use std::collections::BTreeMap;
@@ -115,6 +116,11 @@ fn store(context: &DeliveryContext, draft: Draft, inline: &mut Vec<u8>) -> Resul
     Ok(((length_bytes, crc32c), place))
 }
 
+/// Where the data of a learnt table lie.
+pub fn location(s3: &S3Target) -> String {
+    format!("s3://{}/{}", s3.bucket, common_folder(&s3.prefix))
+}
+
 /// Parcels whose bytes are durable; if no seal comes of them, their files are removed again.
 pub struct FinishedParcels<'a> {
     /// Whose outbox.
@@ -140,7 +146,7 @@ impl FinishedParcels<'_> {
         let s3 = &definition.s3;
         let number = self.parcels.iter().map(|parcel| parcel.number).max().unwrap_or(0) + 1;
         let key = schema_key(&s3.prefix, &definition.name, revision, seal_id, number)?;
-        let location = format!("s3://{}/{}", s3.bucket, common_folder(&s3.prefix));
+        let location = location(s3);
         let table = definition.name.as_str().replace('.', "_");
         let mut draft = self.context.outbox.begin(self.incarnation, seal_id, number);
         draft.write_all(declaration(schema, &table, &location).as_bytes())?;

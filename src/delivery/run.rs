@@ -6,17 +6,17 @@
 use super::DeliveryContext;
 use super::counts::Counts;
 use super::learnt::Learnt;
-use super::parcels::{Body, ErrorDrafts, FinishedParcels};
+use super::parcels::{self, Body, ErrorDrafts, FinishedParcels};
 use crate::destination::s3::key::{KeyError, ObjectName, data_key};
 use crate::fault::{Class, Fault, Retry};
 use crate::record::{Cause, Chunk, Refused};
 use crate::schemas::LookupError;
 use crate::source::Lane;
-use crate::stage::convert::infer::Learner;
+use crate::stage::convert::infer::{Learner, LearntTable};
 use crate::stage::convert::{self, ConvertError, TableSchema};
 use crate::stage::transform::InvocationInfo;
 use crate::stage::{Encoder, Stage, compress};
-use crate::stream::definition::{Compression, Definition};
+use crate::stream::definition::{Compression, Definition, S3Target};
 use crate::stream::position::Run;
 use crate::stream::prefix::PartitionKeys;
 use crate::stream::seal::{CutReason, Parcel, ParcelKind, Seal};
@@ -192,7 +192,15 @@ fn go_through(
         return Ok(Gone::Staged(None));
     }
     if let Some(learner) = &mut stages.learner {
-        context.learnt.store(incarnation, learner.freeze(), plan.number)?;
+        let definition = &plan.definition;
+        let Some(spec) = &definition.convert else {
+            return Err(StageRunError::Bug("records were learnt from that are not converted".to_owned()));
+        };
+        let declared = |table: &LearntTable| {
+            let written = convert::written(spec, Arc::clone(&table.schema)).map_err(invalid_schema)?;
+            Ok(declared(&definition.s3, &written))
+        };
+        context.learnt.store(incarnation, learner.freeze(), plan.number, declared)?;
         return Ok(Gone::Learnt(counts.total.records));
     }
     let run = Run { from: plan.from.clone(), to: reader.last() };
@@ -227,10 +235,15 @@ fn go_through(
         });
     }
     errors.finish(&mut finished, &counts)?;
-    if let Some((learnt, written)) = &stages.learnt
-        && learnt.kept.first_seal == plan.number
-    {
-        finished.add_declaration(plan, seal_id, learnt.kept.revision, written)?;
+    match &stages.learnt {
+        Some((learnt, written)) => {
+            let (number, is_as_created) = (plan.number, plan.definition.revision == 1);
+            let declared = declared(&plan.definition.s3, written);
+            if let Some(revision) = context.learnt.declare(incarnation, learnt, number, declared, is_as_created)? {
+                finished.add_declaration(plan, seal_id, revision, written)?;
+            }
+        }
+        None => context.learnt.unused(incarnation, plan.number)?,
     }
     let fates = counts.fates(data_records)?;
     let (parcels, inline) = finished.into_parts();
@@ -252,6 +265,11 @@ fn go_through(
     };
     debug_assert_eq!(seal.lane.incarnation, incarnation);
     Ok(Gone::Staged(Some(Box::new(StagedRun { seal, inline }))))
+}
+
+/// What is declared of a learnt table: columns, and where their data lie.
+fn declared(s3: &S3Target, written: &TableSchema) -> String {
+    format!("{} {}", written.version, parcels::location(s3))
 }
 
 fn invalid_schema(error: ConvertError) -> StageRunError {

@@ -188,6 +188,7 @@ impl LaneStatus {
         };
         StreamStatus {
             name: self.name.clone(),
+            version: 0,
             state,
             last_error: inner
                 .fault

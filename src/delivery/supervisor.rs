@@ -112,6 +112,7 @@ impl Supervisor {
             status.ledger = deleted::ledger(&fates);
         }
         let record = self.context.catalog.find(&status.name);
+        status.version = record.as_ref().map_or(0, |record| record.definition.revision);
         let transform = record.as_ref().and_then(|record| record.definition.transform.as_ref());
         status.transform_problem =
             transform.and_then(|spec| self.context.transforms.problem(spec)).map(|problem| problem.to_string());
@@ -195,16 +196,6 @@ async fn watch_catalog(context: Arc<DeliveryContext>, streams: Arc<Streams>, sto
         changes.borrow_and_update();
         for record in context.catalog.all() {
             let Some(handle) = handle_of(&context, &streams, &record) else { continue };
-            if !handle.kept.swap(true, Ordering::AcqRel) {
-                let keeper = Keeper {
-                    context: context.clone(),
-                    streams: streams.clone(),
-                    record: record.clone(),
-                    handle: handle.clone(),
-                    stop: stop.clone(),
-                };
-                keepers.spawn(format!("stream {}", record.definition.name), keeper.keep());
-            }
             let deleting = match record.status {
                 Status::Active => None,
                 Status::Deleting { force: false } => Some(Deleting::Drained),
@@ -216,6 +207,16 @@ async fn watch_catalog(context: Arc<DeliveryContext>, streams: Arc<Streams>, sto
                 (wishes.deleting, wishes.revision) = (deleting, revision);
                 changed
             });
+            if !handle.kept.swap(true, Ordering::AcqRel) {
+                let keeper = Keeper {
+                    context: context.clone(),
+                    streams: streams.clone(),
+                    record: record.clone(),
+                    handle: handle.clone(),
+                    stop: stop.clone(),
+                };
+                keepers.spawn(format!("stream {}", record.definition.name), keeper.keep());
+            }
         }
         if let Some(started) = started.take() {
             let _ = started.send(());

@@ -3,6 +3,7 @@
 mod faults;
 mod learning;
 mod power_loss;
+mod updating;
 
 use super::run::{RunPlan, StageRunError, stage_run};
 use super::sealing::{StageFailure, store_seal};

@@ -157,6 +157,7 @@ mod tests {
     fn status(name: &str) -> StreamStatus {
         StreamStatus {
             name: name.to_owned(),
+            version: 7,
             state: StreamState::Retrying,
             last_error: Some("S3.SlowDown".to_owned()),
             transform_problem: None,

@@ -104,6 +104,9 @@ pub struct Overview {
 pub struct StreamStatus {
     /// Its name.
     pub name: String,
+    /// VersionId of the definition by which the next cut is made.
+    #[serde(default)]
+    pub version: u64,
     /// State of its delivery.
     pub state: StreamState,
     /// Text of the last failure, until a delivery succeeds.

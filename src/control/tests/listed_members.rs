@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 /// What a member is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
+pub enum Use {
     /// It changes the definition.
     Acts,
     /// It is kept and shown, and has no effect by its nature (labels, hints, settings of what is switched off).
@@ -19,7 +19,7 @@ use Use::{Acts, Refused, Shown};
 
 /// A request that sets much, as the ground on which one member is changed.
 #[derive(Debug, Clone, Copy)]
-enum Ground {
+pub enum Ground {
     Bare,
     Kinesis,
     Plain,
@@ -33,7 +33,7 @@ enum Ground {
 const EXT: &str = "ExtendedS3DestinationConfiguration";
 const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/1";
 
-fn ground(of: Ground) -> Value {
+pub fn ground(of: Ground) -> Value {
     let serde = |input: Value, output: Value| {
         conversion(json!({
             "InputFormatConfiguration": {"Deserializer": input},
@@ -65,7 +65,7 @@ fn ground(of: Ground) -> Value {
 }
 
 /// Member, ground, value, use. `[n]` is an item of a list.
-fn table() -> Vec<(String, Ground, Value, Use)> {
+pub fn table() -> Vec<(String, Ground, Value, Use)> {
     let mut rows = Vec::new();
     let mut add = |path: &str, of: Ground, value: Value, usage: Use| rows.push((path.to_owned(), of, value, usage));
     add("DeliveryStreamName", Ground::Bare, json!("t"), Acts);
@@ -165,7 +165,7 @@ fn table() -> Vec<(String, Ground, Value, Use)> {
     rows
 }
 
-fn set(at: &mut Value, path: &str, value: Value) {
+pub fn set(at: &mut Value, path: &str, value: Value) {
     let mut place = at;
     for part in path.split('.') {
         let (name, index) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {

@@ -6,6 +6,7 @@ mod listed_members;
 mod messages;
 mod operations;
 mod proptests;
+mod updates;
 
 use super::*;
 use crate::clock::Clock;

@@ -9,7 +9,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use std::collections::{BTreeSet, HashMap};
 
-fn learning(name: &str, size_bytes: u64, interval_ms: u64) -> Definition {
+pub fn learning(name: &str, size_bytes: u64, interval_ms: u64) -> Definition {
     let mut definition = definition(name, Compression::Uncompressed, size_bytes, interval_ms);
     definition.s3.prefix = "events/y=".to_owned();
     let text = str::to_owned;

@@ -37,6 +37,7 @@ impl Operations for One {
     fn stream(&self, name: &str) -> Option<StreamStatus> {
         (name == "s").then(|| StreamStatus {
             name: name.to_owned(),
+            version: 7,
             state: StreamState::Running,
             last_error: None,
             transform_problem: Some("it does not start".to_owned()),

@@ -1,7 +1,7 @@
 //! The form in which a learnt table is kept: one line of JSON.
 //!
-//! `{"form":"hydrant-learnt-table","version":1,"revision":R,"first_seal":S,"closed":false,"columns":[[name,type],…]}`,
-//! where a type is `"boolean"`, `"bigint"`, `"bigint-large"` (beyond 2^53 was seen), `"double"`, `"string"`,
+//! `{"form":"hydrant-learnt-table","version":1,"revision":R,"first_seal":S,"declared":D,"closed":false,
+//! "columns":[[name,type],…]}`, where D is a text, absent in files of old, and a type is `"boolean"`, `"bigint"`, `"bigint-large"` (beyond 2^53 was seen), `"double"`, `"string"`,
 //! `{"array":type}` or `{"struct":[[name,type],…]}`. What is read is held to the bounds of `tree`.
 
 use super::names::MAX_NAME_BYTES;
@@ -28,24 +28,29 @@ pub enum CodecError {
 /// A learnt table as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptTable {
-    /// Counts the tables of a stream, from 1.
+    /// Counts the declared tables of a stream, from 1.
     pub revision: u64,
-    /// Number of the seal for whose run it was learnt. Once there is one of that number, it has used this table.
+    /// Number of the seal with which it is declared. Once there is one of that number, it has used this table. 0: none.
     pub first_seal: u64,
+    /// What is declared with that seal; once it would be something else, the table is declared anew.
+    pub declared: Option<String>,
     /// The columns.
     pub shapes: Shapes,
 }
 
 /// The kept form of a learnt table.
 pub fn encode(table: &KeptTable) -> Vec<u8> {
-    let form = json!({
+    let mut form = json!({
         "form": FORM,
         "version": VERSION,
         "revision": table.revision,
         "first_seal": table.first_seal,
-        "closed": table.shapes.closed,
-        "columns": fields(&table.shapes.columns),
     });
+    if let Some(declared) = &table.declared {
+        form["declared"] = json!(declared);
+    }
+    form["closed"] = json!(table.shapes.closed);
+    form["columns"] = fields(&table.shapes.columns);
     format!("{form}\n").into_bytes()
 }
 
@@ -79,10 +84,14 @@ pub fn decode(text: &[u8]) -> Result<KeptTable, CodecError> {
     }
     let revision = json["revision"].as_u64().ok_or_else(|| damaged("no revision"))?;
     let first_seal = json["first_seal"].as_u64().ok_or_else(|| damaged("no first_seal"))?;
+    let declared = match &json["declared"] {
+        Value::Null => None,
+        declared => Some(declared.as_str().ok_or_else(|| damaged("'declared' is no text"))?.to_owned()),
+    };
     let closed = json["closed"].as_bool().ok_or_else(|| damaged("no 'closed'"))?;
     let mut left = MAX_LEARNT_FIELDS;
     let columns = read_fields(&json["columns"], 1, &mut left).ok_or_else(|| damaged("columns"))?;
-    Ok(KeptTable { revision, first_seal, shapes: Shapes { columns, closed } })
+    Ok(KeptTable { revision, first_seal, declared, shapes: Shapes { columns, closed } })
 }
 
 fn read_fields(json: &Value, level: usize, left: &mut usize) -> Option<Vec<(String, Shape)>> {

@@ -38,7 +38,12 @@ fn learnt(records: &[&str]) -> String {
 
 /// The columns as they are found again once they were kept.
 fn kept_and_read(shapes: &Shapes) -> Shapes {
-    let table = codec::KeptTable { revision: 3, first_seal: 9, shapes: shapes.clone() };
+    let table = codec::KeptTable {
+        revision: 3,
+        first_seal: 9,
+        declared: Some("v s3://b/p/".to_owned()),
+        shapes: shapes.clone(),
+    };
     let read = codec::decode(&codec::encode(&table)).unwrap();
     assert_eq!(read, table);
     read.shapes
@@ -373,7 +378,9 @@ fn the_kept_form_is_stable_and_checked() {
     let golden = include_str!("tests/learnt-v1.json");
     let table = codec::decode(golden.as_bytes()).unwrap();
     assert_eq!(codec::encode(&table), golden.as_bytes());
-    let codec::KeptTable { revision, first_seal, shapes } = table;
+    let declared = codec::KeptTable { declared: Some("\"".to_owned()), ..table.clone() };
+    assert_eq!(codec::decode(&codec::encode(&declared)).unwrap(), declared);
+    let codec::KeptTable { revision, first_seal, declared: None, shapes } = table else { panic!("{table:?}") };
     let columns: Vec<_> = shapes.table().unwrap().schema.columns.iter().map(Field::to_string).collect();
     assert_eq!(
         columns.join(", "),
@@ -387,6 +394,7 @@ fn the_kept_form_is_stable_and_checked() {
         ("[\"b\",", "[\"A\","),
         ("\"revision\":12,", ""),
         ("\"first_seal\":345,", ""),
+        ("\"closed\"", "\"declared\":7,\"closed\""),
         ("\"array\"", "\"list\""),
         ("-learnt-", "-"),
         ("[\"e\",\"string\"]", "[\"e\"]"),
