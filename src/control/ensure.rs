@@ -48,8 +48,7 @@ pub fn ensure(control: &Control, request: Value) -> Result<Ensured, ApiError> {
             error.message
         ))
     })?;
-    plan.definition.incarnation = existing.definition.incarnation;
-    plan.definition.revision = existing.definition.revision + 1;
+    plan.definition.follow(&existing.definition);
     // Names alone: among the values are variables of transforms.
     let changed = differences.into_iter().collect::<Vec<_>>().join(", ");
     update::redefine(control, &existing, plan, WantedBy::Configuration)?;

@@ -57,7 +57,7 @@ pub fn replan(
         let hint = format!(" The stream's tags count as members: {}.", names.join(", "));
         ApiError { message: error.message + if is_of_tags { &hint } else { "" }, ..error }
     })?;
-    plan.definition.revision = before.revision + 1;
+    plan.definition.follow(before);
     Ok(plan)
 }
 

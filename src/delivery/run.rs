@@ -19,7 +19,7 @@ use crate::stage::{Encoder, Stage, compress};
 use crate::stream::definition::{Compression, Definition, S3Target};
 use crate::stream::position::Run;
 use crate::stream::prefix::PartitionKeys;
-use crate::stream::seal::{CutReason, Parcel, ParcelKind, Seal};
+use crate::stream::seal::{CutReason, LaneId, Parcel, ParcelKind, Seal};
 use crate::stream::{Position, SealId};
 use crate::task::Stop;
 use std::collections::BTreeMap;
@@ -243,7 +243,9 @@ fn go_through(
                 finished.add_declaration(plan, seal_id, revision, written)?;
             }
         }
-        None => context.learnt.unused(incarnation, plan.number)?,
+        // Other lanes number their seals by themselves.
+        None if *lane.id() == LaneId::direct_put(incarnation) => context.learnt.unused(incarnation, plan.number)?,
+        None => {}
     }
     let fates = counts.fates(data_records)?;
     let (parcels, inline) = finished.into_parts();

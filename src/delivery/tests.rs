@@ -9,7 +9,7 @@ use super::run::{RunPlan, StageRunError, stage_run};
 use super::sealing::{StageFailure, store_seal};
 use super::status::LaneStatus;
 use super::*;
-use crate::catalog::{Status, StreamRecord};
+use crate::catalog::{Redefinition, Status, StreamRecord};
 use crate::clock::SystemClock;
 use crate::destination::{Consignment, DeliveryError, Guarantee};
 use crate::disk::faulty::FaultyDisk;
@@ -165,6 +165,18 @@ impl Node {
             tags: BTreeMap::new(),
         };
         self.context.catalog.create(record, None).map(drop).map_err(|e| e.to_string())
+    }
+
+    /// Makes the next revision of a stream out of its newest one.
+    pub fn redefine(&self, name: &str, change: impl FnOnce(&mut Definition)) -> Result<Definition, String> {
+        let row = self.context.catalog.find(name).ok_or("no such stream")?;
+        let mut definition = Definition::clone(&row.definition);
+        change(&mut definition);
+        definition.follow(&row.definition);
+        let (request, tags) = (row.request.clone(), row.tags.clone());
+        let new = Redefinition { definition: definition.clone(), request, tags, updated_ms: 1 };
+        self.context.catalog.redefine(new).map_err(|error| error.to_string())?;
+        Ok(definition)
     }
 
     pub async fn put(&self, incarnation: Incarnation, records: &[String]) -> Result<(), String> {

@@ -31,6 +31,14 @@ pub struct Definition {
     pub convert: Option<ConvertSpec>,
 }
 
+impl Definition {
+    /// Makes this the next revision of `previous`.
+    pub fn follow(&mut self, previous: &Self) {
+        self.incarnation = previous.incarnation;
+        self.revision = previous.revision + 1;
+    }
+}
+
 /// BufferingHints, by source bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hints {

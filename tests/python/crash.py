@@ -185,7 +185,11 @@ def identities(each):
         yield identity
 
 
-def judge(service, load, kills, what):
+def assert_key(key, stream):
+    oracle.assert_key(key, f"{stream}/data/", stream)
+
+
+def judge(service, load, kills, what, assert_key=assert_key):
     """Every object against every attempt. Returns nothing; raises with the first findings."""
     streams = load.streams
     ledgers = service.drained(*streams)
@@ -195,14 +199,14 @@ def judge(service, load, kills, what):
         stream, kind = each.key.split("/")[:2]
         assert stream in streams and kind in ("data", "error"), f"an object of nobody: {each.key}"
         if "/_schema/" in each.key:
-            assert re.fullmatch(r"learn/data/_schema/learn-\d+-[0-9a-f-]{36}\.sql", each.key), each.key
+            assert re.fullmatch(r"learn/data/(v\d+/)?_schema/learn-\d+-[0-9a-f-]{36}\.sql", each.key), each.key
             assert each.body.startswith(b"CREATE EXTERNAL TABLE `learn` (\n"), each.body
             revision = each.key.split("-")[1]
             assert revision not in declared, f"table {revision} is declared twice: {each.key}"
             declared.add(revision)
             continue
         if kind == "data":
-            oracle.assert_key(each.key, f"{stream}/data/", stream)
+            assert_key(each.key, stream)
             ids = list(identities(each))
         else:
             errors = oracle.error_records(each.content())

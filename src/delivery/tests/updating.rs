@@ -3,7 +3,6 @@
 
 use super::learning::learning;
 use super::*;
-use crate::catalog::Redefinition;
 use crate::stage::convert::ddl::parse_table;
 use crate::stream::definition::{ConvertSpec, SchemaRef};
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -12,22 +11,6 @@ use std::collections::{BTreeSet, HashMap};
 
 /// Longest a case may take; only a hang reaches it.
 const HANG: Duration = Duration::from_secs(120);
-
-/// Makes the next revision out of the newest one.
-fn redefine(node: &Node, name: &str, change: impl FnOnce(&mut Definition)) -> Result<Definition, String> {
-    let row = node.context.catalog.find(name).ok_or("no such stream")?;
-    let mut definition = Definition::clone(&row.definition);
-    change(&mut definition);
-    definition.revision += 1;
-    let new = Redefinition {
-        definition: definition.clone(),
-        request: row.request.clone(),
-        tags: BTreeMap::new(),
-        updated_ms: 1,
-    };
-    node.context.catalog.redefine(new).map_err(|error| error.to_string())?;
-    Ok(definition)
-}
 
 async fn delivered(node: &Node, name: &str, records: u64) -> StreamStatus {
     let done = node.until(name, |s| s.ledger.delivered.records == records && s.ledger.in_flight.records == 0);
@@ -56,7 +39,7 @@ async fn smaller_hints_cut_what_waits_at_once() {
             node.put(incarnation, &records(round * 5, 5)).await.unwrap();
             node.until("s", |s| s.waiting_records == 5).await;
         }
-        let made = redefine(&node, "s", change).unwrap();
+        let made = node.redefine("s", change).unwrap();
         if round != 1 {
             delivered(&node, "s", before + 5).await;
         }
@@ -79,7 +62,7 @@ async fn open_seals_keep_their_names_and_what_comes_later_has_new_ones() {
     node.create(first).unwrap();
     node.put(incarnation, &records(0, 5)).await.unwrap();
     node.until("s", |s| s.open_seals == 1).await;
-    redefine(&node, "s", |d| d.s3.prefix = "new/".to_owned()).unwrap();
+    node.redefine("s", |d| d.s3.prefix = "new/".to_owned()).unwrap();
     node.put(incarnation, &records(5, 5)).await.unwrap();
     node.until("s", |s| s.open_seals == 2).await;
     node.stop().await;
@@ -181,13 +164,13 @@ async fn every_record_is_in_one_object_of_the_version_that_its_key_bears() {
             })
         };
         while !producer.is_finished() {
-            let made = redefine(&node, "s", |definition| changed(definition, &mut random)).unwrap();
+            let made = node.redefine("s", |definition| changed(definition, &mut random)).unwrap();
             revisions.insert(made.revision, made);
             tokio::time::sleep(Duration::from_micros(random.u64(..3000))).await;
         }
         sent = producer.await.unwrap();
         if life == 3 {
-            redefine(&node, "s", |definition| definition.hints.interval_ms = 0)
+            node.redefine("s", |definition| definition.hints.interval_ms = 0)
                 .map(|made| revisions.insert(made.revision, made))
                 .unwrap();
             delivered(&node, "s", sent as u64).await;
@@ -272,7 +255,7 @@ async fn a_learnt_table_is_declared_where_its_data_lie_and_as_it_is_written() {
         (|d| d.s3.prefix = "events/y=".to_owned(), true, ",\"new\":true"),
     ];
     for (number, (change, is_declared, more)) in steps.into_iter().enumerate() {
-        redefine(&node, "s", |definition| {
+        node.redefine("s", |definition| {
             if number == 4 {
                 definition.convert = spec.clone();
             }
@@ -358,7 +341,7 @@ async fn lives(cut_after: Option<u64>, is_power_cut: bool) -> u64 {
                 if node.context.catalog.find("s").is_some() || node.create(first.clone()).is_ok() {
                     for turn in 0..6 {
                         // One that fails may be there after the restart all the same.
-                        let _ = redefine(&node, "s", |definition| {
+                        let _ = node.redefine("s", |definition| {
                             definition.s3.prefix = if turn % 3 == 2 { "moved/" } else { "events/" }.to_owned();
                             definition.convert = spec.clone().filter(|_| turn % 2 == 0);
                         });

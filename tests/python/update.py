@@ -1,0 +1,392 @@
+"""UpdateDestination through real clients: what Describe echoes after it, what a running stream does with it, listed
+streams, and kill -9 while definitions change under load.
+"""
+
+import copy
+import json
+import random
+import re
+import subprocess
+import threading
+import time
+
+import botocore.exceptions
+
+import crash
+import oracle
+from harness import ACCOUNT, FULL, ROLE, ROOT, Suite, until
+
+suite = Suite("update")
+ENRICH = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:enrich"
+KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1"
+DESTINATION = "destinationId-000000000001"
+
+
+def describe(firehose, name):
+    return firehose.describe_delivery_stream(DeliveryStreamName=name)["DeliveryStreamDescription"]
+
+
+def shown(firehose, name):
+    return describe(firehose, name)["Destinations"][0]["ExtendedS3DestinationDescription"]
+
+
+def update(firehose, name, kind="ExtendedS3DestinationUpdate", version=None, **members):
+    version = version or describe(firehose, name)["VersionId"]
+    return firehose.update_destination(
+        DeliveryStreamName=name, CurrentDeliveryStreamVersionId=version, DestinationId=DESTINATION, **{kind: members}
+    )
+
+
+def conversion(**schema):
+    return {
+        "Enabled": True,
+        "SchemaConfiguration": {"DatabaseName": "db", "TableName": "t", "RoleARN": ROLE, **schema},
+        "InputFormatConfiguration": {"Deserializer": {"OpenXJsonSerDe": {}}},
+        "OutputFormatConfiguration": {"Serializer": {"ParquetSerDe": {"Compression": "GZIP"}}},
+    }
+
+
+def processing(arn=ENRICH, **parameters):
+    parameters = [{"ParameterName": name, "ParameterValue": value} for name, value in {"LambdaArn": arn, **parameters}.items()]
+    return {"Enabled": True, "Processors": [{"Type": "Lambda", "Parameters": parameters}]}
+
+
+def described_processing(arn=ENRICH, retries="3"):
+    parameters = {"LambdaArn": arn, "NumberOfRetries": retries, "RoleArn": ROLE, "BufferSizeInMBs": "1", "BufferIntervalInSeconds": "60"}
+    return {"Enabled": True, "Processors": [{"Type": "Lambda", "Parameters": [{"ParameterName": n, "ParameterValue": v} for n, v in parameters.items()]}]}
+
+
+def converting(**changes):
+    """The described conversion with members put over it, two levels deep."""
+    whole = conversion()
+    for name, value in changes.items():
+        whole[name] = {**whole[name], **value} if name == "SchemaConfiguration" else value
+    return {"DataFormatConversionConfiguration": whole}
+
+
+# What is created, what is updated, and what Describe shows otherwise than before.
+CONFIGURATIONS = {
+    "prefixes": ({"Prefix": "a/"}, {"Prefix": "b/", "ErrorOutputPrefix": "e/"}, {"Prefix": "b/", "ErrorOutputPrefix": "e/"}),
+    "hints": (
+        {"BufferingHints": {"SizeInMBs": 7, "IntervalInSeconds": 60}},
+        {"BufferingHints": {"SizeInMBs": 9, "IntervalInSeconds": 0}},
+        {"BufferingHints": {"SizeInMBs": 9, "IntervalInSeconds": 0}},
+    ),
+    "compression": ({"CompressionFormat": "GZIP"}, {"CompressionFormat": "HADOOP_SNAPPY"}, {"CompressionFormat": "HADOOP_SNAPPY"}),
+    "encryption": (
+        {},
+        {"EncryptionConfiguration": {"KMSEncryptionConfig": {"AWSKMSKeyARN": KEY}}},
+        {"EncryptionConfiguration": {"KMSEncryptionConfig": {"AWSKMSKeyARN": KEY}}},
+    ),
+    "logging": (
+        {"CloudWatchLoggingOptions": {"Enabled": False, "LogGroupName": "g", "LogStreamName": "s"}},
+        {"CloudWatchLoggingOptions": {"LogGroupName": "h"}},
+        {"CloudWatchLoggingOptions": {"LogGroupName": "h"}},
+    ),
+    "names": ({}, {"FileExtension": ".x", "CustomTimeZone": "UTC"}, {"FileExtension": ".x", "CustomTimeZone": "UTC"}),
+    "target": (
+        {},
+        {"BucketARN": "arn:aws:s3:::elsewhere", "RoleARN": ROLE + "2"},
+        {"BucketARN": "arn:aws:s3:::elsewhere", "RoleARN": ROLE + "2"},
+    ),
+    "processors": ({}, {"ProcessingConfiguration": processing()}, {"ProcessingConfiguration": described_processing()}),
+    "other processors": (
+        {"ProcessingConfiguration": processing(NumberOfRetries="1")},
+        {"ProcessingConfiguration": processing(ENRICH + ":2")},
+        {"ProcessingConfiguration": described_processing(ENRICH + ":2")},
+    ),
+    "no processors": (
+        {"ProcessingConfiguration": processing()},
+        {"ProcessingConfiguration": {"Enabled": False, "Processors": []}},
+        {"ProcessingConfiguration": {"Enabled": False, "Processors": []}},
+    ),
+    "conversion": (
+        {},
+        {"DataFormatConversionConfiguration": conversion()},
+        {**converting(), "BufferingHints": {"SizeInMBs": 128, "IntervalInSeconds": 300}},
+    ),
+    "schema": (
+        {"DataFormatConversionConfiguration": conversion(Region="eu-west-1")},
+        {"DataFormatConversionConfiguration": {"SchemaConfiguration": {"TableName": "u"}}},
+        converting(SchemaConfiguration={"TableName": "u", "Region": "eu-west-1"}),
+    ),
+    "serializer": (
+        {"DataFormatConversionConfiguration": conversion()},
+        {"DataFormatConversionConfiguration": {"OutputFormatConfiguration": {"Serializer": {"ParquetSerDe": {"WriterVersion": "V2"}}}}},
+        converting(OutputFormatConfiguration={"Serializer": {"ParquetSerDe": {"WriterVersion": "V2"}}}),
+    ),
+    "conversion off": (
+        {"DataFormatConversionConfiguration": conversion()},
+        {"DataFormatConversionConfiguration": {"Enabled": False}, "CompressionFormat": "GZIP"},
+        {**converting(Enabled=False), "CompressionFormat": "GZIP", "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 300}},
+    ),
+    "backup": (
+        {"S3BackupConfiguration": {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::backup", "Prefix": "b/"}},
+        {"S3BackupUpdate": {"Prefix": "c/", "CompressionFormat": "GZIP"}},
+        {
+            "S3BackupDescription": {
+                "RoleARN": ROLE,
+                "BucketARN": "arn:aws:s3:::backup",
+                "Prefix": "c/",
+                "BufferingHints": {"SizeInMBs": 5, "IntervalInSeconds": 300},
+                "CompressionFormat": "GZIP",
+                "EncryptionConfiguration": {"NoEncryptionConfig": "NoEncryption"},
+                "CloudWatchLoggingOptions": {"Enabled": False},
+            }
+        },
+    ),
+}
+
+
+@suite.test("boto3 updates each configuration, and Describe echoes it")
+def echoed(folder):
+    service = folder.hydrant(arguments=["--transforms-dir", str(ROOT / "transforms")]).start()
+    firehose = service.firehose()
+    bare = {"RoleARN": ROLE, "BucketARN": f"arn:aws:s3:::{service.bucket}"}
+    for number, (what, (created, members, changes)) in enumerate(CONFIGURATIONS.items()):
+        name = f"s-{number}"
+        firehose.create_delivery_stream(DeliveryStreamName=name, ExtendedS3DestinationConfiguration={**bare, **created})
+        before = describe(firehose, name)
+        assert before["VersionId"] == "1" and "LastUpdateTimestamp" not in before, what
+        expected = copy.deepcopy(before)
+        answer = update(firehose, name, **members)
+        assert set(answer) == {"ResponseMetadata"}, (what, answer)
+        after = describe(firehose, name)
+        assert after.pop("LastUpdateTimestamp") >= after["CreateTimestamp"], what
+        expected["VersionId"] = "2"
+        for shape, found in expected["Destinations"][0].items():
+            if shape != "DestinationId":
+                of_all = shape == "ExtendedS3DestinationDescription"
+                found.update({k: v for k, v in changes.items() if of_all or k in found or k.endswith("Prefix")})
+        assert after == expected, f"{what}:\n{after}\n{expected}"
+        # Again, as a tool does that sends what it was shown.
+        same = {k.replace("Description", "Update"): v for k, v in shown(firehose, name).items()}
+        update(firehose, name, **same)
+        again = describe(firehose, name)
+        assert again.pop("LastUpdateTimestamp") and again.pop("VersionId") == "3", what
+        # Defaults were sent; they are shown as they were.
+        assert again["Destinations"] == after["Destinations"], f"{what}:\n{again}\n{after}"
+    service.kill()
+    service.start()
+    firehose = service.firehose()
+    assert {describe(firehose, f"s-{number}")["VersionId"] for number in range(len(CONFIGURATIONS))} == {"3"}
+
+
+@suite.test("botocore parses each refusal into its class")
+def refused(folder):
+    service = folder.hydrant().start()
+    firehose = service.firehose(retries=1)
+    service.create("r", interval_s=900)
+    known = firehose.exceptions
+
+    def refusal(error_class, message, **arguments):
+        try:
+            update(firehose, **{"name": "r", "version": "1", **arguments})
+        except error_class as error:
+            assert error.response["Error"]["Message"] == message, error
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 400, error
+        else:
+            raise AssertionError(f"no {error_class}")
+
+    refusal(
+        known.ConcurrentModificationException,
+        "Cannot update firehose: r since the current version id: 1 and specified version id: 7 do not match",
+        version="7",
+    )
+    refusal(known.ResourceNotFoundException, f"Firehose nope under account {ACCOUNT} not found.", name="nope")
+    refusal(
+        known.InvalidArgumentException,
+        "SplunkDestinationUpdate is not supported by this version of Hydrant.",
+        kind="SplunkDestinationUpdate",
+    )
+    refusal(known.InvalidArgumentException, "InputFormatConfiguration must not be null", DataFormatConversionConfiguration={})
+    assert describe(firehose, "r")["VersionId"] == "1"
+    service.admin("/streams/r/pause", "POST")
+    firehose.put_record(DeliveryStreamName="r", Record={"Data": b"kept\n"})
+    firehose.delete_delivery_stream(DeliveryStreamName="r")
+    refusal(known.ResourceInUseException, f"Firehose r under accountId {ACCOUNT} is being deleted.")
+    service.admin("/streams/r/resume", "POST")
+
+
+@suite.test("the AWS CLI updates a stream")
+def aws_cli(folder):
+    service = folder.hydrant().start()
+    service.create("cli", interval_s=900)
+
+    def aws(*arguments):
+        done = subprocess.run(["aws", "firehose", *arguments], env=service.cli_environment(), capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+        return done.stdout
+
+    members = {"Prefix": "by-cli/", "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 0}}
+    aws(
+        "update-destination", "--delivery-stream-name", "cli", "--current-delivery-stream-version-id", "1",
+        "--destination-id", DESTINATION, "--extended-s3-destination-update", json.dumps(members),
+    )  # fmt: skip
+    described = json.loads(aws("describe-delivery-stream", "--delivery-stream-name", "cli"))["DeliveryStreamDescription"]
+    assert described["VersionId"] == "2" and described["LastUpdateTimestamp"], described
+    service.firehose().put_record(DeliveryStreamName="cli", Record={"Data": b"x\n"})
+    service.drained("cli")
+    (key,) = oracle.keys(service.s3_client(), service.bucket)
+    oracle.assert_key(key, "by-cli/", "cli", version="2")
+
+
+@suite.test("a running stream takes prefix, processors, hints and conversion at the next cut, and loses nothing")
+def running(folder):
+    schemas = folder / "schemas"
+    schemas.mkdir()
+    (schemas / "db.t.sql").write_text("CREATE EXTERNAL TABLE db.t (n int) STORED AS PARQUET\n")
+    service = folder.hydrant(arguments=["--transforms-dir", str(ROOT / "transforms"), "--schemas-dir", str(schemas)]).start()
+    firehose, s3 = service.firehose(), service.s3_client()
+    service.create("run", prefix="1/", interval_s=900)
+    steps = [
+        {"BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 0}, "Prefix": "2/"},
+        {"Prefix": "3/", "CompressionFormat": "GZIP"},
+        {"Prefix": "4/", "ProcessingConfiguration": processing()},
+        {"Prefix": "5/", "ProcessingConfiguration": {"Enabled": False}, "CompressionFormat": "UNCOMPRESSED", "DataFormatConversionConfiguration": conversion()},
+        {"Prefix": "6/", "DataFormatConversionConfiguration": {"Enabled": False}},
+    ]
+    firehose.put_record(DeliveryStreamName="run", Record={"Data": b'{"n":1}\n'})
+    until("it waits", lambda: service.stream("run")["waiting_records"] == 1)
+    for number, members in enumerate(steps, 2):
+        update(firehose, "run", **members)
+        # The first one waits for an interval of 900 s until it is updated; nobody asks for a flush.
+        service.drained("run")
+        assert service.stream("run")["version"] == number
+        if number > 2:
+            firehose.put_record(DeliveryStreamName="run", Record={"Data": b'{"n":%d}\n' % number})
+        service.drained("run")
+    found = {}
+    for each in oracle.objects(s3, service.bucket):
+        version = each.key.split("/")[0]
+        oracle.assert_key(each.key, f"{version}/", "run", version=version)
+        found[version] = each
+    assert set(found) == set("23456"), list(found)
+    assert (found["2"].content(), found["6"].content()) == (b'{"n":1}\n', b'{"n":6}\n')
+    assert found["3"].extension == ".gz" and found["3"].content() == b'{"n":3}\n'
+    assert re.fullmatch(rb'\{"n":4,"ingested_at":"[^"]+"\}\n', found["4"].content()), found["4"].content()
+    assert found["5"].extension == ".parquet"
+    assert service.ledger("run")["delivered"] == 5
+
+
+@suite.test("a listed stream becomes what the file says at the next start")
+def listed(folder):
+    def stream(**members):
+        configuration = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::hydrant", **members}
+        return {"DeliveryStreamName": "listed", "ExtendedS3DestinationConfiguration": configuration}
+
+    service = folder.hydrant_with_store(streams=[stream(Prefix="a/")])
+    config = folder / "data.yaml"
+
+    def start(*streams):
+        config.write_text(json.dumps({**json.loads(config.read_text()), "streams": streams}))
+        return service.start().firehose()
+
+    firehose = start(stream(Prefix="a/"))
+    update(firehose, "listed", ErrorOutputPrefix="by-the-api/")
+    assert describe(firehose, "listed")["VersionId"] == "2"
+    assert service.stop() == 0
+    firehose = start(stream(Prefix="b/"))
+    found = describe(firehose, "listed")
+    assert found["VersionId"] == "3" and "LastUpdateTimestamp" in found, found
+    assert shown(firehose, "listed")["Prefix"] == "b/" and "ErrorOutputPrefix" not in shown(firehose, "listed")
+    log = service.tail(4000)
+    assert "other settings than the configuration" in log and "ErrorOutputPrefix, Prefix" in log, log
+    assert service.stop() == 0
+    firehose = start(stream(Prefix="b/"))
+    assert describe(firehose, "listed")["VersionId"] == "3", "a start that changes nothing makes no version"
+
+
+def members_of(stream, version):
+    """The update that makes `version` of a stream, a function of both: so each key tells what its object must be."""
+    members = {
+        "Prefix": f"{stream}/data/v{version}/",
+        "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": version % 2},
+    }
+    if stream in ("parquet", "learn"):
+        members["DataFormatConversionConfiguration"] = {"Enabled": version % 3 != 0}
+    elif stream == "gzip":
+        members["CompressionFormat"] = "GZIP" if version % 2 else "UNCOMPRESSED"
+    return members
+
+
+def assert_key(key, stream):
+    found = re.search(rf"/{stream}-(\d+)-[^/]*$", key)
+    assert found, key
+    version = int(found[1])
+    prefix = f"{stream}/data/" if version == 1 else f"{stream}/data/v{version}/"
+    oracle.assert_key(key, prefix, stream, version=str(version))
+    converts = stream in ("parquet", "learn") and (version == 1 or version % 3 != 0)
+    extensions = {"join": "", "enrich": ".zip", "gzip": ".gz" if version % 2 else ""}
+    wanted = ".parquet" if converts else extensions.get(stream, "")
+    assert re.search(rf"{oracle.UUID}{re.escape(wanted)}$", key), f"{key} should end in {wanted!r}"
+
+
+class Changes:
+    """Updates of random streams, one after the other, until told to stop, whatever happens to the service."""
+
+    def __init__(self, load, seed):
+        self.load, self.rng, self.done, self.troubles = load, random.Random(seed), 0, []
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        from harness import client
+
+        passing = (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError)
+        while True:
+            self.load.open.wait()
+            if self.load.stopping.is_set():
+                return
+            try:
+                firehose = client("firehose", self.load.api, retries=1)
+                stream = self.rng.choice(self.load.streams)
+                version = int(describe(firehose, stream)["VersionId"])
+                update(firehose, stream, version=str(version), **members_of(stream, version + 1))
+                self.done += 1
+            except passing:
+                time.sleep(0.005)  # the service is being killed; not to spin on a closed port
+            except Exception as error:
+                self.troubles.append(repr(error))
+                return
+
+    def finish(self):
+        self.thread.join(120)
+        assert not self.thread.is_alive() and not self.troubles, self.troubles
+
+
+def kills_while_updating(folder, kills, seed):
+    rng = random.Random(seed)
+    service = crash.set_up(folder)
+    load = crash.Load(crash.STREAMS, seed)
+    changes = Changes(load, seed)
+    load.connect(service.api)
+    for _ in range(kills):
+        time.sleep(rng.uniform(0.1, 1.2))  # a random moment, not a synchronisation
+        service.kill()
+        load.disconnect()
+        service.start({"HYDRANT_ENCODE_DIFFERENTLY": "1"} if rng.random() < 0.3 else {})
+        load.connect(service.api)
+    time.sleep(0.5)
+    load.finish()
+    changes.finish()
+    crash.judge(service, load, kills, f"seed {seed}, {changes.done} updates", assert_key)
+    firehose = service.firehose()
+    versions = [int(describe(firehose, stream)["VersionId"]) for stream in crash.STREAMS]
+    assert changes.done <= sum(versions) - len(versions), (versions, changes.done)
+    assert min(versions) > 2, f"too few updates to show anything: {versions}"
+    # Each file that was converted by a learnt table lies where that table is declared.
+    s3 = service.s3_client()
+    keys = oracle.keys(s3, service.bucket, "learn/data/")
+    folders = {key.rsplit("/_schema/", 1)[0] for key in keys if "/_schema/" in key}
+    for key in (key for key in keys if key.endswith(".parquet")):
+        assert re.sub(r"/\d{4}/\d\d/\d\d/\d\d/[^/]+$", "", key) in folders, (key, folders)
+    assert service.stop() == 0
+
+
+suite.test("kills at random moments while definitions change under load")(
+    lambda folder: kills_while_updating(folder, 60 if FULL else 8, suite.args.seed)
+)
+
+if __name__ == "__main__":
+    suite.main()
