@@ -165,7 +165,7 @@ impl Worker {
                 state.pace.resumed();
             }
             if wish.revision != state.revision_seen {
-                tracing::info!(stream = %self.name, version = wish.revision, "the next cut is by this version");
+                tracing::debug!(stream = %self.name, version = wish.revision, "the next cut is by this version");
                 state.revision_seen = wish.revision;
                 // What could not be staged as the stream was before may be possible now.
                 state.pace.resumed();
