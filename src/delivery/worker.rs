@@ -106,6 +106,8 @@ struct Staging {
     abandon: StopSource,
     began: Duration,
     reason: CutReason,
+    /// That of the definition it is by.
+    revision: u64,
 }
 
 impl Worker {
@@ -271,9 +273,10 @@ impl Worker {
             abandon: abandon.stop(),
             definition,
         };
+        let revision = plan.definition.revision;
         #[allow(clippy::disallowed_methods, reason = "has a result; joined by `staged` or by `wind_down`")]
         let task = tokio::spawn(stage_and_seal(self.context.clone(), self.lane.clone(), self.status.clone(), plan));
-        state.staging = Some(Staging { task, records_read, abandon, began: now, reason });
+        state.staging = Some(Staging { task, records_read, abandon, began: now, reason, revision });
     }
 
     /// Takes over what staging brought. `Some`: a fault.
@@ -320,6 +323,11 @@ impl Worker {
             StageFailure::Journal(text) => (text, Retry::Backoff),
         };
         let pause = state.pace.failed(&self.context.options, retry, now);
+        if staging.revision != state.revision_seen {
+            // It says nothing of the stream as it is now.
+            state.pace.resumed();
+            state.panics = Panics::default();
+        }
         self.status.trouble(text, retry, pause);
         None
     }

@@ -32,9 +32,10 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Makes this the next revision of `previous`.
+    /// Makes this the next revision of `previous`, of the same life under the same ARN.
     pub fn follow(&mut self, previous: &Self) {
         self.incarnation = previous.incarnation;
+        self.arn.clone_from(&previous.arn);
         self.revision = previous.revision + 1;
     }
 }

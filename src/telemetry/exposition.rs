@@ -79,7 +79,7 @@ fn seconds(us: u64) -> f64 {
 
 fn stream_lines(text: &mut String, streams: &[StreamStatus]) {
     type Value = fn(&StreamStatus) -> f64;
-    const GAUGES: [(&str, &str, Value); 5] = [
+    const GAUGES: [(&str, &str, Value); 6] = [
         (
             "hydrant_stream_oldest_undelivered_seconds",
             "Age of the oldest record without a fate; 0 when there is none.",
@@ -88,6 +88,9 @@ fn stream_lines(text: &mut String, streams: &[StreamStatus]) {
         ("hydrant_stream_waiting_bytes", "Bytes of records not yet cut.", |s| s.waiting_bytes as f64),
         ("hydrant_stream_waiting_records", "Records not yet cut.", |s| s.waiting_records as f64),
         ("hydrant_stream_open_seals", "Seals stored and not closed.", |s| s.open_seals as f64),
+        ("hydrant_stream_version", "VersionId by which the next cut is made; goes up with each update.", |s| {
+            s.version as f64
+        }),
         ("hydrant_stream_paused", "1 when the operator paused the stream.", |s| f64::from(u8::from(s.paused))),
     ];
     // A gauge, not a counter: in_flight goes down, and the sum of the others is meant to be compared with it.

@@ -55,7 +55,7 @@ fn invalid(message: &str) -> String {
 #[test]
 fn an_update_replaces_what_it_gives_and_counts() {
     let created = extended(json!({"Prefix": "p/", "FileExtension": ".x", "BufferingHints": {"SizeInMBs": 64}}));
-    let (_dir, catalog, control) = with_stream(relaxed(), created);
+    let (dir, catalog, control) = with_stream(relaxed(), created);
     let before = described(&control);
     assert_eq!(before.get("LastUpdateTimestamp"), None);
     let hints = json!({"IntervalInSeconds": 7});
@@ -76,7 +76,7 @@ fn an_update_replaces_what_it_gives_and_counts() {
     // One of nothing is an update too, and what is durable is what is shown.
     assert_eq!(updated(&catalog, &control, request(2, json!({}))), "ok");
     assert_eq!(described(&control)["VersionId"], "3");
-    let again = Catalog::open(Arc::new(RealDisk), _dir.path().join("catalog")).unwrap();
+    let again = Catalog::open(Arc::new(RealDisk), dir.path().join("catalog")).unwrap();
     assert_eq!(again.find("s"), catalog.find("s"));
 }
 
