@@ -348,7 +348,7 @@ async fn lives(cut_after: Option<u64>, is_power_cut: bool) -> u64 {
                         let ids: Vec<usize> = (next..next + 3).collect();
                         next += 3;
                         let records: Vec<_> =
-                            ids.iter().map(|id| columns(*id, &format!(",\"k{}\":1", id / 7))).collect();
+                            ids.iter().map(|id| columns(*id, &format!(",\"k{}\":1", id / 20))).collect();
                         if node.put(incarnation, &records).await.is_ok() {
                             acknowledged.extend(ids);
                         }
