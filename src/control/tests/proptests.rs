@@ -5,7 +5,7 @@ use crate::stream::definition::Definition;
 use proptest::prelude::*;
 
 /// Values that are wrong somewhere, or right somewhere else.
-fn odd_value() -> impl Strategy<Value = Value> {
+pub fn odd_value() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -33,7 +33,7 @@ fn odd_value() -> impl Strategy<Value = Value> {
 }
 
 /// A request that sets about everything.
-fn full() -> Value {
+pub fn full() -> Value {
     let mut request = conversion(json!({}));
     let lambda = lambda(&[("LambdaArn", LAMBDA), ("NumberOfRetries", "1")]);
     merge(&mut request, lambda);
@@ -51,7 +51,7 @@ fn full() -> Value {
 }
 
 /// Replaces the value at the `at`-th place of the tree, counted in order.
-fn replace(value: &mut Value, at: &mut usize, with: &Value) {
+pub fn replace(value: &mut Value, at: &mut usize, with: &Value) {
     if *at == 0 {
         *value = with.clone();
     }

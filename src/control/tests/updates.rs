@@ -1,5 +1,6 @@
 //! UpdateDestination: what merges, what is refused with which text, and that a refusal changes nothing.
 
+use super::proptests::{full, odd_value, replace};
 use super::*;
 use crate::catalog::StreamRecord;
 use crate::stream::definition::Compression;
@@ -288,6 +289,23 @@ fn some_switches_turn_one_way_only() {
 }
 
 #[test]
+fn a_switch_is_refused_by_update_and_by_configuration() {
+    let (_dir, catalog, control) = with_stream(relaxed(), extended(json!({})));
+    // As a stream that keeps copies is stored.
+    let mut row = StreamRecord::clone(&catalog.find("s").unwrap());
+    catalog.remove("s", row.definition.incarnation).unwrap();
+    let backup = json!({"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::backup"});
+    merge(&mut row.request[EXTENDED], json!({"S3BackupMode": "Enabled", "S3BackupConfiguration": backup}));
+    catalog.create(row, None).unwrap();
+    let text = "Disabling S3 backup is not currently supported.";
+    assert_eq!(updated(&catalog, &control, request(1, json!({"S3BackupMode": "Disabled"}))), invalid(text));
+    let before = catalog.find("s");
+    let error = block_on(control.ensure(extended(json!({})))).unwrap_err().message;
+    assert!(error.starts_with(&format!("{text} The stream s has it otherwise than the configuration")), "{error}");
+    assert_eq!(catalog.find("s"), before);
+}
+
+#[test]
 fn of_updates_of_one_version_exactly_one_is_done() {
     let (_dir, catalog, control) = with_stream(relaxed(), extended(json!({})));
     let outcomes: Vec<_> = std::thread::scope(|scope| {
@@ -462,6 +480,46 @@ fn put_together(units: &std::collections::BTreeMap<usize, usize>, backup: &str) 
         *at = serde_json::from_str(values[value % values.len()]).unwrap();
     }
     whole
+}
+
+proptest! {
+    #[test]
+    fn odd_updates_are_done_or_refused_and_break_nothing(
+        changes in prop::collection::vec((0usize..80, odd_value()), 0..4),
+    ) {
+        let whole = full();
+        let tags = whole["Tags"].clone();
+        let mut created = extended(json!({"S3BackupConfiguration": {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::b"}}));
+        merge(&mut created, conversion(json!({})));
+        merge(&mut created, lambda(&[("LambdaArn", LAMBDA)]));
+        created["Tags"] = tags;
+        let (_dir, catalog, control) = with_stream(relaxed(), created);
+        let mut update = request(1, whole[EXTENDED].clone());
+        update[UPDATE]["S3BackupUpdate"] = json!({"Prefix": "c/"});
+        for (at, value) in changes {
+            replace(&mut update, &mut at.clone(), &value);
+        }
+        let before = catalog.find("s").unwrap();
+        match call(&control, "UpdateDestination", update) {
+            Ok(_) => {
+                let row = catalog.find("s").unwrap();
+                prop_assert_eq!(row.definition.revision, 2);
+                prop_assert_eq!((&row.tags, &row.definition.arn), (&before.tags, &before.definition.arn));
+                // What was stored is a creation that passes.
+                let mut again = row.request.clone();
+                again["DeliveryStreamName"] = json!("s");
+                prop_assert!(plan(&relaxed(), Id128([1; 16]), again).is_ok(), "{}", row.request);
+            }
+            Err(error) => {
+                let kinds = [
+                    "ValidationException", "SerializationException", "InvalidArgumentException",
+                    "InvalidParameterValueException", "ConcurrentModificationException", "ResourceNotFoundException",
+                ];
+                prop_assert!(kinds.contains(&error.kind), "{}", error);
+                prop_assert_eq!(catalog.find("s").unwrap(), before);
+            }
+        }
+    }
 }
 
 proptest! {
