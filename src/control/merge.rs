@@ -4,7 +4,7 @@
 //! DataFormatConversionConfiguration, its SchemaConfiguration, and S3BackupUpdate, which is an update itself. Both S3
 //! destinations are one type: an extended update makes an extended stream of a plain one.
 
-use super::members::{flag, given, given_at, text};
+use super::members::{flag, given, text};
 use super::rules::{DESTINATIONS, EXTENDED, PLAIN};
 use crate::wire::{ApiError, Violations};
 use serde_json::{Map, Value};
@@ -99,7 +99,7 @@ pub fn check_switches(before: &Value, after: &Value) -> Result<(), ApiError> {
         return Err(ApiError::invalid_argument("Disabling S3 backup is not currently supported."));
     }
     let partitions =
-        |of| given_at(of, &["DynamicPartitioningConfiguration"]).is_some_and(|of| flag(of, "Enabled") == Some(true));
+        |of| given(of, "DynamicPartitioningConfiguration").is_some_and(|of| flag(of, "Enabled") == Some(true));
     match (partitions(before), partitions(after)) {
         (false, true) => Err(ApiError::invalid_argument(
             "Dynamic partitioning can only be enabled when a stream is created, not for an existing one.",
