@@ -194,14 +194,14 @@ impl App {
             failing_permits: Arc::new(Semaphore::new(options.delivery.send_slots.div_ceil(2))),
             options: options.delivery,
         });
-        let account_id = options.rules.account_id.clone();
+        let (account_id, compatibility) = (options.rules.account_id.clone(), options.rules.compatibility);
         let control = Control::new(catalog.clone(), clock, options.rules, Folders { schemas, transforms });
         for (i, request) in options.streams.into_iter().enumerate() {
             ensure_stream(&control, i, request).await?;
         }
         let supervisor = Supervisor::start(context).await?;
 
-        let intake = Arc::new(LocalIntake::new(catalog, logs.clone()));
+        let intake = Arc::new(LocalIntake::new(catalog, logs.clone(), compatibility));
         let admission = Admission::new(options.inflight_bytes, options.admission_wait);
         let ingest = Ingest::new(intake, admission, account_id);
         let api = Listener::bind(options.api).await?;

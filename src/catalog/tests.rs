@@ -27,6 +27,7 @@ fn record(name: &str) -> StreamRecord {
             compression: Compression::Uncompressed,
             kms_key: None,
         },
+        processors: Processors::default(),
         transform: Some(TransformSpec {
             lambda_arn: "arn:aws:lambda:us-east-1:000000000000:function:mask:2".to_owned(),
             function: "mask".to_owned(),

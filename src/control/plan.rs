@@ -133,6 +133,7 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
         name,
         hints: hints(destination, convert.is_some()),
         s3,
+        processors: processors(destination),
         transform: transform(destination),
         convert,
     })
@@ -210,10 +211,57 @@ fn s3_target(destination: &Value) -> S3Target {
     }
 }
 
-fn transform(destination: &Value) -> Option<TransformSpec> {
+/// Processors other than Lambda.
+fn processors(destination: &Value) -> Processors {
+    let parameter = |kind: &str, name: &str| {
+        let found = parameters(enabled_processor(destination, kind)?).into_iter().find(|(other, _)| *other == name);
+        found.map(|(_, value)| value)
+    };
+    let delimiter = |text| base64_simd::STANDARD.decode_to_vec(text).unwrap_or_default();
+    let extracts = parameter("CloudWatchLogProcessing", "DataMessageExtraction");
+    Processors {
+        decompress: enabled_processor(destination, "Decompression").map(|_| Decompression {
+            extract_messages: extracts.is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        }),
+        deaggregate: parameter("RecordDeAggregation", "SubRecordType").map(|kind| match kind {
+            "DELIMITED" => Deaggregation::Delimited {
+                delimiter: delimiter(parameter("RecordDeAggregation", "Delimiter").unwrap_or_default()),
+            },
+            _ => Deaggregation::Json,
+        }),
+        append_delimiter: enabled_processor(destination, "AppendDelimiterToRecord")
+            .map(|_| parameter("AppendDelimiterToRecord", "Delimiter").map_or_else(|| "\n".to_owned(), unescaped)),
+    }
+}
+
+/// A delimiter as it is meant: a backslash with n, r, t or another one stands for the character that it does elsewhere;
+/// one with anything else stands for itself.
+fn unescaped(text: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), text.chars().peekable());
+    while let Some(c) = rest.next() {
+        let escaped = match (c, rest.peek()) {
+            ('\\', Some('n')) => Some('\n'),
+            ('\\', Some('r')) => Some('\r'),
+            ('\\', Some('t')) => Some('\t'),
+            ('\\', Some('\\')) => Some('\\'),
+            _ => None,
+        };
+        if escaped.is_some() {
+            rest.next();
+        }
+        plain.push(escaped.unwrap_or(c));
+    }
+    plain
+}
+
+/// The processor of this type, if processing is enabled.
+fn enabled_processor<'a>(destination: &'a Value, kind: &str) -> Option<&'a Value> {
     let processing = given(destination, "ProcessingConfiguration").filter(|p| flag(p, "Enabled") == Some(true))?;
-    let lambda = items(processing, "Processors").iter().find(|p| text(p, "Type") == Some("Lambda"))?;
-    let parameters = parameters(lambda);
+    items(processing, "Processors").iter().find(|p| text(p, "Type") == Some(kind))
+}
+
+fn transform(destination: &Value) -> Option<TransformSpec> {
+    let parameters = parameters(enabled_processor(destination, "Lambda")?);
     let value = |name: &str| parameters.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
     let whole = |name: &str, default: u64| value(name).and_then(|text| text.parse().ok()).unwrap_or(default);
     let lambda_arn = value("LambdaArn")?;

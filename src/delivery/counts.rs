@@ -1,7 +1,9 @@
 //! The fates of a run's records while it is staged; they add up, or nothing is sealed.
 
+use super::originals::Originals;
 use super::run::StageRunError;
 use crate::record::{Chunk, Origin};
+use crate::stage::Staged;
 use crate::stream::seal::{Fates, Tally};
 
 /// Records by fate while the run is staged.
@@ -10,6 +12,7 @@ pub struct Counts {
     pub total: Tally,
     pub refused: Tally,
     pub dropped: Tally,
+    pub split: u64,
     pub oldest_arrival_ms: i64,
     pub newest_arrival_ms: i64,
 }
@@ -20,6 +23,7 @@ impl Default for Counts {
             total: Tally::default(),
             refused: Tally::default(),
             dropped: Tally::default(),
+            split: 0,
             oldest_arrival_ms: i64::MAX,
             newest_arrival_ms: i64::MIN,
         }
@@ -35,27 +39,32 @@ impl Counts {
         }
     }
 
-    pub fn note_dropped(&mut self, source: &Chunk, dropped: &[Origin]) -> Result<(), StageRunError> {
+    /// Parts that a stage split off, beyond the first of each record.
+    pub fn note_split(&mut self, staged: &Staged) {
+        let passed = staged.passed.slots.iter().map(|slot| slot.origin);
+        let refused = staged.refused.iter().map(|refused| refused.origin);
+        self.split += passed.chain(refused).filter(|origin| origin.part > 0).count() as u64;
+    }
+
+    pub fn note_dropped(&mut self, originals: &Originals<'_>, dropped: &[Origin]) -> Result<(), StageRunError> {
         for origin in dropped {
-            let Some(slot) = source.find(*origin) else {
-                return Err(StageRunError::Bug(format!("a stage dropped {origin:?}, which it was not given")));
-            };
-            self.dropped.add(u64::from(slot.len));
+            self.dropped.add(originals.counted_bytes(*origin)?);
         }
         Ok(())
     }
 
-    /// Every record has exactly one fate, or this is a bug and nothing is sealed.
+    /// Every record, or every part of it, has exactly one fate, or this is a bug and nothing is sealed.
     pub fn fates(&self, data_records: u64) -> Result<Fates, StageRunError> {
         let others = self.refused.records + self.dropped.records;
-        if data_records + others != self.total.records {
+        if data_records + others != self.total.records + self.split {
             return Err(StageRunError::Bug(format!(
-                "{} records read, but {data_records} delivered, {} refused and {} dropped",
-                self.total.records, self.refused.records, self.dropped.records
+                "{} records read and {} parts split off, but {data_records} delivered, {} refused and {} dropped",
+                self.total.records, self.split, self.refused.records, self.dropped.records
             )));
         }
         let delivered =
             Tally { records: data_records, bytes: self.total.bytes - self.refused.bytes - self.dropped.bytes };
-        Ok(Fates { delivered, refused: self.refused, dropped: self.dropped, discarded: Tally::default() })
+        let (refused, dropped, split) = (self.refused, self.dropped, self.split);
+        Ok(Fates { delivered, refused, dropped, discarded: Tally::default(), split })
     }
 }

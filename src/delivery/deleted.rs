@@ -208,7 +208,7 @@ mod tests {
 
     fn fates(n: u64) -> Fates {
         let tally = |records| Tally { records, bytes: records * 10 };
-        Fates { delivered: tally(n), refused: tally(n + 1), dropped: tally(n + 2), discarded: tally(n + 3) }
+        Fates { delivered: tally(n), refused: tally(n + 1), dropped: tally(n + 2), discarded: tally(n + 3), split: 0 }
     }
 
     fn sums() -> Sums {

@@ -16,6 +16,8 @@ pub struct ErrorContext<'a> {
     pub staged_ms: i64,
     /// Position of the record in its lane, as the source writes it.
     pub sequence_number: &'a str,
+    /// Number of the part in its record, from 0.
+    pub part: u32,
     /// VersionId that Glue gave the table that was converted to.
     pub glue_version: Option<&'a str>,
 }
@@ -67,18 +69,20 @@ pub fn write_line(
 ) -> serde_json::Result<()> {
     let raw_data = base64_simd::STANDARD.encode_to_string(original);
     match cause.kind {
-        ErrorKind::ProcessingFailed => serde_json::to_writer(
-            &mut *out,
-            &ProcessingFailed {
+        // The reference knows of decompression and partitioning no more than that they have these members.
+        ErrorKind::ProcessingFailed | ErrorKind::DecompressionFailed | ErrorKind::PartitioningFailed => {
+            let transform = context.definition.transform.as_ref().filter(|_| cause.kind == ErrorKind::ProcessingFailed);
+            let line = ProcessingFailed {
                 raw_data,
                 error_code: &cause.code,
                 error_message: &cause.message,
                 attempts_made: cause.attempts,
                 arrival_timestamp: context.arrival_ms,
                 attempt_ending_timestamp: context.staged_ms,
-                lambda_arn: context.definition.transform.as_ref().map(|t| t.lambda_arn.as_str()),
-            },
-        )?,
+                lambda_arn: transform.map(|t| t.lambda_arn.as_str()),
+            };
+            serde_json::to_writer(&mut *out, &line)?;
+        }
         ErrorKind::FormatConversionFailed => serde_json::to_writer(
             &mut *out,
             &FormatConversionFailed {
@@ -89,7 +93,7 @@ pub fn write_line(
                 attempt_ending_timestamp: context.staged_ms,
                 raw_data,
                 sequence_number: context.sequence_number,
-                sub_sequence_number: Some(0),
+                sub_sequence_number: Some(u64::from(context.part)),
                 data_catalog_table: context.definition.convert.as_ref().map(|convert| DataCatalogTable {
                     catalog_id: &convert.schema.catalog_id,
                     database_name: &convert.schema.database,

@@ -6,6 +6,7 @@
 use super::DeliveryContext;
 use super::counts::Counts;
 use super::error_record::{self, ErrorContext};
+use super::originals::Originals;
 use super::run::{CHUNK_BYTES, RunPlan, StageRunError};
 use crate::destination::s3::key::{ObjectName, common_folder, error_key, schema_key};
 use crate::outbox::{Draft, Finished, Stored};
@@ -16,7 +17,7 @@ use crate::stage::convert::declare::declaration;
 use crate::stream::definition::S3Target;
 use crate::stream::seal::{Parcel, ParcelKind, Place};
 use crate::stream::{Incarnation, SealId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 
 /// The data parcel's bytes: a draft in the outbox, or nothing but a checksum when they are a range of the log.
@@ -194,6 +195,8 @@ pub struct ErrorDrafts<'a> {
     staged_ms: i64,
     glue_version: Option<String>,
     drafts: BTreeMap<ErrorKind, (u32, Draft, u64)>,
+    /// Records of this chunk that have a line, by kind; only of those that were split.
+    told: BTreeMap<ErrorKind, HashSet<u64>>,
     line: Vec<u8>,
 }
 
@@ -206,27 +209,40 @@ impl<'a> ErrorDrafts<'a> {
         staged_ms: i64,
         glue_version: Option<String>,
     ) -> Self {
-        Self { context, plan, seal_id, staged_ms, glue_version, drafts: BTreeMap::new(), line: Vec::new() }
+        let (drafts, told, line) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { context, plan, seal_id, staged_ms, glue_version, drafts, told, line }
     }
 }
 
 impl ErrorDrafts<'_> {
-    pub fn write(&mut self, source: &Chunk, refused: &[Refused], counts: &mut Counts) -> Result<(), StageRunError> {
+    /// Writes a line for each refusal and counts it. Where lines show records and not parts of them, a record has one line
+    /// a kind however many of its parts are refused: they would all say the same, at the length of the record.
+    pub fn write(
+        &mut self,
+        originals: &Originals<'_>,
+        refused: &[Refused],
+        counts: &mut Counts,
+    ) -> Result<(), StageRunError> {
         for Refused { origin, cause } in refused {
-            let Some(slot) = source.find(*origin) else {
-                return Err(StageRunError::Bug(format!("a stage refused {origin:?}, which it was not given")));
-            };
+            counts.refused.add(originals.counted_bytes(*origin)?);
+            let is_told = originals.parts.is_some()
+                && originals.shows_source
+                && !self.told.entry(cause.kind).or_default().insert(origin.ordinal);
+            if is_told {
+                continue;
+            }
             let base = self.plan.from.number().unwrap_or(0);
             let sequence_number = (base + 1 + origin.ordinal).to_string();
             let context = ErrorContext {
                 definition: &self.plan.definition,
-                arrival_ms: slot.arrival_ms,
+                arrival_ms: originals.record(*origin)?.arrival_ms,
                 staged_ms: self.staged_ms,
                 sequence_number: &sequence_number,
+                part: origin.part,
                 glue_version: self.glue_version.as_deref(),
             };
             self.line.clear();
-            error_record::write_line(&mut self.line, cause, source.bytes(slot), &context)
+            error_record::write_line(&mut self.line, cause, originals.shown(*origin)?, &context)
                 .map_err(|e| StageRunError::Bug(format!("an error record could not be written: {e}")))?;
             let next = self.drafts.len() as u32 + 1;
             let (_, draft, records) = self.drafts.entry(cause.kind).or_insert_with(|| {
@@ -234,9 +250,13 @@ impl ErrorDrafts<'_> {
             });
             draft.write_all(&self.line)?;
             *records += 1;
-            counts.refused.add(u64::from(slot.len));
         }
         Ok(())
+    }
+
+    /// The records of a chunk are through: no more will be told of them.
+    pub fn end_chunk(&mut self) {
+        self.told.clear();
     }
 
     pub fn finish(self, finished: &mut FinishedParcels<'_>, counts: &Counts) -> Result<(), StageRunError> {

@@ -6,6 +6,7 @@
 use super::DeliveryContext;
 use super::counts::Counts;
 use super::learnt::Learnt;
+use super::originals::Originals;
 use super::parcels::{self, Body, ErrorDrafts, FinishedParcels};
 use crate::destination::s3::key::{KeyError, ObjectName, data_key};
 use crate::fault::{Class, Fault, Retry};
@@ -14,9 +15,11 @@ use crate::schemas::LookupError;
 use crate::source::Lane;
 use crate::stage::convert::infer::{Learner, LearntTable};
 use crate::stage::convert::{self, ConvertError, TableSchema};
+use crate::stage::deaggregate::DeaggregateStage;
+use crate::stage::decompress::DecompressStage;
 use crate::stage::transform::InvocationInfo;
-use crate::stage::{Encoder, Stage, compress};
-use crate::stream::definition::{Compression, Definition, S3Target};
+use crate::stage::{Encoder, Expand, Stage, compress};
+use crate::stream::definition::{Compression, Definition, Processors, S3Target};
 use crate::stream::position::Run;
 use crate::stream::prefix::PartitionKeys;
 use crate::stream::seal::{CutReason, LaneId, Parcel, ParcelKind, Seal};
@@ -278,8 +281,19 @@ fn invalid_schema(error: ConvertError) -> StageRunError {
     StageRunError::NotReady { code: "DataFormatConversion.InvalidSchema", message: error.to_string() }
 }
 
+/// What a chunk of records comes to.
+struct Sinks<'a, 'b> {
+    definition: &'a Definition,
+    source: &'a Chunk,
+    body: &'a mut Body<'b>,
+    errors: &'a mut ErrorDrafts<'b>,
+    counts: &'a mut Counts,
+}
+
 /// The stages of one run.
 struct Stages {
+    decompress: Option<Box<dyn Expand>>,
+    deaggregate: Option<Box<dyn Expand>>,
     transform: Option<Box<dyn Stage>>,
     /// `None`: the records as they are, which may be a range of the log.
     encoder: Option<Box<dyn Encoder>>,
@@ -303,7 +317,10 @@ impl Stages {
         is_final: bool,
     ) -> Result<Self, StageRunError> {
         let definition = &plan.definition;
+        let processors = &definition.processors;
         let mut stages = Self {
+            decompress: processors.decompress.map(|spec| Box::new(DecompressStage::new(spec)) as _),
+            deaggregate: processors.deaggregate.as_ref().map(|spec| Box::new(DeaggregateStage::new(spec)) as _),
             transform: None,
             encoder: None,
             learnt: None,
@@ -353,9 +370,13 @@ impl Stages {
             });
             stages.glue_version = found.glue_version.filter(|version| !version.is_empty());
             stages.encoder = Some(convert::encoder(spec, table, definition.revision).map_err(invalid_schema)?);
-        } else if stages.transform.is_some() || definition.s3.compression != Compression::Uncompressed {
+        } else if stages.transform.is_some()
+            || definition.s3.compression != Compression::Uncompressed
+            || *processors != Processors::default()
+        {
             let entry_name = seal_id.parcel_uuid(0);
-            stages.encoder = Some(compress::encoder(definition.s3.compression, &entry_name));
+            let delimiter = processors.append_delimiter.as_deref().unwrap_or_default();
+            stages.encoder = Some(compress::encoder(definition.s3.compression, &entry_name, delimiter));
         }
         Ok(stages)
     }
@@ -365,36 +386,80 @@ impl Stages {
         self.encoder.is_some() || self.learner.is_some()
     }
 
-    fn apply(
+    fn apply<'b>(
         &mut self,
         definition: &Definition,
         source: &Chunk,
-        body: &mut Body<'_>,
-        errors: &mut ErrorDrafts<'_>,
+        body: &mut Body<'b>,
+        errors: &mut ErrorDrafts<'b>,
         counts: &mut Counts,
     ) -> Result<(), StageRunError> {
         if let Some(cause) = &self.refuse_all {
             let refused: Vec<_> =
                 source.slots.iter().map(|s| Refused { origin: s.origin, cause: cause.clone() }).collect();
-            return errors.write(source, &refused, counts);
+            return errors.write(&Originals::unsplit(source), &refused, counts);
         }
-        let mut passed = source.clone();
+        let mut sinks = Sinks { definition, source, body, errors, counts };
+        match self.decompress.take() {
+            None => self.split(source, &mut sinks)?,
+            Some(mut decompress) => {
+                decompress.begin(source.clone());
+                while let Some(staged) = decompress.next() {
+                    let originals = Originals::unsplit(source);
+                    sinks.errors.write(&originals, &staged.refused, sinks.counts)?;
+                    sinks.counts.note_dropped(&originals, &staged.dropped)?;
+                    self.split(&staged.passed, &mut sinks)?;
+                }
+                self.decompress = Some(decompress);
+            }
+        }
+        sinks.errors.end_chunk();
+        Ok(())
+    }
+
+    /// De-aggregates, and goes on with each piece.
+    fn split(&mut self, records: &Chunk, sinks: &mut Sinks<'_, '_>) -> Result<(), StageRunError> {
+        let source = sinks.source;
+        let Some(mut deaggregate) = self.deaggregate.take() else {
+            return self.encode(records.clone(), Originals::unsplit(source), sinks);
+        };
+        let shows_source = sinks.definition.processors.decompress.is_some();
+        deaggregate.begin(records.clone());
+        while let Some(staged) = deaggregate.next() {
+            sinks.counts.note_split(&staged);
+            let cut_off = Chunk { buffer: staged.passed.buffer.clone(), slots: staged.refused_parts };
+            let originals = Originals { source, parts: Some(&cut_off), shows_source };
+            sinks.errors.write(&originals, &staged.refused, sinks.counts)?;
+            let originals = Originals { source, parts: Some(&staged.passed), shows_source };
+            self.encode(staged.passed.clone(), originals, sinks)?;
+        }
+        self.deaggregate = Some(deaggregate);
+        Ok(())
+    }
+
+    /// Transforms, and converts or joins.
+    fn encode(
+        &mut self,
+        mut passed: Chunk,
+        originals: Originals<'_>,
+        sinks: &mut Sinks<'_, '_>,
+    ) -> Result<(), StageRunError> {
         if let Some(transform) = &mut self.transform {
             let staged = transform.apply(passed);
-            errors.write(source, &staged.refused, counts)?;
-            counts.note_dropped(source, &staged.dropped)?;
+            sinks.errors.write(&originals, &staged.refused, sinks.counts)?;
+            sinks.counts.note_dropped(&originals, &staged.dropped)?;
             passed = staged.passed;
         }
         match (&mut self.encoder, &mut self.learner) {
             (_, Some(learner)) => learner.observe_chunk(&passed),
             (Some(encoder), None) => {
-                let refused = encoder.push(&passed, body.writer()?)?;
+                let refused = encoder.push(&passed, sinks.body.writer()?)?;
                 match encoder.fits() {
-                    true => errors.write(source, &refused, counts)?,
-                    false => self.learn(definition, &passed)?,
+                    true => sinks.errors.write(&originals, &refused, sinks.counts)?,
+                    false => self.learn(sinks.definition, &passed)?,
                 }
             }
-            (None, None) => body.push_verbatim(&passed)?,
+            (None, None) => sinks.body.push_verbatim(&passed)?,
         }
         Ok(())
     }

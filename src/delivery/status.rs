@@ -237,6 +237,7 @@ pub fn ledger(fates: &Fates, in_flight: Tally) -> Ledger {
         dropped: count(fates.dropped),
         discarded: count(fates.discarded),
         in_flight: count(in_flight),
+        split: fates.split,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::log::{CommitPool, FrameBody, LogContext, LogOptions};
 use crate::source::Lane;
 use crate::source::local::{Cursors, LocalLane};
 use crate::stage::transform::TransformLimits;
-use crate::stream::definition::{Compression, Definition, Hints, S3Target, TransformSpec};
+use crate::stream::definition::{Compression, Definition, Hints, Processors, S3Target, TransformSpec};
 use crate::stream::prefix::TimeZone;
 use crate::stream::seal::{CutReason, LaneId};
 use crate::stream::{Incarnation, Position, StreamName};
@@ -227,6 +227,7 @@ pub fn definition(name: &str, compression: Compression, size_bytes: u64, interva
             compression,
             kms_key: None,
         },
+        processors: Processors::default(),
         transform: None,
         convert: None,
     }

@@ -15,6 +15,10 @@ use crate::stream::Incarnation;
 pub trait Sink: Send + Sync {
     /// The life of the stream it belongs to; part of its records' ids.
     fn incarnation(&self) -> Incarnation;
+    /// Whether the records may come from where the stream takes its records from.
+    fn allows_source(&self, _body: &FrameBody) -> bool {
+        true
+    }
     /// Appends a frame; durable when it returns `Ok`. Dropping the future may leave the frame in or out of the log,
     /// never in part.
     async fn append(&self, body: FrameBody) -> Result<Appended, AppendError>;

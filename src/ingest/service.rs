@@ -155,6 +155,9 @@ impl Ingest {
     ) -> Result<Appended, ApiError> {
         let bytes = body.payload.len() as u64;
         let records = body.lengths.len() as u64;
+        if !sink.allows_source(&body) {
+            return Err(ApiError::invalid_source(stream, &self.account_id));
+        }
         let appended = sink.append(body).await.map_err(|error| match error {
             AppendError::NoRoom(_) => ApiError::slow_down(),
             AppendError::Refusing => ApiError::stream_not_active(stream, &self.account_id),

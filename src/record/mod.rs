@@ -107,6 +107,10 @@ pub enum ErrorKind {
     ProcessingFailed,
     /// Conversion to Parquet or ORC refused.
     FormatConversionFailed,
+    /// Not what the Decompression processor takes.
+    DecompressionFailed,
+    /// What stands before a partition's keys failed: splitting a record into its parts.
+    PartitioningFailed,
 }
 
 impl ErrorKind {
@@ -115,6 +119,8 @@ impl ErrorKind {
         match self {
             Self::ProcessingFailed => "processing-failed",
             Self::FormatConversionFailed => "format-conversion-failed",
+            Self::DecompressionFailed => "decompression-failed",
+            Self::PartitioningFailed => "partitioning-failed",
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Stages: what happens to records between the cut and the seal. Pure CPU work: no disk, no clock, no network.
 //!
-//! Order: transform (WASM) ▶ convert (JSON to Parquet) or compress (join and compress). A [`Stage`] turns a chunk into
-//! a chunk; the last one is an [`Encoder`] and turns chunks into the bytes of one object. Both are total: a record they
-//! cannot take is refused with its cause, the others go on. A panic inside is the caller's to catch (rule D3).
+//! Order: decompress ▶ deaggregate ▶ transform (WASM) ▶ convert (JSON to Parquet) or compress (join, with delimiters
+//! where asked for, and compress). A [`Stage`] turns a chunk into a chunk, an [`Expand`] into several; the last one is an
+//! [`Encoder`] and turns chunks into the bytes of one object. All are total: a record they cannot take is refused with its
+//! cause, the others go on. A panic inside is the caller's to catch (rule D3).
 
 pub mod compress;
 pub mod convert;
+pub mod deaggregate;
+pub mod decompress;
 pub mod transform;
 
-use crate::record::{Chunk, Origin, Refused};
+use crate::record::{Chunk, Origin, Refused, Slot};
 use std::io::{self, Write};
 
 /// What a stage made of a chunk. Every origin of the input is in at least one of the three.
@@ -20,12 +23,24 @@ pub struct Staged {
     pub refused: Vec<Refused>,
     /// Records that the stage dropped on purpose.
     pub dropped: Vec<Origin>,
+    /// Of refused records that the stage split off, where they are in the buffer of `passed`; in order.
+    pub refused_parts: Vec<Slot>,
 }
 
 /// A chunk in, a chunk out.
 pub trait Stage: Send {
     /// Applies the stage. Never fails as a whole.
     fn apply(&mut self, chunk: Chunk) -> Staged;
+}
+
+/// A chunk in, chunks out, one after the other: a stage whose output may be many times its input. Memory is bounded by
+/// how much comes at once, not by what there is.
+pub trait Expand: Send {
+    /// Takes the next chunk. All of the one before has come out.
+    fn begin(&mut self, chunk: Chunk);
+
+    /// What comes next of the chunk; `None` once all of it came out.
+    fn next(&mut self) -> Option<Staged>;
 }
 
 /// Chunks in, the bytes of one object out.

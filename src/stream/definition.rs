@@ -25,6 +25,9 @@ pub struct Definition {
     pub hints: Hints,
     /// Where objects go.
     pub s3: S3Target,
+    /// Processors other than the transform, when processing is enabled.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub processors: Processors,
     /// The transform, when processing is enabled.
     pub transform: Option<TransformSpec>,
     /// Format conversion, when enabled.
@@ -84,6 +87,40 @@ pub struct S3Target {
     pub compression: Compression,
     /// SSE-KMS key, if asked for.
     pub kms_key: Option<String>,
+}
+
+/// Processors other than Lambda, in the order in which they act whatever the order they were given in; the transform
+/// acts between the second and the third.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Processors {
+    /// Decompression, with CloudWatchLogProcessing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decompress: Option<Decompression>,
+    /// RecordDeAggregation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deaggregate: Option<Deaggregation>,
+    /// AppendDelimiterToRecord: what follows each record in an object. Without effect where records are converted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub append_delimiter: Option<String>,
+}
+
+/// Records are gzip of CloudWatch Logs subscription payloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decompression {
+    /// DataMessageExtraction: only the messages go on, one a line.
+    pub extract_messages: bool,
+}
+
+/// What a record is split into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deaggregation {
+    /// JSON objects, one after the other, with or without white space between them.
+    Json,
+    /// Pieces between delimiters.
+    Delimited {
+        /// The delimiter, decoded from base64; not empty.
+        delimiter: Vec<u8>,
+    },
 }
 
 /// A Lambda processor, which names a WASM transform.

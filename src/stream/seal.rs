@@ -49,26 +49,36 @@ impl std::ops::AddAssign for Tally {
     }
 }
 
-/// What became of the records of a run; each has exactly one fate.
+/// What became of the records of a run; each has exactly one fate, or each of its parts if it was split. The first part
+/// counts the bytes of the whole record as it arrived, the others none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fates {
     /// In a data parcel.
     pub delivered: Tally,
     /// In an error parcel, with the cause.
     pub refused: Tally,
-    /// Dropped by the transform.
+    /// Dropped by a stage on purpose.
     pub dropped: Tally,
     /// Thrown away by a forced delete.
     pub discarded: Tally,
+    /// Parts beyond the first that records were split into: so many more fates than records.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub split: u64,
+}
+
+/// Left out where it says nothing, so that what was written before it existed reads and writes alike.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Fates {
-    /// All fates together.
+    /// All fates together, as the records that arrived: those that splitting added are not counted.
     pub fn total(&self) -> Tally {
         let mut total = self.delivered;
         total += self.refused;
         total += self.dropped;
         total += self.discarded;
+        total.records = total.records.saturating_sub(self.split);
         total
     }
 }
@@ -79,6 +89,7 @@ impl std::ops::AddAssign for Fates {
         self.refused += other.refused;
         self.dropped += other.dropped;
         self.discarded += other.discarded;
+        self.split += other.split;
     }
 }
 

@@ -97,7 +97,7 @@ fn stream_lines(text: &mut String, streams: &[StreamStatus]) {
     head(
         text,
         "hydrant_stream_records",
-        "Records by fate: received = delivered + refused + dropped + discarded + in_flight.",
+        "Records by fate: received + split = delivered + refused + dropped + discarded + in_flight.",
         "gauge",
     );
     for stream in streams {
@@ -110,6 +110,15 @@ fn stream_lines(text: &mut String, streams: &[StreamStatus]) {
         for (fate, count) in stream.ledger.named() {
             line(text, "hydrant_stream_bytes", &[("stream", &stream.name), ("fate", fate)], count.bytes);
         }
+    }
+    head(
+        text,
+        "hydrant_stream_split_records",
+        "Parts beyond the first that records with a fate were split into by de-aggregation.",
+        "gauge",
+    );
+    for stream in streams {
+        line(text, "hydrant_stream_split_records", &[("stream", &stream.name)], stream.ledger.split);
     }
     for (name, help, value) in GAUGES {
         head(text, name, help, "gauge");
@@ -132,7 +141,7 @@ fn deleted_lines(text: &mut String, deleted: &Deleted) {
     const UNITS: [(&str, &str, Unit); 2] = [
         (
             "hydrant_deleted_streams_records_total",
-            "Records of streams that are gone, by fate: received = delivered + refused + dropped + discarded.",
+            "Records of streams that are gone, by fate: received + split = delivered + refused + dropped + discarded.",
             |count| count.records,
         ),
         ("hydrant_deleted_streams_bytes_total", "Bytes of those records, as they arrived, by fate.", |count| {
@@ -141,6 +150,9 @@ fn deleted_lines(text: &mut String, deleted: &Deleted) {
     ];
     head(text, "hydrant_deleted_streams_total", "Streams that are gone.", "counter");
     line(text, "hydrant_deleted_streams_total", &[], deleted.streams);
+    let split = "hydrant_deleted_streams_split_records_total";
+    head(text, split, "Parts beyond the first that records of streams that are gone were split into.", "counter");
+    line(text, split, &[], deleted.ledger.split);
     for (name, help, unit) in UNITS {
         head(text, name, help, "counter");
         for (fate, count) in deleted.ledger.named().into_iter().filter(|(fate, _)| *fate != "in_flight") {

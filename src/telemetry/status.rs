@@ -50,7 +50,8 @@ pub struct Count {
     pub bytes: u64,
 }
 
-/// received = delivered + refused + dropped + discarded + in_flight, always.
+/// received + split = delivered + refused + dropped + discarded + in_flight, always; for bytes without `split`, since the
+/// first part of a record counts all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// Acknowledged to producers.
@@ -59,12 +60,15 @@ pub struct Ledger {
     pub delivered: Count,
     /// In a delivered error object.
     pub refused: Count,
-    /// Dropped by the transform.
+    /// Dropped by a stage on purpose.
     pub dropped: Count,
     /// Thrown away by a forced delete.
     pub discarded: Count,
-    /// Everything else: waiting, sealed, on its way.
+    /// Everything else: waiting, sealed, on its way. As records, not yet as their parts.
     pub in_flight: Count,
+    /// Parts beyond the first that records with a fate were split into.
+    #[serde(default)]
+    pub split: u64,
 }
 
 impl Ledger {

@@ -310,9 +310,11 @@ class Hydrant:
             }
             assert fates, f"no ledger of {name} in /metrics"
             rest = sum(value for fate, value in fates.items() if fate != "received")
-            assert fates["received"] == rest, f"ledger of {name} ({unit}) does not add up: {fates}"
+            split = int(samples[f'hydrant_stream_split_records{{stream="{name}"}}']) if unit == "records" else 0
+            assert fates["received"] + split == rest, f"ledger of {name} ({unit}) does not add up: {fates}, split {split}"
             found[unit] = fates
-        return {**found["records"], "bytes": found["bytes"]}
+            found["split"] = max(split, found.get("split", 0))
+        return {**found["records"], "split": found["split"], "bytes": found["bytes"]}
 
     def drained(self, *names, deadline_s=DEADLINE_S):
         """Waits until nothing of these streams is in flight; returns their ledgers."""

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Objects listed one by one.
 const LISTED: usize = 12;
 
-/// Prints everything. Returns whether received = delivered + refused + dropped for every stream.
+/// Prints everything. Returns whether received + split = delivered + refused + dropped for every stream.
 pub fn print(app: &App, s3_root: &Path, stays_up: bool) -> bool {
     let good = print_ledger(app);
     let objects = objects(&s3_root.join(BUCKET));
@@ -29,8 +29,8 @@ fn print_ledger(app: &App) -> bool {
             continue;
         };
         let ledger = status.ledger;
-        let adds_up =
-            ledger.received.records == ledger.delivered.records + ledger.refused.records + ledger.dropped.records;
+        let adds_up = ledger.received.records + ledger.split
+            == ledger.delivered.records + ledger.refused.records + ledger.dropped.records;
         good &= adds_up;
         say!(
             "{:<16} {:>10} {:>10} {:>9} {:>9} {:>10}",

@@ -3,7 +3,7 @@
 use super::{Checks, refuse};
 use crate::control::extensions::LAMBDA_PARAMETERS;
 use crate::control::members::{flag, given, items, text};
-use crate::wire::ApiError;
+use crate::wire::{ApiError, Compatibility};
 use serde_json::Value;
 
 /// Parameters that the service has for a Lambda processor.
@@ -24,8 +24,11 @@ pub fn check(checks: &mut Checks, destination: &Value, partitioned: bool) -> Res
         refuse("A maximum of 5 and a minimum of 1 processor needs to be supplied when processing is enabled.")?;
     }
     let count = |kind| processors.iter().filter(|p| text(p, "Type") == Some(kind)).count();
-    if count("Lambda") > 1 {
-        refuse("Cannot have more than 1 Lambda processor.")?;
+    for kind in ["Lambda", "Decompression", "CloudWatchLogProcessing", "RecordDeAggregation", "AppendDelimiterToRecord"]
+    {
+        if count(kind) > 1 {
+            refuse(&format!("Cannot have more than 1 {kind} processor."))?;
+        }
     }
     for processor in processors {
         let parameters = parameters(processor);
@@ -36,7 +39,17 @@ pub fn check(checks: &mut Checks, destination: &Value, partitioned: bool) -> Res
         let value = |name: &str| parameters.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
         match text(processor, "Type").unwrap_or_default() {
             "Lambda" => lambda(&parameters, value)?,
-            "RecordDeAggregation" => deaggregation(value)?,
+            "RecordDeAggregation" => {
+                deaggregation(value)?;
+                known("RecordDeAggregation", &parameters, &["SubRecordType", "Delimiter"])?;
+            }
+            "Decompression" => {
+                if value("CompressionFormat") != Some("GZIP") {
+                    refuse("CompressionFormat of the Decompression processor has to be one of GZIP")?;
+                }
+                known("Decompression", &parameters, &["CompressionFormat"])?;
+            }
+            "AppendDelimiterToRecord" => known("AppendDelimiterToRecord", &parameters, &["Delimiter"])?,
             "MetadataExtraction" if value("JsonParsingEngine") != Some("JQ-1.6") => {
                 refuse("MetaDataExtraction JSON Parsing Engine has to be one of JQ-1.6")?;
             }
@@ -48,20 +61,23 @@ pub fn check(checks: &mut Checks, destination: &Value, partitioned: bool) -> Res
                 if !value("DataMessageExtraction").is_some_and(good) {
                     refuse("Invalid parameter value for DataMessageExtraction. Allowed values are True and False.")?;
                 }
+                known("CloudWatchLogProcessing", &parameters, &["DataMessageExtraction"])?;
             }
             _ => {}
         }
     }
     for kind in ["MetadataExtraction", "RecordDeAggregation"] {
-        if !partitioned && count(kind) > 0 {
+        // Splitting records is of use without partitions too.
+        let is_lifted = kind == "RecordDeAggregation" && checks.rules.compatibility != Compatibility::Strict;
+        if !partitioned && !is_lifted && count(kind) > 0 {
             refuse(&format!(
                 "class com.amazonaws.services.firehose.internal.model.{kind}Processor can only be present when Dynamic \
                  Partitioning is enabled."
             ))?;
         }
     }
-    for kind in processors.iter().filter_map(|p| text(p, "Type")).filter(|kind| *kind != "Lambda") {
-        checks.unbuilt(format!("The processor {kind}"));
+    if count("MetadataExtraction") > 0 {
+        checks.unbuilt("The processor MetadataExtraction");
     }
     Ok(())
 }
@@ -117,9 +133,20 @@ fn lambda<'a>(parameters: &[(&str, &str)], value: impl Fn(&str) -> Option<&'a st
 fn deaggregation<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Result<(), ApiError> {
     match value("SubRecordType") {
         Some("JSON") => Ok(()),
-        Some("DELIMITED") if value("Delimiter").is_some() => Ok(()),
-        Some("DELIMITED") => refuse("Delimiter should be present for DELIMITED"),
+        Some("DELIMITED") => match value("Delimiter") {
+            None => refuse("Delimiter should be present for DELIMITED"),
+            Some(text) if base64_simd::STANDARD.decode_to_vec(text).is_ok_and(|bytes| !bytes.is_empty()) => Ok(()),
+            Some(_) => refuse("Delimiter for DELIMITED has to be base64, as 'Cg==' for a newline"),
+        },
         _ => refuse("SubRecordType has to be one of JSON, DELIMITED"),
+    }
+}
+
+/// Refuses a parameter that the processor does not have.
+fn known(kind: &str, parameters: &[(&str, &str)], known: &[&str]) -> Result<(), ApiError> {
+    match parameters.iter().find(|(name, _)| !known.contains(name)) {
+        Some((name, _)) => refuse(&format!("{name} is not a parameter of the {kind} processor.")),
+        None => Ok(()),
     }
 }
 

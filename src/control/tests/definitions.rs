@@ -27,6 +27,7 @@ fn a_bare_request_takes_the_services_defaults() {
                 compression: Compression::Uncompressed,
                 kms_key: None,
             },
+            processors: Processors::default(),
             transform: None,
             convert: None,
         }
@@ -250,4 +251,38 @@ fn extension_tags_win_over_members() {
     );
     let spec = planned(tagged).transform.unwrap();
     assert_eq!((spec.variables["FIELD"].as_str(), spec.timeout_ms), ("b", 7_000));
+}
+
+#[test]
+fn processors_become_what_they_do() {
+    let of = |list: Value| planned(processors(list)).processors;
+    assert_eq!(of(json!([processor("Lambda", &[("LambdaArn", LAMBDA)])])), Processors::default());
+    // In any order.
+    let all = of(json!([
+        processor("AppendDelimiterToRecord", &[]),
+        processor("CloudWatchLogProcessing", &[("DataMessageExtraction", "True")]),
+        processor("RecordDeAggregation", &[("SubRecordType", "DELIMITED"), ("Delimiter", "IyMjIw==")]),
+        processor("Decompression", &[("CompressionFormat", "GZIP")]),
+    ]));
+    let expected = Processors {
+        decompress: Some(Decompression { extract_messages: true }),
+        deaggregate: Some(Deaggregation::Delimited { delimiter: b"####".to_vec() }),
+        append_delimiter: Some("\n".to_owned()),
+    };
+    assert_eq!(all, expected);
+    let text = serde_json::to_string(&all).unwrap();
+    assert_eq!(serde_json::from_str::<Processors>(&text).unwrap(), expected);
+    let plain = [processor("Decompression", &[("CompressionFormat", "GZIP")])];
+    assert_eq!(of(json!(plain)).decompress, Some(Decompression { extract_messages: false }));
+    let json = [processor("RecordDeAggregation", &[("SubRecordType", "JSON")])];
+    assert_eq!(of(json!(json)).deaggregate, Some(Deaggregation::Json));
+    for (given, meant) in
+        [("\\n", "\n"), ("####", "####"), ("\\r\\n", "\r\n"), ("|\\t|", "|\t|"), ("\\\\n", "\\n"), ("\\x", "\\x")]
+    {
+        let append = [processor("AppendDelimiterToRecord", &[("Delimiter", given)])];
+        assert_eq!(of(json!(append)).append_delimiter.as_deref(), Some(meant), "{given}");
+    }
+    let mut disabled = processors(json!([processor("AppendDelimiterToRecord", &[])]));
+    disabled["ExtendedS3DestinationConfiguration"]["ProcessingConfiguration"]["Enabled"] = json!(false);
+    assert_eq!(planned(disabled).processors, Processors::default());
 }

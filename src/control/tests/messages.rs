@@ -389,6 +389,8 @@ fn processors_and_their_parameters() {
                 processor.";
     let engine = "MetaDataExtraction JSON Parsing Engine has to be one of JQ-1.6";
     let extraction = "Invalid parameter value for DataMessageExtraction. Allowed values are True and False.";
+    let base64 = "Delimiter for DELIMITED has to be base64, as 'Cg==' for a newline";
+    let format = "CompressionFormat of the Decompression processor has to be one of GZIP";
     let class = |name: &str| {
         invalid(&format!(
             "class com.amazonaws.services.firehose.internal.model.{name} can only be present when Dynamic Partitioning \
@@ -461,7 +463,26 @@ fn processors_and_their_parameters() {
                 one("RecordDeAggregation", &[("SubRecordType", "DELIMITED")]),
                 invalid("Delimiter should be present for DELIMITED"),
             ),
-            (one("RecordDeAggregation", &[("SubRecordType", "JSON")]), class("RecordDeAggregationProcessor")),
+            (one("RecordDeAggregation", &[("SubRecordType", "JSON")]), "ok".to_owned()),
+            (one("RecordDeAggregation", &[("SubRecordType", "DELIMITED"), ("Delimiter", "IyMjIw==")]), "ok".to_owned()),
+            (one("RecordDeAggregation", &[("SubRecordType", "DELIMITED"), ("Delimiter", "####")]), invalid(base64)),
+            (
+                one(
+                    "RecordDeAggregation",
+                    &[("SubRecordType", "JSON"), ("Delimiter", "Cg=="), ("NumberOfRetries", "1")],
+                ),
+                invalid("NumberOfRetries is not a parameter of the RecordDeAggregation processor."),
+            ),
+            (
+                processors(json!([
+                    processor("AppendDelimiterToRecord", &[]),
+                    processor("AppendDelimiterToRecord", &[])
+                ])),
+                invalid("Cannot have more than 1 AppendDelimiterToRecord processor."),
+            ),
+            (one("Decompression", &[("CompressionFormat", "GZIP")]), "ok".to_owned()),
+            (one("Decompression", &[]), invalid(format)),
+            (one("Decompression", &[("CompressionFormat", "ZIP")]), invalid(format)),
             (one("MetadataExtraction", &[("MetadataExtractionQuery", "{a:.a}")]), invalid(engine)),
             (one("MetadataExtraction", &[("JsonParsingEngine", "JQ-1.7")]), invalid(engine)),
             (
@@ -474,13 +495,15 @@ fn processors_and_their_parameters() {
             ),
             (cwl(&[]), invalid(extraction)),
             (cwl(&[("DataMessageExtraction", "yes")]), invalid(extraction)),
-            (
-                cwl(&[("DataMessageExtraction", "TRUE")]),
-                invalid(&format!(
-                    "The processor Decompression{UNBUILT} The processor CloudWatchLogProcessing{UNBUILT}"
-                )),
-            ),
-            (many(1), invalid(&format!("The processor AppendDelimiterToRecord{UNBUILT}"))),
+            (cwl(&[("DataMessageExtraction", "TRUE")]), "ok".to_owned()),
+            (many(1), "ok".to_owned()),
+        ],
+    );
+    expect(
+        &strict(),
+        [
+            (one("RecordDeAggregation", &[("SubRecordType", "JSON")]), class("RecordDeAggregationProcessor")),
+            (cwl(&[("DataMessageExtraction", "false")]), "ok".to_owned()),
         ],
     );
 }

@@ -38,11 +38,13 @@ fn tally() -> impl Strategy<Value = Tally> {
 }
 
 fn fates() -> impl Strategy<Value = Fates> {
-    (tally(), tally(), tally(), tally()).prop_map(|(delivered, refused, dropped, discarded)| Fates {
+    let split = prop_oneof![Just(0), any::<u64>()];
+    (tally(), tally(), tally(), tally(), split).prop_map(|(delivered, refused, dropped, discarded, split)| Fates {
         delivered,
         refused,
         dropped,
         discarded,
+        split,
     })
 }
 
@@ -185,7 +187,7 @@ fn golden_segment() -> (SegmentName, Vec<u8>, Vec<Entry>) {
     let name = SegmentName { id: 2, nonce: 0x0123_4567_89ab_cdef };
     let mut maker = Maker::default();
     let tally = |records| Tally { records, bytes: records * 10 };
-    let ledger = Fates { delivered: tally(4), refused: tally(3), dropped: tally(2), discarded: tally(1) };
+    let ledger = Fates { delivered: tally(4), refused: tally(3), dropped: tally(2), discarded: tally(1), split: 0 };
     let base = LaneBase { lane: lane(1), closed: Position::from_number(10), closed_number: 2, ledger };
     maker.set(&lane(1), 2, 10);
     let (mut seal, mut inline) = maker.seal(&lane(1), 5, &[b"first parcel", b"\x00\x01\xff"]);

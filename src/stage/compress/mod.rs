@@ -1,10 +1,11 @@
-//! Joins records byte for byte, without a delimiter, and compresses them: the last stage when nothing is converted.
+//! Joins records byte for byte, with a delimiter behind each where the stream has one, and compresses them: the last stage
+//! when nothing is converted.
 //!
 //! From: `delivery` picks the [`Encoder`] by the stream's CompressionFormat. To: the outbox draft behind `sink`.
 //! Neighbours: [`joined`] turns records into bytes, one codec per file turns bytes into the body: [`gzip`], [`zip`],
 //! [`snappy`] (both Snappy framings), [`zstd`].
 //!
-//! Invariants: the decompressed body is the records and nothing else; no record is ever refused; an encoder that took
+//! Invariants: the decompressed body is the records, their delimiters, and nothing else; no record is ever refused; an encoder that took
 //! no record writes nothing; the same pushes give the same bytes (no time, name or random in them); one block (Snappy)
 //! or the codec's window at most stays in memory, the rest leaves with each push.
 
@@ -55,19 +56,22 @@ const OTHERWISE: Tuning =
     Tuning { deflate_level: 1, xerial_block_bytes: 16 * 1024, hadoop_block_bytes: 64 * 1024, zstd_level: 1 };
 
 /// An encoder for one object. `entry_name` names the entry inside a ZIP archive (the object's UUID); the other
-/// formats do not use it.
-pub fn encoder(compression: Compression, entry_name: &str) -> Box<dyn Encoder> {
-    tuned(compression, entry_name, if failpoint::encodes_differently() { OTHERWISE } else { ORDINARY })
+/// formats do not use it. `delimiter` follows each record, whatever it ends with; empty for none.
+pub fn encoder(compression: Compression, entry_name: &str, delimiter: &str) -> Box<dyn Encoder> {
+    let tuning = if failpoint::encodes_differently() { OTHERWISE } else { ORDINARY };
+    tuned(compression, entry_name, delimiter, tuning)
 }
 
-fn tuned(compression: Compression, entry_name: &str, tuning: Tuning) -> Box<dyn Encoder> {
+fn tuned(compression: Compression, entry_name: &str, delimiter: &str, tuning: Tuning) -> Box<dyn Encoder> {
     match compression {
-        Compression::Uncompressed => Box::new(Joined::new(Verbatim)),
-        Compression::Gzip => Box::new(Joined::new(gzip::Gzip::new(tuning.deflate_level))),
-        Compression::Zip => Box::new(Joined::new(zip::Zip::new(entry_name, tuning.deflate_level))),
-        Compression::Snappy => Box::new(Joined::new(snappy::Snappy::xerial(tuning.xerial_block_bytes))),
-        Compression::HadoopSnappy => Box::new(Joined::new(snappy::Snappy::hadoop(tuning.hadoop_block_bytes))),
-        Compression::Zstd => Box::new(Joined::new(zstd::Zstd::new(tuning.zstd_level))),
+        Compression::Uncompressed => Box::new(Joined::new(Verbatim, delimiter)),
+        Compression::Gzip => Box::new(Joined::new(gzip::Gzip::new(tuning.deflate_level), delimiter)),
+        Compression::Zip => Box::new(Joined::new(zip::Zip::new(entry_name, tuning.deflate_level), delimiter)),
+        Compression::Snappy => Box::new(Joined::new(snappy::Snappy::xerial(tuning.xerial_block_bytes), delimiter)),
+        Compression::HadoopSnappy => {
+            Box::new(Joined::new(snappy::Snappy::hadoop(tuning.hadoop_block_bytes), delimiter))
+        }
+        Compression::Zstd => Box::new(Joined::new(zstd::Zstd::new(tuning.zstd_level), delimiter)),
     }
 }
 

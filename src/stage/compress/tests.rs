@@ -19,7 +19,7 @@ pub const ENTRY: &str = "0f8fad5b-d9cb-869f-a165-70867728950e";
 /// Encodes `chunks`; also how many bytes had left before `finish`.
 fn encode_tuned(compression: Compression, tuning: Tuning, chunks: &[Chunk]) -> (Vec<u8>, usize) {
     let mut body = Vec::new();
-    let mut encoder = tuned(compression, ENTRY, tuning);
+    let mut encoder = tuned(compression, ENTRY, "", tuning);
     for chunk in chunks {
         assert!(encoder.push(chunk, &mut body).unwrap().is_empty());
     }
@@ -248,7 +248,7 @@ fn a_failing_sink_is_reported() {
     }
     let (chunks, _) = sample();
     for compression in ALL {
-        let mut encoder = encoder(compression, ENTRY);
+        let mut encoder = encoder(compression, ENTRY, "");
         let failed = chunks.iter().any(|chunk| encoder.push(chunk, &mut Full).is_err());
         assert!(failed, "{compression:?}");
     }

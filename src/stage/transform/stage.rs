@@ -220,6 +220,6 @@ impl Harvest {
 
     fn finish(self) -> Staged {
         let passed = Chunk { buffer: self.buffer.into(), slots: self.passed };
-        Staged { passed, refused: self.refused, dropped: self.dropped }
+        Staged { passed, refused: self.refused, dropped: self.dropped, ..Staged::default() }
     }
 }

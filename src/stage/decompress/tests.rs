@@ -1,0 +1,223 @@
+//! Payloads, other records, bounds; and mutations of payloads against a second reading with plain values.
+
+use super::*;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+use std::io::Write;
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn payload(messages: &[&str]) -> Vec<u8> {
+    let events: Vec<_> = messages
+        .iter()
+        .enumerate()
+        .map(|(i, message)| json!({"id": i.to_string(), "timestamp": 1_432_826_855_000u64, "message": message}))
+        .collect();
+    let envelope = json!({
+        "messageType": "DATA_MESSAGE", "owner": "123456789012", "logGroup": "g", "logStream": "s",
+        "subscriptionFilters": ["f"], "logEvents": events,
+    });
+    envelope.to_string().into_bytes()
+}
+
+fn control() -> Vec<u8> {
+    let text = "CWL CONTROL MESSAGE: Checking health of destination Firehose.";
+    let envelope = json!({
+        "messageType": "CONTROL_MESSAGE", "owner": "CloudwatchLogs", "logGroup": "", "logStream": "",
+        "subscriptionFilters": [], "logEvents": [{"id": "", "timestamp": 1, "message": text}],
+    });
+    envelope.to_string().into_bytes()
+}
+
+/// What became of one record: what passed, or `dropped`, or the code and text of its refusal.
+fn fate(extract_messages: bool, record: &[u8]) -> Result<Option<Vec<u8>>, (String, String)> {
+    let mut stage = DecompressStage::new(Decompression { extract_messages });
+    stage.begin(Chunk::from_records([record], 0, 7));
+    let staged = stage.next().unwrap();
+    assert!(stage.next().is_none());
+    let counts = (staged.passed.slots.len(), staged.dropped.len(), staged.refused.len());
+    match counts {
+        (1, 0, 0) => Ok(Some(staged.passed.bytes(&staged.passed.slots[0]).to_vec())),
+        (0, 1, 0) => Ok(None),
+        (0, 0, 1) => {
+            let cause = staged.refused[0].cause.clone();
+            assert_eq!((cause.kind, cause.attempts), (ErrorKind::DecompressionFailed, 1));
+            Err((cause.code, cause.message))
+        }
+        _ => panic!("one record, {counts:?} fates"),
+    }
+}
+
+#[test]
+fn payloads_pass_or_give_their_messages() {
+    let data = payload(&["one", "two\nlines", "é \"q\"", ""]);
+    let messages = "one\ntwo\nlines\né \"q\"\n\n".as_bytes().to_vec();
+    let two = [gzip(&payload(&["a"])), gzip(&payload(&["b", "c"]))].concat();
+    let with_control = [gzip(&control()), gzip(&payload(&["b"]))].concat();
+    // A member may end anywhere.
+    let cut = [gzip(&data[..17]), gzip(&data[17..])].concat();
+    for (record, whole, extracted) in [
+        (gzip(&data), data.clone(), Some(messages.clone())),
+        (cut, data.clone(), Some(messages)),
+        (two, [payload(&["a"]), payload(&["b", "c"])].concat(), Some(b"a\nb\nc\n".to_vec())),
+        (with_control, [control(), payload(&["b"])].concat(), Some(b"b\n".to_vec())),
+        (gzip(&control()), control(), None),
+        (gzip(&payload(&[])), payload(&[]), None),
+    ] {
+        assert_eq!(fate(false, &record), Ok(Some(whole)));
+        assert_eq!(fate(true, &record), Ok(extracted));
+        assert!(looks_like_payload(&record));
+    }
+}
+
+#[test]
+fn anything_else_is_refused() {
+    let good = gzip(&payload(&["x"]));
+    let mut wrong_sum = good.clone();
+    let at = wrong_sum.len() - 6;
+    wrong_sum[at] ^= 1;
+    let not_utf8 = gzip(b"{\"messageType\":\"DATA_MESSAGE\",\"owner\":\"\xff\",\"logEvents\":[]}");
+    for (record, code, text) in [
+        (Vec::new(), "InvalidGzip", "does not begin with the bytes 1f 8b"),
+        (b"plain".to_vec(), "InvalidGzip", "does not begin with the bytes 1f 8b"),
+        (payload(&["plain"]), "InvalidGzip", "does not begin with the bytes 1f 8b"),
+        (good[..good.len() - 3].to_vec(), "InvalidGzip", "not valid gzip"),
+        (good[..5].to_vec(), "InvalidGzip", "not valid gzip"),
+        (wrong_sum, "InvalidGzip", "not valid gzip"),
+        ([good.clone(), b"tail".to_vec()].concat(), "InvalidGzip", "not valid gzip"),
+        (gzip(b""), "InvalidPayload", "it is empty"),
+        (gzip(b"a line of a vended log\n"), "InvalidPayload", "expected value"),
+        (gzip(b"[]"), "InvalidPayload", "invalid length 0"),
+        (gzip(b"{\"a\":1}"), "InvalidPayload", "missing field `messageType`"),
+        (gzip(b"{\"messageType\":\"DATA_MESSAGE\"}"), "InvalidPayload", "missing field `logEvents`"),
+        (gzip(b"{\"messageType\":\"X\",\"logEvents\":[]}"), "InvalidPayload", "messageType is 'X'"),
+        (gzip(b"{\"messageType\":\"DATA_MESSAGE\",\"logEvents\":[{}]}"), "InvalidPayload", "missing field `message`"),
+        (gzip(&[payload(&["a"]), b"x".to_vec()].concat()), "InvalidPayload", "expected value"),
+        (not_utf8, "InvalidPayload", "not UTF-8"),
+    ] {
+        for extract in [false, true] {
+            let (found, message) = fate(extract, &record).unwrap_err();
+            assert_eq!(found, format!("Decompression.{code}"), "{message}");
+            assert!(message.contains(text), "{message}");
+        }
+    }
+    for record in [&b""[..], b"plain", &payload(&["plain"]), &good[..5], &gzip(b"[]"), &gzip(b"{\"a\":1}")] {
+        assert!(!looks_like_payload(record));
+    }
+}
+
+#[test]
+fn what_expands_too_far_is_refused_and_memory_stays_bounded() {
+    let zeros = vec![b' '; MAX_EXPANDED_BYTES];
+    let mut fits = payload(&["x"]);
+    fits.resize(MAX_EXPANDED_BYTES, b' ');
+    assert_eq!(fate(false, &gzip(&fits)), Ok(Some(fits)));
+    let bomb = gzip(&[zeros, b"  ".to_vec()].concat());
+    assert!(bomb.len() < 20_000);
+    for extract in [false, true] {
+        assert_eq!(fate(extract, &bomb).unwrap_err().0, "Decompression.TooLong");
+        assert!(!looks_like_payload(&bomb));
+    }
+    // Records that each keep within the bound come out a few at a time.
+    let message = "m".repeat(1 << 20);
+    let record = gzip(&payload(&[&message]));
+    let chunk = Chunk::from_records([&record[..]; 40], 3, 7);
+    let mut stage = DecompressStage::new(Decompression { extract_messages: true });
+    stage.begin(chunk);
+    let (mut next, mut pieces) = (3, 0);
+    while let Some(staged) = stage.next() {
+        assert!(staged.passed.buffer.len() <= ENOUGH_BYTES + message.len() + 1);
+        for (slot, bytes) in staged.passed.iter() {
+            assert_eq!((slot.origin.ordinal, slot.origin.part, slot.arrival_ms), (next, 0, 7));
+            assert_eq!((bytes.len(), bytes.last()), (message.len() + 1, Some(&b'\n')));
+            next += 1;
+        }
+        pieces += 1;
+    }
+    assert_eq!((next, pieces), (43, 10));
+}
+
+/// The same verdict, by serde_json's own values. `None`: values cannot tell (a member given twice).
+fn second_reading(text: &[u8]) -> Option<Result<Option<Vec<u8>>, ()>> {
+    let Ok(text) = std::str::from_utf8(text) else { return Some(Err(())) };
+    let (mut messages, mut any, mut events) = (Vec::new(), false, 0);
+    for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
+        let Ok(value) = value else { return Some(Err(())) };
+        any = true;
+        let envelope = match &value {
+            Value::Object(_) => value,
+            // A list of the members in order is a form that serde reads structs in.
+            _ => return None,
+        };
+        let (Some(kind), Some(list)) = (envelope["messageType"].as_str(), envelope["logEvents"].as_array()) else {
+            return Some(Err(()));
+        };
+        for event in list {
+            if !event.is_object() {
+                return None;
+            }
+            let Some(message) = event["message"].as_str() else { return Some(Err(())) };
+            if kind == "DATA_MESSAGE" {
+                messages.extend_from_slice(message.as_bytes());
+                messages.push(b'\n');
+                events += 1;
+            }
+        }
+        if !["DATA_MESSAGE", "CONTROL_MESSAGE"].contains(&kind) {
+            return Some(Err(()));
+        }
+    }
+    Some(if any { Ok((events > 0).then_some(messages)) } else { Err(()) })
+}
+
+#[test]
+fn mutations_of_payloads_get_the_verdict_of_a_second_reading() {
+    let seed =
+        std::env::var("HYDRANT_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    println!("payloads: HYDRANT_TEST_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let corpus = [payload(&["a", "b\n"]), control(), payload(&[]), [payload(&["x"]), control()].concat()];
+    let tokens =
+        ["{", "}", "[", "]", ",", "\"", "\\", "null", "\"message\":\"m\"", "DATA_MESSAGE", "\\u00e9", " ", "é"];
+    let (mut passed, mut refused, mut compared) = (0, 0, 0);
+    for _ in 0..20_000 {
+        let mut text = corpus[random.usize(..corpus.len())].clone();
+        for _ in 0..random.usize(..3) {
+            let at = random.usize(..=text.len());
+            let upto = (at + random.usize(..4)).min(text.len());
+            match random.u8(..3) {
+                0 => drop(text.drain(at..upto)),
+                1 if at < text.len() => text[at] ^= 1 << random.u8(..8),
+                _ => drop(text.splice(at..upto, tokens[random.usize(..tokens.len())].bytes())),
+            }
+        }
+        // Torn and damaged gzip must not do worse than be refused.
+        let mut torn = gzip(&text);
+        let at = random.usize(..torn.len());
+        torn[at] ^= 1 << random.u8(..8);
+        let _ = fate(true, &torn);
+        let found = fate(true, &gzip(&text));
+        if found.is_ok() {
+            passed += 1
+        } else {
+            refused += 1
+        }
+        let Some(expected) = second_reading(&text) else { continue };
+        let shown = String::from_utf8_lossy(&text);
+        match (found, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{shown}"),
+            (Err((_, message)), Err(())) => assert!(!message.is_empty()),
+            // Values take the last of equal names.
+            (Err((_, message)), Ok(_)) => assert!(message.contains("duplicate field"), "{message} of {shown}"),
+            (Ok(_), Err(())) => panic!("taken: {shown}"),
+        }
+        compared += 1;
+    }
+    println!("fuzz of payloads: 20000 executions: accepted {passed}, refused {refused}, compared {compared}");
+    assert!(passed > 1000 && refused > 1000 && compared > 10_000);
+}
