@@ -3,6 +3,7 @@
 mod faults;
 mod learning;
 mod power_loss;
+mod processors;
 mod updating;
 
 use super::run::{RunPlan, StageRunError, stage_run};
@@ -179,11 +180,11 @@ impl Node {
         Ok(definition)
     }
 
-    pub async fn put(&self, incarnation: Incarnation, records: &[String]) -> Result<(), String> {
+    pub async fn put<R: AsRef<[u8]>>(&self, incarnation: Incarnation, records: &[R]) -> Result<(), String> {
         let log = self.context.logs.get(incarnation).await.map_err(|e| e.to_string())?;
         let body = FrameBody {
-            lengths: records.iter().map(|r| r.len() as u32).collect(),
-            payload: records.concat().into_bytes(),
+            lengths: records.iter().map(|r| r.as_ref().len() as u32).collect(),
+            payload: records.iter().flat_map(|r| r.as_ref()).copied().collect(),
             extensions: Vec::new(),
         };
         log.append(body).await.map(drop).map_err(|e| e.to_string())

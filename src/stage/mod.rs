@@ -11,6 +11,9 @@ pub mod deaggregate;
 pub mod decompress;
 pub mod transform;
 
+#[cfg(test)]
+mod fuzz_tests;
+
 use crate::record::{Chunk, Origin, Refused, Slot};
 use std::io::{self, Write};
 

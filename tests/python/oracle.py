@@ -179,6 +179,12 @@ ERROR_FIELDS = {
     "processing-failed": [
         "rawData", "errorCode", "errorMessage", "attemptsMade", "arrivalTimestamp", "attemptEndingTimestamp", "lambdaARN",
     ],
+    "decompression-failed": [
+        "rawData", "errorCode", "errorMessage", "attemptsMade", "arrivalTimestamp", "attemptEndingTimestamp",
+    ],
+    "partitioning-failed": [
+        "rawData", "errorCode", "errorMessage", "attemptsMade", "arrivalTimestamp", "attemptEndingTimestamp",
+    ],
 }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 //! Whatever the records and however they are chunked: the content comes back, and the body is the same.
 
 use super::tests::{ALL, decode, encode};
-use crate::record::Chunk;
+use super::{Compression, encoder};
+use crate::record::{Chunk, Slot};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -40,6 +41,36 @@ proptest! {
             prop_assert_eq!(decode(compression, &body), &joined[..]);
             let parted = encode(compression, &parts);
             prop_assert_eq!(decode(compression, &parted), &joined[..]);
+        }
+    }
+
+    #[test]
+    fn a_delimiter_follows_each_record_wherever_the_record_stands(
+        buffer in "[ab\n]{0,60}",
+        places in vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..12),
+        delimiter in prop_oneof![Just("\n"), Just("ab"), Just("b\na"), Just("a delimiter as long as some records are")],
+        long in any::<bool>(),
+    ) {
+        // Records that overlap, touch, or have the delimiter behind them already.
+        let buffer = if long { buffer.repeat(400) } else { buffer };
+        let mut chunk = Chunk::from_records([buffer.as_bytes()], 0, 0);
+        let slot = chunk.slots.remove(0);
+        let mut expected = String::new();
+        for (start, upto) in places {
+            let (start, upto) = (start.index(buffer.len() + 1), upto.index(buffer.len() + 1));
+            let (start, upto) = (start.min(upto), start.max(upto));
+            chunk.slots.push(Slot { start: start as u32, len: (upto - start) as u32, ..slot });
+            expected += &buffer[start..upto];
+            expected += delimiter;
+        }
+        for compression in [Compression::Uncompressed, Compression::Gzip] {
+            let mut body = Vec::new();
+            let mut encoder = encoder(compression, "", delimiter);
+            encoder.push(&chunk, &mut body).unwrap();
+            prop_assert_eq!(encoder.finish(&mut body).unwrap(), chunk.slots.len() as u64);
+            if !chunk.slots.is_empty() {
+                prop_assert_eq!(decode(compression, &body), expected.as_bytes());
+            }
         }
     }
 }

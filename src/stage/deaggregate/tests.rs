@@ -1,9 +1,11 @@
 //! What is a part and what is not; whatever the records, parts and what stood between them are the records.
 
+mod second_reading;
+
 use super::*;
+use crate::stage::fuzz_tests::{ended, fuzz};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use serde::de::IgnoredAny;
 
 fn delimited(delimiter: &[u8]) -> Deaggregation {
     Deaggregation::Delimited { delimiter: delimiter.to_vec() }
@@ -140,76 +142,24 @@ fn a_record_of_many_parts_comes_out_in_pieces() {
     assert_eq!(parts[0].len(), 200_000);
 }
 
-/// By serde_json: how many objects pass, and where the rest begins if there is one.
-fn second_reading(record: &[u8]) -> (usize, bool) {
-    let valid = std::str::from_utf8(record).map_or_else(|error| error.valid_up_to(), str::len);
-    let (mut from, mut passed) = (0, 0);
-    loop {
-        let blank = record[from..].iter().take_while(|byte| b" \n\r\t".contains(byte)).count();
-        from += blank;
-        if from == record.len() && passed > 0 {
-            return (passed, false);
-        }
-        if record.get(from) != Some(&b'{') {
-            return (passed, true);
-        }
-        let mut values = serde_json::Deserializer::from_slice(&record[from..]).into_iter::<IgnoredAny>();
-        let is_good = values.next().is_some_and(|value| value.is_ok());
-        let end = from + values.byte_offset();
-        if !is_good || end > valid {
-            return (passed, true);
-        }
-        (from, passed) = (end, passed + 1);
-    }
-}
+/// What mutations insert.
+const TOKENS: &[&str] = &[
+    "{", "}", "[", "]", ",", ":", "\"", "\\", "null", "true", "0", "-", ".", "e5", " ", "\n", "\0", "é", "{}", "\\u12",
+    "\\ud800", "\u{feff}",
+];
 
 #[test]
 fn objects_are_those_that_another_parser_finds() {
-    let seed =
-        std::env::var("HYDRANT_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
-    let inputs = std::env::var("HYDRANT_FUZZ_INPUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000u64);
-    println!("objects: HYDRANT_TEST_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
-    let corpus: [&[u8]; 6] = [
-        br#"{"a":1}{"b":[true,null,{"c":"\u00e9\n"}]}"#,
-        b"{\"a\":-1.5e+10,\"b\":0}\n{\"x\":{}}\n",
-        "{\"é\":\"漢\"} {\"\":[]}".as_bytes(),
-        br#"[{"a":1}]"#,
-        b"{}",
-        br#"{"a":"}{\\"}{"a":{"a":{"a":[[[]]]}}}"#,
-    ];
-    let tokens: [&[u8]; 20] = [
-        b"{", b"}", b"[", b"]", b",", b":", b"\"", b"\\", b"null", b"true", b"0", b"-", b".", b"e", b" ", b"\n",
-        b"\xff", b"\0", b"{}", b"\\u12",
-    ];
-    let (mut taken, mut refused) = (0, 0);
-    for _ in 0..inputs {
-        let mut record = corpus[random.usize(..corpus.len())].to_vec();
-        for _ in 0..random.usize(..4) {
-            let at = random.usize(..=record.len());
-            let upto = (at + random.usize(..4)).min(record.len());
-            match random.u8(..4) {
-                0 => drop(record.drain(at..upto)),
-                1 if at < record.len() => record[at] ^= 1 << random.u8(..8),
-                2 => {
-                    let piece = record[at..upto].to_vec();
-                    let to = random.usize(..=record.len());
-                    record.splice(to..to, piece);
-                }
-                _ => drop(record.splice(at..upto, tokens[random.usize(..tokens.len())].iter().copied())),
-            }
-        }
-        check(&record, &mut taken, &mut refused);
-    }
-    println!("fuzz of JSON objects in records: {inputs} executions: accepted {taken}, refused {refused}");
-    assert!(taken >= inputs / 20 && refused >= inputs / 20);
-}
-
-fn check(record: &[u8], taken: &mut u64, refused: &mut u64) {
-    let (passed, rest) = outcome(&Deaggregation::Json, record);
-    let shown = String::from_utf8_lossy(record);
-    assert_eq!((passed.len(), rest.is_some()), second_reading(record), "{shown}");
-    if rest.is_none() { *taken += 1 } else { *refused += 1 }
+    fuzz("JSON objects in records", "objects", TOKENS, &mut |records| {
+        let chunk = split(&Deaggregation::Json, records);
+        let judged = chunk.iter().zip(records).map(|(parts, record)| {
+            let passed = parts.iter().filter(|part| part.1.is_none()).count();
+            let is_whole = passed == parts.len();
+            assert_eq!((passed, !is_whole), second_reading::objects(record), "{:?}", String::from_utf8_lossy(record));
+            ended(is_whole)
+        });
+        judged.collect()
+    });
 }
 
 proptest! {
