@@ -10,7 +10,8 @@
 //! | `worker` | the loop of a lane |
 //! | `sealing`, `stage_pool` | a run from the cut to its stored seal; the threads for it |
 //! | `pace`, `panics` | a run that cannot be staged is tried again; a stage that panics |
-//! | `run`, `parcels`, `counts`, `originals`, `error_record` | one run through the stages; what it becomes; its fates; what they are about; lines of the error area |
+//! | `run`, `parcels`, `error_record` | one run through the stages; what it becomes; lines of the error area |
+//! | `counts`, `originals` | the fates of its records and parts; what a fate is about |
 //! | `learnt` | the tables of streams that have no schema |
 //! | `send` | a seal's parcels, attempt by attempt |
 //! | `status`, `deleted` | what all of it tells; the sums of what is gone |

@@ -23,7 +23,7 @@ from harness import ACCOUNT, FULL, ROLE, ROOT, Http, Suite, binary, target, unti
 
 suite = Suite("crash")
 THREADS = 4
-STREAMS = ("join", "gzip", "parquet", "enrich", "learn")
+STREAMS = ("join", "gzip", "parquet", "enrich", "learn", "split")
 ENRICH = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:enrich"
 TABLE = "CREATE EXTERNAL TABLE crash.load (id string, pad string) STORED AS PARQUET\n"
 # Points that no S3 delivery reaches: S3 is never given up. Tests in Rust reach them with a destination of their own.
@@ -52,10 +52,22 @@ def ids_of(name, size):
     ids = []
     for index in range(size):
         mark = int(turn) + index
-        broken = stream in ("parquet", "enrich", "learn") and mark % 17 == 0
+        broken = stream in ("parquet", "enrich", "learn", "split") and mark % 17 == 0
         dropped = stream == "enrich" and mark % 11 == 0 and not broken
         ids.append(f"{name}.{index}{'x' if broken else 'd' if dropped else ''}")
     return ids
+
+
+def together(stream, records, rng):
+    """What is put: of the stream that splits, several records as one. A broken one ends it, for the rest would go with it."""
+    if stream != "split":
+        return records
+    groups = [b""]
+    for each in records:
+        if rng.random() < 0.3 or groups[-1] and not groups[-1].endswith(b'"}\n'):
+            groups.append(b"")
+        groups[-1] += each
+    return [group for group in groups if group]
 
 
 class Attempts:
@@ -137,6 +149,8 @@ class Load:
 
     def put(self, http, stream, records, name, rng):
         way = rng.random()
+        if way < 0.8:
+            records = together(stream, records, rng)
         if len(records) == 1 and way < 0.8:
             status, answer = http.call("PutRecord", {"DeliveryStreamName": stream, "Record": {"Data": coded(records[0])}})
             good = status == 200 and "RecordId" in answer
@@ -242,7 +256,9 @@ def judge(service, load, kills, what, assert_key=assert_key):
         ledger, found = ledgers[stream], found_in[stream]
         assert ledger["delivered"] == found["data"] and ledger["refused"] == found["error"], (stream, ledger, found)
         low, high = load.attempts.count(stream, True), load.attempts.count(stream, False)
-        assert low <= ledger["received"] <= high, (stream, low, ledger, high)
+        split = ledger.get("split", 0)
+        assert low <= ledger["received"] + split <= high, (stream, low, ledger, high)
+        assert (split > 0) == (stream == "split") or ledger["received"] < 20, (stream, ledger)
         low, high = load.attempts.count(stream, True, True), load.attempts.count(stream, False, True)
         assert low <= ledger["dropped"] <= high and ledger["discarded"] == 0, (stream, low, ledger, high)
     if service.data_dir:
@@ -257,7 +273,7 @@ def needs_failpoints():
 
 
 def set_up(folder, outside=False):
-    """A started service with the five streams; with `outside`, its S3 is another process."""
+    """A started service with the six streams; with `outside`, its S3 is another process."""
     needs_failpoints()
     schemas = folder / "schemas"
     schemas.mkdir()
@@ -282,6 +298,17 @@ def set_up(folder, outside=False):
         ),
         "learn": lambda: service.create(
             "learn", interval_s=1, DataFormatConversionConfiguration=conversion("hydrant", "infer")
+        ),
+        "split": lambda: service.create(
+            "split",
+            interval_s=1,
+            ProcessingConfiguration={
+                "Enabled": True,
+                "Processors": [
+                    {"Type": "RecordDeAggregation", "Parameters": [{"ParameterName": "SubRecordType", "ParameterValue": "JSON"}]},
+                    {"Type": "AppendDelimiterToRecord"},
+                ],
+            },
         ),
         "enrich": lambda: service.create(
             "enrich",
