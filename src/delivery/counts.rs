@@ -13,6 +13,8 @@ pub struct Counts {
     pub refused: Tally,
     pub dropped: Tally,
     pub split: u64,
+    /// What decompression made of the records.
+    pub expanded_bytes: u64,
     pub oldest_arrival_ms: i64,
     pub newest_arrival_ms: i64,
 }
@@ -24,6 +26,7 @@ impl Default for Counts {
             refused: Tally::default(),
             dropped: Tally::default(),
             split: 0,
+            expanded_bytes: 0,
             oldest_arrival_ms: i64::MAX,
             newest_arrival_ms: i64::MIN,
         }

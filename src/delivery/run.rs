@@ -32,6 +32,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes read and staged at once.
 pub(super) const CHUNK_BYTES: u64 = 2 << 20;
+/// Of records that are to be decompressed: what each chunk can expand to is what a run can go beyond its bound.
+const PACKED_CHUNK_BYTES: u64 = CHUNK_BYTES / 8;
+/// What a worker lets a run decompress to.
+pub(super) const MAX_EXPANDED_BYTES: u64 = 1 << 30;
 
 /// What to stage.
 #[derive(Debug, Clone)]
@@ -46,6 +50,8 @@ pub struct RunPlan {
     pub cut: CutReason,
     /// Source bytes after which the run ends.
     pub max_bytes: u64,
+    /// Decompressed bytes after which the run ends, so that no object and no disk depends on what records claim to hold.
+    pub max_expanded_bytes: u64,
     /// Records after which the run ends; lowered after a panic.
     pub max_records: u64,
     /// Refuse all records with this cause instead of staging them: the last resort for a record that makes a stage
@@ -180,8 +186,12 @@ fn go_through(
     let mut counts = Counts::default();
 
     let mut reader = lane.reader(&plan.from, None)?;
-    while counts.total.bytes < plan.max_bytes && counts.total.records < plan.max_records {
-        let max_bytes = CHUNK_BYTES.min(plan.max_bytes - counts.total.bytes);
+    let chunk_bytes = if stages.decompress.is_some() { PACKED_CHUNK_BYTES } else { CHUNK_BYTES };
+    while counts.total.bytes < plan.max_bytes
+        && counts.total.records < plan.max_records
+        && counts.expanded_bytes < plan.max_expanded_bytes
+    {
+        let max_bytes = chunk_bytes.min(plan.max_bytes - counts.total.bytes);
         let max_records = plan.max_records - counts.total.records;
         let Some(chunk) = reader.next_chunk(max_bytes, max_records)? else { break };
         counts.note_source(&chunk);
@@ -405,6 +415,7 @@ impl Stages {
             Some(mut decompress) => {
                 decompress.begin(source.clone());
                 while let Some(staged) = decompress.next() {
+                    sinks.counts.expanded_bytes += staged.passed.buffer.len() as u64;
                     let originals = Originals::unsplit(source);
                     sinks.errors.write(&originals, &staged.refused, sinks.counts)?;
                     sinks.counts.note_dropped(&originals, &staged.dropped)?;
@@ -421,7 +432,7 @@ impl Stages {
     fn split(&mut self, records: &Chunk, sinks: &mut Sinks<'_, '_>) -> Result<(), StageRunError> {
         let source = sinks.source;
         let Some(mut deaggregate) = self.deaggregate.take() else {
-            return self.encode(records.clone(), Originals::unsplit(source), sinks);
+            return self.encode(records, Originals::unsplit(source), sinks);
         };
         let shows_source = sinks.definition.processors.decompress.is_some();
         deaggregate.begin(records.clone());
@@ -431,7 +442,7 @@ impl Stages {
             let originals = Originals { source, parts: Some(&cut_off), shows_source };
             sinks.errors.write(&originals, &staged.refused, sinks.counts)?;
             let originals = Originals { source, parts: Some(&staged.passed), shows_source };
-            self.encode(staged.passed.clone(), originals, sinks)?;
+            self.encode(&staged.passed, originals, sinks)?;
         }
         self.deaggregate = Some(deaggregate);
         Ok(())
@@ -440,26 +451,31 @@ impl Stages {
     /// Transforms, and converts or joins.
     fn encode(
         &mut self,
-        mut passed: Chunk,
+        records: &Chunk,
         originals: Originals<'_>,
         sinks: &mut Sinks<'_, '_>,
     ) -> Result<(), StageRunError> {
-        if let Some(transform) = &mut self.transform {
-            let staged = transform.apply(passed);
-            sinks.errors.write(&originals, &staged.refused, sinks.counts)?;
-            sinks.counts.note_dropped(&originals, &staged.dropped)?;
-            passed = staged.passed;
-        }
+        let transformed;
+        let passed = match &mut self.transform {
+            None => records,
+            Some(transform) => {
+                let staged = transform.apply(records.clone());
+                sinks.errors.write(&originals, &staged.refused, sinks.counts)?;
+                sinks.counts.note_dropped(&originals, &staged.dropped)?;
+                transformed = staged.passed;
+                &transformed
+            }
+        };
         match (&mut self.encoder, &mut self.learner) {
-            (_, Some(learner)) => learner.observe_chunk(&passed),
+            (_, Some(learner)) => learner.observe_chunk(passed),
             (Some(encoder), None) => {
-                let refused = encoder.push(&passed, sinks.body.writer()?)?;
+                let refused = encoder.push(passed, sinks.body.writer()?)?;
                 match encoder.fits() {
                     true => sinks.errors.write(&originals, &refused, sinks.counts)?,
-                    false => self.learn(sinks.definition, &passed)?,
+                    false => self.learn(sinks.definition, passed)?,
                 }
             }
-            (None, None) => sinks.body.push_verbatim(&passed)?,
+            (None, None) => sinks.body.push_verbatim(passed)?,
         }
         Ok(())
     }

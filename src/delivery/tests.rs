@@ -513,6 +513,7 @@ async fn a_seal_that_fails_to_be_stored_is_tried_again_until_it_is_or_the_servic
         number: 1,
         cut: CutReason::Flush,
         max_bytes: u64::MAX,
+        max_expanded_bytes: u64::MAX,
         max_records: u64::MAX,
         refuse_all: None,
         records_read: Arc::default(),

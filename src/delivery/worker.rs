@@ -6,7 +6,7 @@
 use super::DeliveryContext;
 use super::pace::Pace;
 use super::panics::Panics;
-use super::run::{RunPlan, StageRunError};
+use super::run::{MAX_EXPANDED_BYTES, RunPlan, StageRunError};
 use super::sealing::{StageFailure, stage_and_seal};
 use super::send::{Sender, Sent};
 use super::status::LaneStatus;
@@ -266,6 +266,7 @@ impl Worker {
             number: state.sealed_number + 1,
             cut: reason,
             max_bytes: definition.hints.size_bytes,
+            max_expanded_bytes: MAX_EXPANDED_BYTES,
             max_records,
             refuse_all,
             records_read: records_read.clone(),

@@ -109,7 +109,7 @@ pub enum ErrorKind {
     FormatConversionFailed,
     /// Not what the Decompression processor takes.
     DecompressionFailed,
-    /// What stands before a partition's keys failed: splitting a record into its parts.
+    /// A record could not be split, or had no keys for its partition.
     PartitioningFailed,
 }
 
