@@ -188,9 +188,9 @@ fn payloads_get_the_verdict_of_a_second_reading() {
                         assert_eq!(found.unwrap_or_default(), messages, "{shown}");
                         End::Accepted
                     }
-                    // Plain values take the last of equal names.
+                    // Plain values take the last of equal names, whatever the others hold.
                     Err((_, message)) => {
-                        assert!(message.contains("duplicate field"), "{message} of {shown}");
+                        assert!(has_equal_names(text), "{message} of {shown}");
                         End::Refused
                     }
                 },
@@ -203,6 +203,16 @@ fn payloads_get_the_verdict_of_a_second_reading() {
         });
         judged.collect()
     });
+}
+
+/// Whether a name that is read stands more often in `text` than in what plain values keep of it.
+fn has_equal_names(text: &[u8]) -> bool {
+    let values = serde_json::Deserializer::from_slice(text).into_iter::<serde_json::Value>();
+    let kept: String = values.map_while(Result::ok).map(|value| value.to_string()).collect();
+    let text = String::from_utf8_lossy(text);
+    ["\"messageType\"", "\"logEvents\"", "\"message\""]
+        .iter()
+        .any(|name| text.matches(name).count() != kept.matches(name).count())
 }
 
 /// Gzip without compression, which costs least.
