@@ -43,7 +43,8 @@ enum Next {
 /// How a record is split.
 enum Splitter {
     Json(Objects),
-    Delimited(Delimited),
+    // A finder holds its tables.
+    Delimited(Box<Delimited>),
 }
 
 impl Splitter {
@@ -72,7 +73,7 @@ impl DeaggregateStage {
     pub fn new(spec: &Deaggregation) -> Self {
         let splitter = match spec {
             Deaggregation::Json => Splitter::Json(Objects::default()),
-            Deaggregation::Delimited { delimiter } => Splitter::Delimited(Delimited::new(delimiter)),
+            Deaggregation::Delimited { delimiter } => Splitter::Delimited(Box::new(Delimited::new(delimiter))),
         };
         Self { splitter, source: Chunk::default(), slot: 0, at: 0, part: 0 }
     }
