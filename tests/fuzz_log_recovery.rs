@@ -10,7 +10,7 @@
 use hydrant::clock::SystemClock;
 use hydrant::disk::{Disk, DiskBudget, DiskFile, Entry};
 use hydrant::log::recovery::RecoveryError;
-use hydrant::log::{CommitPool, FrameBody, LogContext, LogOptions, StreamLog};
+use hydrant::log::{CommitPool, FrameBody, LogContext, LogCursors, LogOptions, StreamLog};
 use hydrant::stream::Incarnation;
 use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
@@ -163,7 +163,13 @@ impl Bench {
             clock: Arc::new(SystemClock::new()),
             options: LogOptions { segment_bytes: 700, ..LogOptions::default() },
         };
-        StreamLog::open(context, self.pool.clone(), PathBuf::from("/log"), INCARNATION, closed, sealed)
+        StreamLog::open(
+            context,
+            self.pool.clone(),
+            PathBuf::from("/log"),
+            INCARNATION,
+            &LogCursors::one(closed, sealed),
+        )
     }
 
     fn append(&self, log: &Arc<StreamLog>, count: u64) {

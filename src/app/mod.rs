@@ -13,8 +13,8 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::clock::SystemClock;
 use crate::control::{Control, Folders, Rules};
 use crate::delivery::{
-    DeletedError, DeletedStreams, DeliveryContext, DeliveryOptions, LearntTables, StagePool, Supervisor,
-    SupervisorError,
+    DeletedError, DeletedStreams, DeliveryContext, DeliveryOptions, JournalCursors, LearntTables, StagePool,
+    Supervisor, SupervisorError,
 };
 use crate::destination::Destination;
 use crate::destination::s3::{S3Destination, S3Settings};
@@ -27,9 +27,8 @@ use crate::outbox::Outbox;
 use crate::schemas::glue::{TableKey, Wanted};
 use crate::schemas::{Glue, GlueSettings, OpenError, Schemas};
 use crate::server::{Admin, Api, BodyLimits, ListenError, Listener, ListenerOptions};
-use crate::source::local::{Cursors, Logs};
+use crate::source::local::Logs;
 use crate::stage::transform::{TransformFolder, TransformLimits};
-use crate::stream::seal::LaneId;
 use crate::task::{Stop, StopSource, TaskSet};
 use data_folder::DataFolder;
 use intake::LocalIntake;
@@ -311,17 +310,6 @@ impl Foundation {
         let glue = options.glue.clone().map(|glue| Glue::open(glue, disk.clone(), folder.tables(), clock.clone()));
         let glue = glue.transpose()?.map(Arc::new);
         Ok(Self { lock, budget, journal, catalog, deleted, logs, pool, disk, clock, folder, transforms, glue })
-    }
-}
-
-/// The journal's cursors, as the logs' recovery asks for them.
-#[derive(Debug)]
-struct JournalCursors(Arc<Journal>);
-
-impl Cursors for JournalCursors {
-    fn closed_and_sealed(&self, lane: &LaneId) -> (u64, u64) {
-        let state = self.0.lane(lane);
-        (state.closed.number().unwrap_or(0), state.sealed.number().unwrap_or(0))
     }
 }
 

@@ -65,6 +65,7 @@ fn record(name: &str) -> StreamRecord {
                 bloom_filter_fpp: DEFAULT_BLOOM_FILTER_FPP,
             },
         }),
+        backup: None,
     };
     StreamRecord {
         definition: Arc::new(definition),
@@ -120,11 +121,14 @@ proptest! {
         force in any::<Option<bool>>(),
         tags in proptest::collection::btree_map(".{1,20}", ".{0,20}", 0..4),
         number in any::<f64>().prop_filter("finite", |f| f.is_finite()),
+        since_revision in any::<Option<u64>>(),
     ) {
         let mut row = record(&name);
-        let s3 = &mut Arc::make_mut(&mut row.definition).s3;
-        s3.prefix = prefix.clone();
-        s3.time_zone = TimeZone::from_id(zone).unwrap();
+        let definition = Arc::make_mut(&mut row.definition);
+        definition.s3.prefix = prefix.clone();
+        definition.s3.time_zone = TimeZone::from_id(zone).unwrap();
+        let s3 = definition.s3.clone();
+        definition.backup = since_revision.map(|since_revision| BackupSpec { hints: definition.hints, s3, since_revision });
         row.created_ms = created_ms;
         row.updated_ms = updated_ms;
         row.status = force.map_or(Status::Active, |force| Status::Deleting { force });

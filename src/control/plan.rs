@@ -125,7 +125,11 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
         convert::check_options(spec).map_err(|error| ApiError::invalid_argument(error.to_string()))?;
     }
     let s3 = s3_target(destination);
-    check_keys(name.as_str(), &s3)?;
+    check_keys(name.as_str(), &s3, "")?;
+    let backup = backup(destination);
+    if let Some(backup) = &backup {
+        check_keys(name.as_str(), &backup.s3, "S3BackupConfiguration.")?;
+    }
     Ok(Definition {
         incarnation,
         revision: 1,
@@ -136,6 +140,17 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
         processors: processors(destination),
         transform: transform(destination),
         convert,
+        backup,
+    })
+}
+
+/// S3BackupConfiguration, where S3BackupMode has it used.
+fn backup(destination: &Value) -> Option<BackupSpec> {
+    let configuration = given(destination, "S3BackupConfiguration")?;
+    (text(destination, "S3BackupMode") == Some("Enabled")).then(|| BackupSpec {
+        hints: hints(configuration, false),
+        s3: s3_target(configuration),
+        since_revision: 1,
     })
 }
 
@@ -158,7 +173,7 @@ pub fn default_size_mib(converts: bool) -> u64 {
 
 /// The service bounds prefixes by characters, S3 keys by bytes: a prefix of other letters than ASCII may pass the one
 /// and make keys that no store takes, which would show only when records wait. So would one with a NUL character.
-fn check_keys(name: &str, s3: &S3Target) -> Result<(), ApiError> {
+fn check_keys(name: &str, s3: &S3Target, within: &str) -> Result<(), ApiError> {
     const KEY_MAX_BYTES: usize = 1024;
     const LONGEST_FOLDER: &str = "format-conversion-failed/";
     const TIME_FOLDER: &str = "2026/07/13/14/";
@@ -173,7 +188,7 @@ fn check_keys(name: &str, s3: &S3Target) -> Result<(), ApiError> {
     for (member, prefix, folder) in [(error.0, error.1, LONGEST_FOLDER), ("Prefix", &s3.prefix, "")] {
         if prefix.contains('\0') {
             return Err(ApiError::invalid_argument(format!(
-                "{member} holds a NUL character, which no object key can."
+                "{within}{member} holds a NUL character, which no object key can."
             )));
         }
         let parsed = rules::parse_prefix(prefix, member)?;
@@ -181,7 +196,7 @@ fn check_keys(name: &str, s3: &S3Target) -> Result<(), ApiError> {
         let key_bytes = parsed.longest(s3.time_zone).bytes + appended_bytes + rest_bytes;
         if key_bytes > KEY_MAX_BYTES {
             return Err(ApiError::invalid_argument(format!(
-                "{member} makes object keys of up to {key_bytes} bytes of UTF-8, and S3 takes {KEY_MAX_BYTES}; shorten it."
+                "{within}{member} makes object keys of up to {key_bytes} bytes of UTF-8, and S3 takes {KEY_MAX_BYTES}; shorten it."
             )));
         }
     }

@@ -1,19 +1,17 @@
-//! Keeps one stream's worker running from start to stop, and cleans up after a deletion (rule D12).
+//! Keeps one stream's workers running from start to stop, and cleans up after a deletion (rule D12).
 //!
-//! From: `supervisor`, one for each stream of the catalog. To: `worker`, one after the other. A lane that cannot be opened
-//! because the disk fails is tried again; a worker that faults stays down until the operator resumes it.
+//! From: `supervisor`, one for each stream of the catalog. Through: `opening`. To: `worker`, one after the other for each
+//! of the stream's lanes: that of the destination, and that of the source backup where there is one. A lane that cannot be
+//! opened because the disk fails is tried again; a worker that faults stays down until the operator resumes it.
 
 use super::DeliveryContext;
+use super::opening::Opening;
 use super::status::LaneStatus;
 use super::supervisor::{Handle, Streams};
 use super::worker::{Deleting, Ended, Wishes, Worker};
 use crate::catalog::StreamRecord;
-use crate::fault::Retry;
-use crate::log::recovery::RecoveryError;
-use crate::source::local::LocalLane;
-use crate::stream::seal::{Fates, LaneId, Place};
+use crate::stream::seal::{Fates, LaneId};
 use crate::task::Stop;
-use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +20,7 @@ use tokio::sync::watch;
 /// Prefix of a deleted stream's folder on its way out.
 pub const DELETED_PREFIX: &str = ".deleted-";
 
-/// Keeps one stream's worker running, and cleans up after a deletion.
+/// Keeps one stream's workers running, and cleans up after a deletion.
 pub struct Keeper {
     /// Shared parts.
     pub context: Arc<DeliveryContext>,
@@ -36,20 +34,57 @@ pub struct Keeper {
     pub stop: Stop,
 }
 
+/// How a lane ended for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LaneEnd {
+    Stopped,
+    /// The stream may be deleted as far as this lane goes.
+    Deleted,
+}
+
 impl Keeper {
-    /// Runs until asked to stop or the stream is deleted.
+    /// Runs until asked to stop or the stream is deleted, which takes both lanes.
     pub async fn keep(self) {
         // Even if it dies at once: the start waits for it.
-        let _known = KnownAtLast(self.handle.status.clone());
+        let _known = [&self.handle.status, &self.handle.backup].map(|status| KnownAtLast(status.clone()));
+        let opening = Opening::new(self.context.clone(), self.record.clone());
+        let incarnation = self.record.definition.incarnation;
+        let delivery = self.keep_lane(&opening, LaneId::direct_put(incarnation), &self.handle.status);
+        let backup = async {
+            match self.backup_wanted().await {
+                Some(end) => end,
+                None => self.keep_lane(&opening, LaneId::source_backup(incarnation), &self.handle.backup).await,
+            }
+        };
+        if let (LaneEnd::Deleted, LaneEnd::Deleted) = tokio::join!(delivery, backup) {
+            self.delete().await;
+        }
+    }
+
+    /// Returns once the stream has a source backup. `Some`: it ended without one.
+    async fn backup_wanted(&self) -> Option<LaneEnd> {
+        let mut wishes = self.handle.wishes.subscribe();
+        tokio::select! {
+            () = self.stop.asked() => Some(LaneEnd::Stopped),
+            wished = wishes.wait_for(|wishes| wishes.backup || wishes.deleting.is_some()) => match wished {
+                Ok(wishes) if wishes.backup => None,
+                Ok(_) => Some(LaneEnd::Deleted),
+                Err(_) => Some(LaneEnd::Stopped),
+            },
+        }
+    }
+
+    /// Keeps the worker of one lane running. Its faults are its own: the other lane goes on.
+    async fn keep_lane(&self, opening: &Opening, id: LaneId, status: &Arc<LaneStatus>) -> LaneEnd {
         let mut wishes = self.handle.wishes.subscribe();
         loop {
-            let ended = match self.open_lane(&mut wishes).await {
+            let ended = match opening.lane(&id, status, &mut wishes, &self.stop).await {
                 Ok(lane) => {
                     let mut worker = Worker {
                         context: self.context.clone(),
                         name: self.record.definition.name.clone(),
                         lane,
-                        status: self.handle.status.clone(),
+                        status: status.clone(),
                         wishes: wishes.clone(),
                         stop: self.stop.clone(),
                     };
@@ -58,86 +93,26 @@ impl Keeper {
                 Err(ended) => ended,
             };
             match ended {
-                Ended::Stopped => return,
-                Ended::Deleted => return self.delete().await,
+                Ended::Stopped => return LaneEnd::Stopped,
+                Ended::Deleted => return LaneEnd::Deleted,
                 Ended::Faulted(fault) => {
                     let name = &self.record.definition.name;
-                    tracing::error!(stream = %name, fault, "the stream stopped; mend the cause, then POST /streams/{name}/resume");
-                    self.handle.status.set_fault(Some(fault));
+                    let lane = &id.lane;
+                    tracing::error!(stream = %name, lane, fault, "the lane stopped; mend the cause, then POST /streams/{name}/resume");
+                    status.set_fault(Some(fault));
                     let resumes = wishes.borrow_and_update().resumes;
                     tokio::select! {
-                        () = self.stop.asked() => return,
+                        () = self.stop.asked() => return LaneEnd::Stopped,
                         deleting = resumed(&mut wishes, resumes) => match deleting {
-                            Err(_) => return,
-                            Ok(Some(Deleting::Forced)) => return self.delete().await,
+                            Err(_) => return LaneEnd::Stopped,
+                            Ok(Some(Deleting::Forced)) => return LaneEnd::Deleted,
                             Ok(_) => {}
                         },
                     }
-                    self.handle.status.set_fault(None);
+                    status.set_fault(None);
                 }
             }
         }
-    }
-
-    /// The lane, once the disk can be read. `Err`: how it ends without one.
-    async fn open_lane(&self, wishes: &mut watch::Receiver<Wishes>) -> Result<Arc<LocalLane>, Ended> {
-        let options = &self.context.options;
-        let mut pause = options.backoff_first;
-        loop {
-            let opened = self.try_open_lane().await;
-            if let Err(OpenError::Log(error)) = &opened {
-                let lane = self.context.journal.lane(&LaneId::direct_put(self.record.definition.incarnation));
-                let sealed = lane.sealed.number().unwrap_or(0);
-                let mark = if let RecoveryError::Damaged { mark, .. } = error { sealed.max(*mark) } else { sealed };
-                self.handle.status.unread(mark, lane.ledger, &lane.open);
-            }
-            let text = match opened {
-                Ok(lane) => {
-                    if pause > options.backoff_first {
-                        self.handle.status.attempt_succeeded();
-                    }
-                    return Ok(lane);
-                }
-                Err(OpenError::Log(RecoveryError::Io { dir, error })) => RecoveryError::Io { dir, error }.to_string(),
-                Err(OpenError::Log(damage)) => {
-                    let what = "nothing was changed; put the file back from a copy and resume the stream, or delete it with \
-                                AllowForceDelete, which counts as discarded what is known to wait";
-                    return Err(Ended::Faulted(format!("{damage}; {what}")));
-                }
-                Err(OpenError::Outbox(error)) => format!("the outbox cannot be swept: {error}"),
-            };
-            self.handle.status.trouble(text, Retry::Backoff, pause);
-            self.handle.status.set_known();
-            tokio::select! {
-                () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(options.backoff_longest),
-                () = self.stop.asked() => return Err(Ended::Stopped),
-                _ = wishes.wait_for(|wishes| wishes.deleting == Some(Deleting::Forced)) => return Err(Ended::Deleted),
-            }
-        }
-    }
-
-    /// Opens the log and sweeps the outbox of what no open seal names.
-    async fn try_open_lane(&self) -> Result<Arc<LocalLane>, OpenError> {
-        let incarnation = self.record.definition.incarnation;
-        let log = self.context.logs.open_again(incarnation).await.map_err(OpenError::Log)?;
-        let state = self.context.journal.lane(&LaneId::direct_put(incarnation));
-        let keep: HashSet<String> = state
-            .open
-            .iter()
-            .flat_map(|seal| &seal.parcels)
-            .filter_map(|parcel| match &parcel.place {
-                Place::File { name } => Some(name.clone()),
-                _ => None,
-            })
-            .collect();
-        let context = self.context.clone();
-        let swept = tokio::task::spawn_blocking(move || {
-            // For the status alone: a run that needs it says what is wrong.
-            let _ = context.learnt.load(incarnation);
-            context.outbox.sweep(incarnation, &keep)
-        });
-        swept.await.map_err(io::Error::other).and_then(|swept| swept).map_err(OpenError::Outbox)?;
-        Ok(Arc::new(LocalLane::new(log, incarnation)))
     }
 
     /// Parcels given up, ledger counted, folder renamed away, journal and catalog rows gone, then unlinked: a crash in between leaves
@@ -203,9 +178,11 @@ impl Keeper {
 
     /// Takes back what attempts of discarded parcels left outside. The deletion waits for that only so long.
     async fn give_up_parcels(&self) {
-        let lane = self.context.journal.lane(&LaneId::direct_put(self.record.definition.incarnation));
+        let incarnation = self.record.definition.incarnation;
+        let lanes = [LaneId::direct_put(incarnation), LaneId::source_backup(incarnation)];
+        let lanes = lanes.map(|lane| self.context.journal.lane(&lane));
         let give_up = async {
-            for parcel in lane.open.iter().flat_map(|seal| &seal.parcels) {
+            for parcel in lanes.iter().flat_map(|lane| &lane.open).flat_map(|seal| &seal.parcels) {
                 self.context.destination.give_up(parcel).await;
             }
         };
@@ -239,14 +216,6 @@ impl Keeper {
             fates
         })
     }
-}
-
-/// Why a lane could not be opened.
-enum OpenError {
-    /// The log is damaged, or cannot be read.
-    Log(RecoveryError),
-    /// The outbox cannot be read.
-    Outbox(io::Error),
 }
 
 /// Lets nobody wait any longer when it is dropped.

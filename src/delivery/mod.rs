@@ -1,4 +1,5 @@
-//! The loop of one lane: cut, stages, seal, deliver, close (rules D1, D3, D12, D13).
+//! The loop of one lane: cut, stages, seal, deliver, close (rules D1, D3, D12, D13). A stream has a lane, and with a
+//! source backup a second one over the same log, with hints, seals and objects of its own (rule D9).
 //!
 //! From: `source` (records), `catalog` (definitions), `batch` (when to cut). Through: `stage`, `outbox`, `journal`.
 //! To: `destination`.
@@ -6,7 +7,8 @@
 //! | file | responsibility |
 //! |---|---|
 //! | `supervisor` | a keeper for each stream of the catalog; what the operator asks and wishes |
-//! | `keeper` | one stream's worker from start to stop, and its deletion |
+//! | `keeper` | one stream's workers from start to stop, and its deletion |
+//! | `opening`, `cursors` | a stream's log as lanes, which begin in the journal; what all of them have closed |
 //! | `worker` | the loop of a lane |
 //! | `sealing`, `stage_pool` | a run from the cut to its stored seal; the threads for it |
 //! | `pace`, `panics` | a run that cannot be staged is tried again; a stage that panics |
@@ -21,10 +23,12 @@
 //! Nothing is freed before its close is stored. A run that is not sealed did not happen.
 
 mod counts;
+mod cursors;
 mod deleted;
 mod error_record;
 mod keeper;
 mod learnt;
+mod opening;
 mod originals;
 mod pace;
 mod panics;
@@ -40,6 +44,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use cursors::JournalCursors;
 pub use deleted::{DeletedError, DeletedStreams};
 pub use learnt::LearntTables;
 pub use stage_pool::StagePool;

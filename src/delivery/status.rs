@@ -19,6 +19,8 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub struct LaneStatus {
     name: String,
+    /// What the lane is to its stream, for the log.
+    role: &'static str,
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
     /// Whether it is known what the lane holds, or why that cannot be known.
@@ -43,8 +45,8 @@ struct Inner {
 
 impl LaneStatus {
     /// A lane about which nothing is known yet.
-    pub fn new(name: String, clock: Arc<dyn Clock>) -> Self {
-        Self { name, clock, inner: Mutex::default(), known: watch::channel(false).0 }
+    pub fn new(name: String, role: &'static str, clock: Arc<dyn Clock>) -> Self {
+        Self { name, role, clock, inner: Mutex::default(), known: watch::channel(false).0 }
     }
 
     /// Returns once the lane is open or has faulted: before that the ledger says nothing.
@@ -59,24 +61,23 @@ impl LaneStatus {
         self.known.send_replace(true);
     }
 
-    /// The lane is open: cursors and open seals as the journal has them.
-    pub fn opened(&self, readable: watch::Receiver<Readable>, closed: Fates, open: &[Arc<Seal>]) {
+    /// The lane is open: cursors and open seals as the journal has them, and what is read into seals, on the scale of
+    /// `readable`.
+    pub fn opened(&self, readable: watch::Receiver<Readable>, consumed: Tally, closed: Fates, open: &[Arc<Seal>]) {
         let mut inner = self.inner.lock();
         inner.closed = closed;
         inner.open = open.iter().map(|s| (s.number, s.fates.total(), s.oldest_arrival_ms)).collect();
         if std::mem::take(&mut inner.is_unread) || inner.readable.is_none() {
-            // Readable bytes begin with what waits behind the last seal, readable records with the lane.
-            let sealed = closed.total().records + inner.open.iter().map(|o| o.1.records).sum::<u64>();
-            inner.consumed = Tally { records: sealed, bytes: 0 };
+            inner.consumed = consumed;
             inner.readable = Some(readable);
         }
         drop(inner);
         self.set_known();
     }
 
-    /// The log cannot be opened: cursors and open seals as the journal has them, and `mark`, the highest record known to
-    /// have been acknowledged. Bytes that wait are not known and shown as none.
-    pub fn unread(&self, mark: u64, closed: Fates, open: &[Arc<Seal>]) {
+    /// The log cannot be opened: cursors and open seals as the journal has them, the number of the last record sealed, and
+    /// `mark`, the highest record known to have been acknowledged. Bytes that wait are not known and shown as none.
+    pub fn unread(&self, mark: u64, sealed: u64, closed: Fates, open: &[Arc<Seal>]) {
         let is_new = {
             let inner = self.inner.lock();
             inner.readable.is_none() || inner.is_unread
@@ -85,7 +86,7 @@ impl LaneStatus {
             // Nothing moves it any more; the last value stays readable.
             let (_, readable) = watch::channel(Readable { records: mark, bytes: 0, ended: false });
             self.inner.lock().readable = None;
-            self.opened(readable, closed, open);
+            self.opened(readable, Tally { records: sealed, bytes: 0 }, closed, open);
             self.inner.lock().is_unread = true;
         }
     }
@@ -145,9 +146,9 @@ impl LaneStatus {
                 }
                 Retry::Backoff | Retry::Never => "delivery fails and is tried again",
             };
-            tracing::warn!(stream = self.name, error = text, next_ms, "{what}");
+            tracing::warn!(stream = self.name, lane = self.role, error = text, next_ms, "{what}");
         } else {
-            tracing::debug!(stream = self.name, error = text, "delivery still fails");
+            tracing::debug!(stream = self.name, lane = self.role, error = text, "delivery still fails");
         }
         inner.trouble = Some((text, retry));
     }
@@ -155,7 +156,7 @@ impl LaneStatus {
     /// An attempt succeeded. Logs when trouble ends.
     pub fn attempt_succeeded(&self) {
         if self.inner.lock().trouble.take().is_some() {
-            tracing::info!(stream = self.name, "delivery works again");
+            tracing::info!(stream = self.name, lane = self.role, "delivery works again");
         }
     }
 
@@ -198,6 +199,7 @@ impl LaneStatus {
             transform_problem: None,
             schema_problem: None,
             learnt: None,
+            backup: None,
             oldest_undelivered_age_ms: age_ms,
             waiting_bytes: waiting.bytes,
             waiting_records: waiting.records,

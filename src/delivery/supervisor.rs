@@ -39,10 +39,19 @@ pub struct Supervisor {
 #[derive(Debug, Clone)]
 pub(super) struct Handle {
     pub incarnation: Incarnation,
+    /// Of the lane that the destination gets.
     pub status: Arc<LaneStatus>,
+    /// Of the source backup's lane, where there is one.
+    pub backup: Arc<LaneStatus>,
     pub wishes: watch::Sender<Wishes>,
     /// Whether a keeper runs for it.
     kept: Arc<AtomicBool>,
+}
+
+impl Handle {
+    fn has_backup(&self) -> bool {
+        self.wishes.borrow().backup
+    }
 }
 
 /// Handles by the names of their streams.
@@ -59,10 +68,13 @@ fn handle_of(context: &DeliveryContext, streams: &Streams, record: &StreamRecord
         _ => {
             // Asked under the lock: a deletion takes the row away before the handle.
             context.catalog.find(&name).filter(|row| row.definition.incarnation == incarnation)?;
+            let status = |role| Arc::new(LaneStatus::new(name.clone(), role, context.clock.clone()));
+            let wishes = Wishes { backup: record.definition.backup.is_some(), ..Wishes::default() };
             let handle = Handle {
                 incarnation,
-                status: Arc::new(LaneStatus::new(name.clone(), context.clock.clone())),
-                wishes: watch::channel(Wishes::default()).0,
+                status: status("delivery"),
+                backup: status("source backup"),
+                wishes: watch::channel(wishes).0,
                 kept: Arc::default(),
             };
             streams.insert(name, handle.clone());
@@ -84,9 +96,12 @@ impl Supervisor {
         supervisor.tasks.lock().spawn("deliveries", watching);
         // An error is the watching task's panic, which `stop` reports.
         let _ = all_started.await;
-        let lanes: Vec<_> = supervisor.streams.lock().values().map(|handle| handle.status.clone()).collect();
-        for lane in lanes {
-            lane.known().await;
+        let handles: Vec<_> = supervisor.streams.lock().values().cloned().collect();
+        for handle in handles {
+            handle.status.known().await;
+            if handle.has_backup() {
+                handle.backup.known().await;
+            }
         }
         Ok(supervisor)
     }
@@ -110,6 +125,9 @@ impl Supervisor {
         let mut status = handle.status.snapshot();
         if let Some(fates) = self.context.deleted.leaving(handle.incarnation) {
             status.ledger = deleted::ledger(&fates);
+        }
+        if handle.has_backup() {
+            status.set_backup(handle.backup.snapshot());
         }
         let record = self.context.catalog.find(&status.name);
         status.version = record.as_ref().map_or(0, |record| record.definition.revision);
@@ -201,10 +219,10 @@ async fn watch_catalog(context: Arc<DeliveryContext>, streams: Arc<Streams>, sto
                 Status::Deleting { force: false } => Some(Deleting::Drained),
                 Status::Deleting { force: true } => Some(Deleting::Forced),
             };
-            let revision = record.definition.revision;
+            let (revision, backup) = (record.definition.revision, record.definition.backup.is_some());
             handle.wishes.send_if_modified(|wishes| {
-                let changed = (wishes.deleting, wishes.revision) != (deleting, revision);
-                (wishes.deleting, wishes.revision) = (deleting, revision);
+                let changed = (wishes.deleting, wishes.revision, wishes.backup) != (deleting, revision, backup);
+                (wishes.deleting, wishes.revision, wishes.backup) = (deleting, revision, backup);
                 changed
             });
             if !handle.kept.swap(true, Ordering::AcqRel) {

@@ -1,5 +1,6 @@
 //! Log to destination with real parts but the destination, which is a map with create-only semantics.
 
+mod backup;
 mod faults;
 mod learning;
 mod power_loss;
@@ -19,9 +20,10 @@ use crate::fault::{Class, Retry};
 use crate::journal::JournalOptions;
 use crate::log::{CommitPool, FrameBody, LogContext, LogOptions};
 use crate::source::Lane;
-use crate::source::local::{Cursors, LocalLane};
 use crate::stage::transform::TransformLimits;
-use crate::stream::definition::{Compression, Definition, Hints, Processors, S3Target, TransformSpec};
+use crate::stream::definition::{
+    BackupSpec, Compression, Definition, Hints, Processors, S3Target, TransformSpec,
+};
 use crate::stream::prefix::TimeZone;
 use crate::stream::seal::{CutReason, LaneId};
 use crate::stream::{Incarnation, Position, StreamName};
@@ -38,6 +40,8 @@ pub struct MemoryStore {
     pub objects: Mutex<BTreeMap<String, (String, Vec<u8>)>>,
     /// Errors to answer with, first one first; every second one is raised after the object was written.
     pub faults: Mutex<Vec<DeliveryError>>,
+    /// What objects whose keys begin so are answered with, as long as it stands here.
+    pub refused: Mutex<Option<(&'static str, DeliveryError)>>,
 }
 
 #[async_trait]
@@ -51,6 +55,11 @@ impl Destination for MemoryStore {
         consignment.bytes.read_exact_at(&mut bytes, 0).map_err(|e| fault(&e.to_string(), Retry::Backoff))?;
         assert_eq!(bytes.len() as u64, consignment.parcel.length_bytes);
         assert_eq!(crc32c::crc32c(&bytes), consignment.parcel.crc32c);
+        if let Some((prefix, error)) = &*self.refused.lock()
+            && consignment.parcel.key.starts_with(prefix)
+        {
+            return Err(error.clone());
+        }
         let (fault, before) = {
             let mut faults = self.faults.lock();
             (faults.pop(), faults.len().is_multiple_of(2))
@@ -73,10 +82,19 @@ pub fn fault(text: &str, retry: Retry) -> DeliveryError {
 }
 
 impl MemoryStore {
-    /// All records of the data objects, split at newlines.
+    /// All records of the objects that are not a source backup's, split at newlines.
     pub fn lines(&self) -> Vec<String> {
+        self.lines_of(|key| !key.starts_with("copy/"))
+    }
+
+    /// All records of source backups' objects, split at newlines.
+    pub fn backup_lines(&self) -> Vec<String> {
+        self.lines_of(|key| key.starts_with("copy/"))
+    }
+
+    fn lines_of(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
         let mut lines = Vec::new();
-        for (key, (_, bytes)) in self.objects.lock().iter() {
+        for (key, (_, bytes)) in self.objects.lock().iter().filter(|(key, _)| is_wanted(key)) {
             let mut text = String::new();
             if key.ends_with(".gz") {
                 flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
@@ -86,16 +104,6 @@ impl MemoryStore {
             lines.extend(text.lines().map(str::to_owned));
         }
         lines
-    }
-}
-
-#[derive(Debug)]
-struct JournalCursors(Arc<Journal>);
-
-impl Cursors for JournalCursors {
-    fn closed_and_sealed(&self, lane: &LaneId) -> (u64, u64) {
-        let state = self.0.lane(lane);
-        (state.closed.number().unwrap(), state.sealed.number().unwrap())
     }
 }
 
@@ -231,7 +239,22 @@ pub fn definition(name: &str, compression: Compression, size_bytes: u64, interva
         processors: Processors::default(),
         transform: None,
         convert: None,
+        backup: None,
     }
+}
+
+/// A source backup into the bucket `backup` below `copy/`, in objects of this size.
+pub fn backup(compression: Compression, size_bytes: u64, interval_ms: u64) -> BackupSpec {
+    let s3 = S3Target {
+        bucket: "backup".to_owned(),
+        prefix: "copy/".to_owned(),
+        error_prefix: None,
+        file_extension: String::new(),
+        compression,
+        kms_key: None,
+        time_zone: TimeZone::UTC,
+    };
+    BackupSpec { hints: Hints { size_bytes, interval_ms }, s3, since_revision: 1 }
 }
 
 pub fn records(from: usize, count: usize) -> Vec<String> {
@@ -505,7 +528,8 @@ async fn a_seal_that_fails_to_be_stored_is_tried_again_until_it_is_or_the_servic
     let definition = Arc::new(definition("s", Compression::Gzip, 3000, 900_000));
     let incarnation = definition.incarnation;
     node.put(incarnation, &records(0, 20)).await.unwrap();
-    let lane = LocalLane::new(node.context.logs.get(incarnation).await.unwrap(), incarnation);
+    let log = node.context.logs.get(incarnation).await.unwrap();
+    let lane = node.context.logs.lane(log, LaneId::direct_put(incarnation));
     let (stop, abandon) = (StopSource::new(), StopSource::new());
     let plan = RunPlan {
         definition,
@@ -521,7 +545,7 @@ async fn a_seal_that_fails_to_be_stored_is_tried_again_until_it_is_or_the_servic
         abandon: abandon.stop(),
     };
     let staged = stage_run(&node.context, &lane, &plan).unwrap().unwrap();
-    let status = LaneStatus::new("s".to_owned(), node.context.clock.clone());
+    let status = LaneStatus::new("s".to_owned(), "delivery", node.context.clock.clone());
     let store = |seal, inline| {
         let (stop, abandon) = (stop.stop(), abandon.stop());
         let (context, status) = (&node.context, &status);

@@ -16,7 +16,7 @@ use crate::failpoint;
 use crate::fault::{Class, Fault, Retry};
 use crate::source::Lane;
 use crate::stream::definition::Definition;
-use crate::stream::seal::{Close, CutReason, Place, Seal};
+use crate::stream::seal::{Close, CutReason, LaneId, Place, Seal};
 use crate::stream::{Position, StreamName};
 use crate::task::{Stop, StopSource};
 use crate::telemetry::metrics;
@@ -36,6 +36,8 @@ pub struct Wishes {
     pub flushes: u64,
     /// Goes up by one for each resume asked for.
     pub resumes: u64,
+    /// The stream has a source backup.
+    pub backup: bool,
     /// The stream is being deleted.
     pub deleting: Option<Deleting>,
     /// Revision of the stream's definition, which counts from the next cut on.
@@ -62,7 +64,7 @@ pub enum Ended {
     Faulted(String),
 }
 
-/// The worker of one lane.
+/// The worker of one lane. Wishes are the stream's: all of its lanes obey them.
 pub struct Worker {
     /// Shared parts.
     pub context: Arc<DeliveryContext>,
@@ -114,7 +116,8 @@ impl Worker {
     /// Runs until stopped, deleted or faulted. Tasks of its own are joined before it returns.
     pub async fn run(&mut self) -> Ended {
         let lane_state = self.context.journal.lane(self.lane.id());
-        self.status.opened(self.lane.readable(), lane_state.ledger, &lane_state.open);
+        let consumed = self.lane.consumed(&lane_state.sealed);
+        self.status.opened(self.lane.readable(), consumed, lane_state.ledger, &lane_state.open);
         let mut senders: JoinSet<(u64, Sent)> = JoinSet::new();
         let mut state = State {
             sealed: lane_state.sealed,
@@ -240,7 +243,7 @@ impl Worker {
     }
 
     fn decide(&self, state: &State, wish: &Wishes, now: Duration, ended: bool) -> Option<Decision> {
-        let definition = definition(&self.context.catalog, &self.name, self.lane.id().incarnation)?;
+        let definition = definition(&self.context.catalog, &self.name, self.lane.id())?;
         let consumed = self.status.consumed();
         let readable = *self.lane.readable().borrow();
         Some(decide(&CutFacts {
@@ -255,7 +258,7 @@ impl Worker {
     }
 
     fn start_staging(&self, state: &mut State, reason: CutReason, now: Duration) {
-        let Some(definition) = definition(&self.context.catalog, &self.name, self.lane.id().incarnation) else {
+        let Some(definition) = definition(&self.context.catalog, &self.name, self.lane.id()) else {
             return;
         };
         let (max_records, refuse_all) = state.panics.next();
@@ -311,7 +314,7 @@ impl Worker {
         let (text, retry) = match failure {
             StageFailure::Panicked(text) => {
                 metrics::stage_panicked();
-                tracing::error!(stream = %self.name, text, "a stage panicked; the run is tried again");
+                tracing::error!(stream = %self.name, lane = self.lane.id().lane, text, "a stage panicked; the run is tried again");
                 state.panics.note(staging.records_read.load(Ordering::Relaxed), text.clone());
                 (format!("a stage panicked: {text}"), Retry::Backoff)
             }
@@ -387,7 +390,7 @@ impl Worker {
                     tracing::warn!(file = name, %error, "a delivered parcel could not be removed");
                 }
             }
-            lane.release(&seal.run.to);
+            lane.release();
         });
         freed.await.map_err(|died| format!("freeing closed data died: {died}"))
     }
@@ -424,13 +427,10 @@ impl Worker {
     }
 }
 
-fn definition(
-    catalog: &Catalog,
-    name: &StreamName,
-    incarnation: crate::stream::Incarnation,
-) -> Option<Arc<Definition>> {
-    let record = catalog.find(name.as_str())?;
-    (record.definition.incarnation == incarnation).then(|| record.definition.clone())
+/// What the lane acts on now.
+fn definition(catalog: &Catalog, name: &StreamName, lane: &LaneId) -> Option<Arc<Definition>> {
+    let record = catalog.find(name.as_str()).filter(|row| row.definition.incarnation == lane.incarnation)?;
+    if lane.is_backup() { record.definition.of_backup().map(Arc::new) } else { Some(record.definition.clone()) }
 }
 
 fn cut_metric(reason: CutReason) -> metrics::Cut {

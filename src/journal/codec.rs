@@ -46,7 +46,8 @@ const FLAG_SNAPSHOT: u8 = 1;
 /// What an entry says. The numbers of kinds are persisted; 16 is kept for the attempts of a turn's retry time.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Payload {
-    /// A lane as it was when the segment began, without its open seals; those follow as seals.
+    /// A lane as it was when the segment began, without its open seals; those follow as seals. Outside of a snapshot: a
+    /// lane of which nothing was stored begins here.
     Lane(LaneBase),
     /// The snapshot is complete.
     SnapshotEnd(SnapshotEnd),

@@ -34,7 +34,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::record::ParcelBytes;
 use crate::stream::seal::{Close, Fates, LaneId, Place, Seal, Turn};
 use crate::stream::{Incarnation, Position, SealId};
-use codec::{Forget, Payload};
+use codec::{Forget, LaneBase, Payload};
 use parking_lot::{Condvar, Mutex, RwLock};
 use state::Lane;
 use std::io;
@@ -134,6 +134,18 @@ impl Journal {
     pub fn lane(&self, lane: &LaneId) -> LaneState {
         let stored = self.published.read().state.lane(lane).cloned();
         stored.map_or_else(LaneState::default, |lane| LaneState::of(&lane))
+    }
+
+    /// (closed, sealed) of the lane, if anything is stored of it.
+    pub fn cursor(&self, lane: &LaneId) -> Option<(Position, Position)> {
+        let published = self.published.read();
+        published.state.lane(lane).map(|lane| (lane.closed.clone(), lane.sealed().clone()))
+    }
+
+    /// Begins a lane of which nothing is stored behind `closed`, as if all up to there were closed; durable on `Ok`.
+    pub async fn begin(&self, lane: LaneId, closed: Position) -> Result<(), JournalError> {
+        let base = LaneBase { lane, closed, closed_number: 0, ledger: Fates::default() };
+        self.store(Payload::Lane(base), Vec::new()).await
     }
 
     /// Stores a seal with the bytes of its inline parcels; durable on `Ok`.

@@ -130,7 +130,7 @@ pub enum OrderError {
         /// The one that fits.
         expected: u64,
     },
-    /// A snapshot's entries are only at a segment's beginning, each lane once.
+    /// A snapshot ends once, and a lane begins once.
     #[error("an entry of a snapshot where none belongs")]
     Snapshot,
 }
@@ -239,7 +239,7 @@ impl OpenSeal {
 
 /// Records in the run of a Direct PUT seal, whose positions are record numbers.
 fn records_in_run(seal: &Seal) -> Option<u64> {
-    if seal.lane != LaneId::direct_put(seal.lane.incarnation) {
+    if seal.lane != LaneId::direct_put(seal.lane.incarnation) && !seal.lane.is_backup() {
         return None;
     }
     seal.run.to.number()?.checked_sub(seal.run.from.number()?)

@@ -36,12 +36,15 @@ use crate::clock::Clock;
 use crate::disk::{Account, Disk, DiskBudget, create_dir_durable};
 use crate::record::Readable;
 use crate::stream::Incarnation;
+use crate::stream::seal::Tally;
 use append::Writer;
 use parking_lot::Mutex;
 use recovery::{Recovered, RecoveryError};
 use segment::Segment;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
 /// Settings of all logs of a node.
@@ -74,6 +77,32 @@ pub struct LogContext {
     pub options: LogOptions,
 }
 
+/// Where the durable cursors of the lanes over a log stand, as record numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogCursors {
+    /// Every lane has closed all up to here: it may be gone.
+    pub closed: u64,
+    /// End of the last seal of each lane; at least one.
+    pub sealed: Vec<u64>,
+}
+
+impl LogCursors {
+    /// Those of a log with one lane.
+    pub fn one(closed: u64, sealed: u64) -> Self {
+        Self { closed, sealed: vec![sealed] }
+    }
+
+    /// Up to here no lane has anything to read.
+    fn passed(&self) -> u64 {
+        self.sealed.iter().copied().min().unwrap_or(0).max(self.closed)
+    }
+
+    /// Up to here records are known to have been synced.
+    fn mark(&self) -> u64 {
+        self.sealed.iter().copied().max().unwrap_or(0).max(self.closed)
+    }
+}
+
 /// One stream's log.
 #[derive(Debug)]
 pub struct StreamLog {
@@ -89,18 +118,36 @@ pub struct StreamLog {
     /// Segments with served records, ascending.
     segments: Mutex<Vec<Segment>>,
     progress: watch::Sender<Readable>,
+    /// Bytes of `progress` that lie at or below a record number: where lanes stood when the log was opened, or began.
+    anchors: Mutex<BTreeMap<u64, u64>>,
+    /// Nothing above is forgotten, whatever is closed. Set and read with `segments` locked.
+    held: AtomicU64,
     pool: Arc<CommitPool>,
 }
 
+/// Keeps a log from forgetting anything above a record number, until it is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    log: Arc<StreamLog>,
+    /// That number: the newest record when the hold was taken.
+    pub number: u64,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _segments = self.log.segments.lock();
+        self.log.held.store(u64::MAX, Ordering::Relaxed);
+    }
+}
+
 impl StreamLog {
-    /// Recovers the log in `dir` and opens it. `closed` and `sealed` are the stream's durable cursors. Blocks.
+    /// Recovers the log in `dir` and opens it. Blocks.
     pub fn open(
         context: LogContext,
         pool: Arc<CommitPool>,
         dir: PathBuf,
         incarnation: Incarnation,
-        closed: u64,
-        sealed: u64,
+        cursors: &LogCursors,
     ) -> Result<Arc<Self>, RecoveryError> {
         let io_error = |error| RecoveryError::Io { dir: dir.clone(), error };
         create_dir_durable(context.disk.as_ref(), &dir).map_err(io_error)?;
@@ -113,23 +160,44 @@ impl StreamLog {
             next_segment_id,
             waiting_bytes,
             file_bytes,
-        } = recovery::recover(context.disk.as_ref(), &dir, incarnation, closed, sealed, now_ms)?;
+        } = recovery::recover(context.disk.as_ref(), &dir, incarnation, cursors, now_ms)?;
         let account = context.budget.account(&incarnation.to_string());
         account.add(file_bytes);
         let appendable = last_is_new.then(|| segments.last().map(|s| s.id)).flatten();
+        // Readable bytes begin with what waits for the lane that is farthest behind.
+        let readable_bytes = waiting_bytes.iter().copied().max().unwrap_or(0);
+        let anchors =
+            cursors.sealed.iter().zip(&waiting_bytes).map(|(sealed, waiting)| (*sealed, readable_bytes - waiting));
         let log = Arc::new(Self {
+            anchors: Mutex::new(anchors.collect()),
+            held: AtomicU64::new(u64::MAX),
             writer: Mutex::new(Writer::new(synced_last, last_arrival_ms, next_segment_id, appendable)),
             queue: Mutex::default(),
             segments: Mutex::new(segments),
-            progress: watch::channel(Readable { records: synced_last, bytes: waiting_bytes, ended: false }).0,
+            progress: watch::channel(Readable { records: synced_last, bytes: readable_bytes, ended: false }).0,
             context,
             account,
             dir,
             incarnation,
             pool,
         });
-        log.release(closed);
+        log.release(cursors.closed);
         Ok(log)
+    }
+
+    /// What lies at or below record `number` on the scale of [`StreamLog::progress`]; known of the cursors that stood
+    /// when the log was opened, and of those begun with a [`Hold`]. Bytes of others are shown as none.
+    pub fn upto(&self, number: u64) -> Tally {
+        Tally { records: number, bytes: self.anchors.lock().get(&number).copied().unwrap_or(0) }
+    }
+
+    /// Keeps what comes from now on, for a lane that begins here. One hold at a time.
+    pub fn hold(self: &Arc<Self>) -> Hold {
+        let _segments = self.segments.lock();
+        let Readable { records, bytes, .. } = *self.progress.borrow();
+        self.held.store(records, Ordering::Relaxed);
+        self.anchors.lock().insert(records, bytes);
+        Hold { log: self.clone(), number: records }
     }
 
     /// Highest synced record number; all up to it are durable and readable.

@@ -27,7 +27,13 @@ impl Model {
             clock: Arc::new(SystemClock::new()),
             options,
         };
-        StreamLog::open(context, pool.clone(), "/data/log".into(), self.incarnation, self.closed, self.closed)
+        StreamLog::open(
+            context,
+            pool.clone(),
+            "/data/log".into(),
+            self.incarnation,
+            &LogCursors::one(self.closed, self.closed),
+        )
     }
 
     async fn append(&mut self, log: &Arc<StreamLog>) {

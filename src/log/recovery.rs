@@ -9,6 +9,7 @@
 //!   appended to.
 //! - A segment without a valid header and without frames was never used: it is removed.
 
+use super::LogCursors;
 use super::frame::{self, Assigned, FrameHeader};
 use super::scan::{Scanned, ScannedFrame, read_header, scan};
 use super::segment::{self, Segment, SegmentHeader};
@@ -34,8 +35,8 @@ pub struct Recovered {
     pub last_arrival_ms: i64,
     /// Id for the next segment.
     pub next_segment_id: u64,
-    /// Bytes of the records above `sealed`.
-    pub waiting_bytes: u64,
+    /// Bytes of the records above each lane's last seal, in the order of the cursors.
+    pub waiting_bytes: Vec<u64>,
     /// Bytes of all segment files kept.
     pub file_bytes: u64,
 }
@@ -89,10 +90,10 @@ pub(super) struct Verdict {
     pub copy_from_frame: Option<usize>,
 }
 
-/// Decides. `cursor` is the highest durable cursor over this log.
-pub(super) fn judge(scans: &[Scanned], cursor: u64) -> Result<Verdict, RecoveryError> {
+/// Decides over the segments and the durable cursors.
+pub(super) fn judge(scans: &[Scanned], cursors: &LogCursors) -> Result<Verdict, RecoveryError> {
     let marks = scans.iter().flat_map(|s| [s.segment.first.saturating_sub(1), s.mark]);
-    let mut mark = marks.chain([cursor]).max().unwrap_or(0);
+    let mut mark = marks.chain([cursors.mark()]).max().unwrap_or(0);
     let newest_frames = scans.last().map_or(&[][..], |s| &s.frames);
     // A cursor may stand inside a frame; whoever moved it there read a synced frame.
     let after = newest_frames.partition_point(|f| f.first <= mark);
@@ -106,15 +107,16 @@ pub(super) fn judge(scans: &[Scanned], cursor: u64) -> Result<Verdict, RecoveryE
         mark,
         reason,
     };
+    let passed = cursors.passed();
     // By first record, not by age: a segment may lie wholly in what a newer one voids.
-    if let Some(oldest) = scans.iter().min_by_key(|s| s.segment.first).filter(|s| s.segment.first > cursor + 1) {
+    if let Some(oldest) = scans.iter().min_by_key(|s| s.segment.first).filter(|s| s.segment.first > passed + 1) {
         let reason = "the segment before this one is missing".to_owned();
-        return Err(damaged(oldest, 0, cursor + 1, reason));
+        return Err(damaged(oldest, 0, passed + 1, reason));
     }
     for scan in scans.iter().filter(|s| !s.skipped) {
         let limit = scan.limit.unwrap_or(mark);
-        // What the cursor has passed is closed and may be gone.
-        if scan.segment.last < limit && limit > cursor {
+        // What all cursors have passed is closed and may be gone.
+        if scan.segment.last < limit && limit > passed {
             let (offset, reason) =
                 scan.bad.clone().unwrap_or((scan.segment.end_bytes, "the file ends here".to_owned()));
             return Err(damaged(scan, offset, scan.segment.last + 1, reason));
@@ -125,13 +127,12 @@ pub(super) fn judge(scans: &[Scanned], cursor: u64) -> Result<Verdict, RecoveryE
 
 /// Reads the log in `dir`, decides, copies what may not be durable, and returns what can be served.
 ///
-/// `closed` and `sealed` are the stream's durable cursors: segments wholly at or below `closed` are not read.
+/// Segments wholly at or below the closed cursor are not read.
 pub fn recover(
     disk: &dyn Disk,
     dir: &Path,
     incarnation: Incarnation,
-    closed: u64,
-    sealed: u64,
+    cursors: &LogCursors,
     now_ms: i64,
 ) -> Result<Recovered, RecoveryError> {
     let io_error = |error| RecoveryError::Io { dir: dir.to_owned(), error };
@@ -160,7 +161,7 @@ pub fn recover(
             file: twice[1].2.name.clone(),
             offset_bytes: 0,
             record: twice[1].1,
-            mark: closed.max(sealed),
+            mark: cursors.mark(),
             reason: format!("{} bears the same segment id", twice[0].2.name),
         });
     }
@@ -177,19 +178,18 @@ pub fn recover(
         }
     }
     let mut scans: Vec<Scanned> = Vec::new();
-    let mut waiting_bytes = 0;
+    let mut waiting_bytes = vec![0; cursors.sealed.len()];
     for (i, (header, name, file)) in headers.iter().enumerate() {
         let limit = headers[i + 1..].iter().map(|(h, ..)| h.first.saturating_sub(1)).min();
-        let (mut scanned, bytes_above) =
-            scan(file.as_ref(), name, header, limit, closed, sealed).map_err(|e| e.at(dir))?;
+        let mut scanned =
+            scan(file.as_ref(), name, header, limit, cursors, &mut waiting_bytes).map_err(|e| e.at(dir))?;
         if let Some((next, ..)) = headers.get(i + 1).filter(|_| scanned.skipped) {
             // Its frames are not read, but none arrived after the next segment was made.
             scanned.segment.newest_arrival_ms = next.created_ms.max(header.created_ms);
         }
-        waiting_bytes += bytes_above;
         scans.push(scanned);
     }
-    let verdict = judge(&scans, closed.max(sealed))?;
+    let verdict = judge(&scans, cursors)?;
 
     let mut recovered = Recovered { next_segment_id, synced_last: verdict.mark, waiting_bytes, ..Recovered::default() };
     recovered.last_arrival_ms = scans.iter().map(|s| s.segment.newest_arrival_ms).max().unwrap_or(i64::MIN);

@@ -1,8 +1,9 @@
-//! What a log may forget: whole segments whose records are all closed, once they are old enough or room is short.
+//! What a log may forget: whole segments whose records are all closed by every lane, once they are old enough or room is short.
 
 use super::StreamLog;
 use super::segment::{self, Segment};
 use crate::failpoint;
+use std::sync::atomic::Ordering;
 
 /// An active segment that holds closed data is left early when room is short, but not for less than this.
 const WORTH_LEAVING_BYTES: u64 = 1 << 20;
@@ -35,6 +36,7 @@ impl StreamLog {
         let drained = (tight || !writer.has_open_file()) && self.synced_last() <= closed;
         let (gone, freed_bytes) = {
             let mut segments = self.segments.lock();
+            let closed = closed.min(self.held.load(Ordering::Relaxed));
             let goes = |s: &Segment| {
                 let busy = Some(s.id) == active && s.end_bytes < options.segment_bytes && !drained;
                 !busy && forgettable(s, closed, now_ms, options.retention_ms, tight)

@@ -1,5 +1,6 @@
 //! Reads what a segment file holds, good frames and what stands behind a bad one; `recovery` judges it.
 
+use super::LogCursors;
 use super::frame::{self, FrameError, FrameHeader};
 use super::recovery::RecoveryError;
 use super::segment::{self, Segment, SegmentHeader};
@@ -96,15 +97,16 @@ pub fn read_header(
     }
 }
 
-/// Reads a segment's frames up to `limit`. Also returns the bytes of its records above `sealed`.
+/// Reads a segment's frames up to `limit`. Adds the bytes of its records above each lane's last seal to `above`, which
+/// has a number for each.
 pub fn scan(
     file: &dyn DiskFile,
     name: &str,
     header: &SegmentHeader,
     limit: Option<u64>,
-    closed: u64,
-    sealed: u64,
-) -> Result<(Scanned, u64), ScanError> {
+    cursors: &LogCursors,
+    above: &mut [u64],
+) -> Result<Scanned, ScanError> {
     let file_bytes = file.len_bytes().map_err(ScanError::Io)?;
     let mut scanned = Scanned {
         name: name.to_owned(),
@@ -122,14 +124,13 @@ pub fn scan(
         bad: None,
         mark: 0,
         frames: Vec::new(),
-        skipped: limit.is_some_and(|limit| limit <= closed),
+        skipped: limit.is_some_and(|limit| limit <= cursors.closed),
     };
     if scanned.skipped {
         scanned.segment.last = limit.unwrap_or(scanned.segment.last);
         scanned.segment.end_bytes = file_bytes;
-        return Ok((scanned, 0));
+        return Ok(scanned);
     }
-    let mut bytes_above = 0;
     let mut walk = FrameWalk::new(file, header.incarnation, segment::HEADER_BYTES, file_bytes);
     while limit.is_none_or(|limit| scanned.segment.last < limit) {
         let offset_bytes = walk.offset_bytes;
@@ -156,9 +157,11 @@ pub fn scan(
                 break;
             }
         };
-        if frame.last() > sealed {
-            let passed = (sealed + 1).saturating_sub(frame.assigned.first) as usize;
-            bytes_above += opened.lengths().skip(passed).map(u64::from).sum::<u64>();
+        for (sealed, above) in cursors.sealed.iter().zip(above.iter_mut()) {
+            if frame.last() > *sealed {
+                let passed = (sealed + 1).saturating_sub(frame.assigned.first) as usize;
+                *above += opened.lengths().skip(passed).map(u64::from).sum::<u64>();
+            }
         }
         scanned.segment.note_frame(frame.assigned.first, offset_bytes);
         scanned.segment.last = frame.last();
@@ -180,7 +183,7 @@ pub fn scan(
         scanned.mark = scanned.mark.max(behind.unwrap_or(0));
     }
     scanned.segment.tail_bytes = file_bytes.saturating_sub(scanned.segment.end_bytes);
-    Ok((scanned, bytes_above))
+    Ok(scanned)
 }
 
 /// The highest `synced last` in any valid frame header of segment `id` between two offsets; `None` without one. Where the

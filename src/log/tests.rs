@@ -31,7 +31,13 @@ impl Fixture {
 
     fn try_open(&self, closed: u64, sealed: u64) -> Result<Arc<StreamLog>, RecoveryError> {
         let dir = self.dir.path().join("log");
-        StreamLog::open(self.context.clone(), self.pool.clone(), dir, self.incarnation, closed, sealed)
+        StreamLog::open(
+            self.context.clone(),
+            self.pool.clone(),
+            dir,
+            self.incarnation,
+            &LogCursors::one(closed, sealed),
+        )
     }
 
     fn open(&self) -> Arc<StreamLog> {

@@ -4,10 +4,10 @@
 
 use super::{Lane, RunReader};
 use crate::log::recovery::RecoveryError;
-use crate::log::{CommitPool, Extent, LogContext, LogReader, StreamLog};
+use crate::log::{CommitPool, Extent, LogContext, LogCursors, LogReader, StreamLog};
 use crate::record::{Chunk, ParcelBytes, Readable};
 use crate::stream::position::Run;
-use crate::stream::seal::LaneId;
+use crate::stream::seal::{LaneId, Tally};
 use crate::stream::{Incarnation, Position};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
@@ -18,10 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Where a stream's durable cursors stand, for recovery.
+/// Where a stream's durable cursors stand, for recovery and for what may be forgotten.
 pub trait Cursors: Send + Sync + Debug {
-    /// (closed, sealed) record numbers of a Direct PUT lane; zeros for a new one.
-    fn closed_and_sealed(&self, lane: &LaneId) -> (u64, u64);
+    /// Those of the stream's lane and, where it has begun, its source backup's; zeros for a new one.
+    fn of_log(&self, incarnation: Incarnation) -> LogCursors;
 }
 
 /// All Direct PUT logs of the node.
@@ -73,9 +73,9 @@ impl Logs {
         if let Some(log) = self.opened(incarnation) {
             return Ok(log);
         }
-        let (closed, sealed) = self.cursors.closed_and_sealed(&LaneId::direct_put(incarnation));
+        let cursors = self.cursors.of_log(incarnation);
         let dir = self.streams_dir.join(incarnation.to_string()).join("log");
-        let log = StreamLog::open(self.context.clone(), self.pool.clone(), dir, incarnation, closed, sealed);
+        let log = StreamLog::open(self.context.clone(), self.pool.clone(), dir, incarnation, &cursors);
         match &log {
             Ok(log) => {
                 self.open.write().insert(incarnation, log.clone());
@@ -110,6 +110,11 @@ impl Logs {
         }
     }
 
+    /// An open log as the lane `id`.
+    pub fn lane(&self, log: Arc<StreamLog>, id: LaneId) -> LocalLane {
+        LocalLane { id, readable: log.progress(), log, cursors: self.cursors.clone() }
+    }
+
     /// Forgets a deleted stream's log. Its files are the caller's to remove.
     pub fn forget(&self, incarnation: Incarnation) -> Option<Arc<StreamLog>> {
         self.opening.lock().insert(incarnation);
@@ -123,8 +128,7 @@ impl Logs {
         let logs: Vec<_> = self.open.read().iter().map(|(id, log)| (*id, log.clone())).collect();
         for (incarnation, log) in logs {
             log.close_if_idle(idle);
-            let (closed, _) = self.cursors.closed_and_sealed(&LaneId::direct_put(incarnation));
-            log.release(closed);
+            log.release(self.cursors.of_log(incarnation).closed);
         }
     }
 }
@@ -135,13 +139,7 @@ pub struct LocalLane {
     id: LaneId,
     log: Arc<StreamLog>,
     readable: watch::Receiver<Readable>,
-}
-
-impl LocalLane {
-    /// The lane of an open log.
-    pub fn new(log: Arc<StreamLog>, incarnation: Incarnation) -> Self {
-        Self { id: LaneId::direct_put(incarnation), readable: log.progress(), log }
-    }
+    cursors: Arc<dyn Cursors>,
 }
 
 fn number(position: &Position) -> io::Result<u64> {
@@ -157,6 +155,10 @@ impl Lane for LocalLane {
         self.readable.clone()
     }
 
+    fn consumed(&self, sealed: &Position) -> Tally {
+        self.log.upto(sealed.number().unwrap_or(0))
+    }
+
     fn reader(&self, from: &Position, to: Option<&Position>) -> io::Result<Box<dyn RunReader>> {
         let to = to.map(number).transpose()?.unwrap_or(u64::MAX);
         Ok(Box::new(LocalReader { reader: self.log.reader(number(from)?, to), log: self.log.clone() }))
@@ -169,10 +171,8 @@ impl Lane for LocalLane {
         Ok(Arc::new(LogRange::new(self.log.clone(), extents)))
     }
 
-    fn release(&self, closed: &Position) {
-        if let Some(closed) = closed.number() {
-            self.log.release(closed);
-        }
+    fn release(&self) {
+        self.log.release(self.cursors.of_log(self.id.incarnation).closed);
     }
 
     fn refuse_appends(&self) {
@@ -281,9 +281,9 @@ mod tests {
     struct Closed(AtomicU64);
 
     impl Cursors for Closed {
-        fn closed_and_sealed(&self, _lane: &LaneId) -> (u64, u64) {
+        fn of_log(&self, _incarnation: Incarnation) -> LogCursors {
             let closed = self.0.load(Ordering::Relaxed);
-            (closed, closed)
+            LogCursors::one(closed, closed)
         }
     }
 

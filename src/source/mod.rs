@@ -3,14 +3,14 @@
 //! From: `log` (Direct PUT); later Kinesis shards and Kafka partitions. To: `delivery`, one worker a lane.
 //!
 //! Contract: positions of a lane ascend; what was readable once stays readable, byte for byte, until it is released;
-//! `release` is advice that everything up to a position is closed. Reading blocks and runs on threads that may.
+//! what is closed in the journal may be forgotten at the next `release`. Reading blocks and runs on threads that may.
 
 pub mod local;
 
 use crate::record::{Chunk, ParcelBytes, Readable};
 use crate::stream::Position;
 use crate::stream::position::Run;
-use crate::stream::seal::LaneId;
+use crate::stream::seal::{LaneId, Tally};
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
@@ -22,12 +22,14 @@ pub trait Lane: Send + Sync + Debug {
     fn id(&self) -> &LaneId;
     /// How far it can be read, as it moves.
     fn readable(&self) -> watch::Receiver<Readable>;
+    /// What lies up to `sealed`, where the lane's last seal ended when it was opened, on the scale of [`Lane::readable`].
+    fn consumed(&self, sealed: &Position) -> Tally;
     /// A reader of the records after `from`, up to `to` where given, else up to what is readable now.
     fn reader(&self, from: &Position, to: Option<&Position>) -> io::Result<Box<dyn RunReader>>;
     /// The records of a run back to back, re-openable; for parcels that are a range of the log.
     fn joined(&self, run: &Run) -> io::Result<Arc<dyn ParcelBytes>>;
-    /// Everything up to `closed` may be forgotten. Blocks.
-    fn release(&self, closed: &Position);
+    /// More is closed than before: what every lane over the same log has closed may be forgotten. Blocks.
+    fn release(&self);
     /// Puts are refused from now on (deletion, stop); what is taken already stays readable.
     fn refuse_appends(&self);
 }

@@ -32,15 +32,50 @@ pub struct Definition {
     pub transform: Option<TransformSpec>,
     /// Format conversion, when enabled.
     pub convert: Option<ConvertSpec>,
+    /// S3BackupConfiguration, when S3BackupMode is Enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupSpec>,
 }
 
 impl Definition {
+    /// What the lane of the source backup acts on: the records as they came, to the backup's own bucket.
+    pub fn of_backup(&self) -> Option<Self> {
+        let backup = self.backup.as_ref()?;
+        Some(Self {
+            name: self.name.clone(),
+            incarnation: self.incarnation,
+            revision: self.revision,
+            arn: self.arn.clone(),
+            hints: backup.hints,
+            s3: backup.s3.clone(),
+            processors: Processors::default(),
+            transform: None,
+            convert: None,
+            backup: None,
+        })
+    }
+
     /// Makes this the next revision of `previous`, of the same life under the same ARN.
     pub fn follow(&mut self, previous: &Self) {
         self.incarnation = previous.incarnation;
         self.arn.clone_from(&previous.arn);
         self.revision = previous.revision + 1;
+        if let Some(backup) = &mut self.backup {
+            backup.since_revision = previous.backup.as_ref().map_or(self.revision, |before| before.since_revision);
+        }
     }
+}
+
+/// The source record backup: every record as it came, before any processing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupSpec {
+    /// When a batch of it is cut.
+    pub hints: Hints,
+    /// Where its objects go.
+    pub s3: S3Target,
+    /// The revision that enabled it. From the first on it holds every record of the stream; a later one begins with what
+    /// is newest when delivery takes it up.
+    pub since_revision: u64,
 }
 
 /// BufferingHints, by source bytes.

@@ -14,14 +14,28 @@ use std::collections::BTreeMap;
 pub struct LaneId {
     /// The stream's life it belongs to.
     pub incarnation: Incarnation,
-    /// Name in the source: `put` for the Direct PUT log, a shard id, a partition.
+    /// Name in the source: `put` for the Direct PUT log, `put-backup` for the source backup's cursor over the same log,
+    /// a shard id, a partition.
     pub lane: String,
 }
 
+/// Name of the source backup's lane.
+const BACKUP: &str = "put-backup";
+
 impl LaneId {
-    /// The one lane of a Direct PUT stream.
+    /// The lane of a Direct PUT stream that its destination gets.
     pub fn direct_put(incarnation: Incarnation) -> Self {
         Self { incarnation, lane: "put".to_owned() }
+    }
+
+    /// The lane of a Direct PUT stream's source backup: a second cursor over the same log (rule D9).
+    pub fn source_backup(incarnation: Incarnation) -> Self {
+        Self { incarnation, lane: BACKUP.to_owned() }
+    }
+
+    /// Whether it is that of a source backup.
+    pub fn is_backup(&self) -> bool {
+        self.lane == BACKUP
     }
 }
 

@@ -1,7 +1,7 @@
 //! The Prometheus text format (version 0.0.4) of [`super::metrics`] and [`super::status`], written by hand.
 
 use super::metrics::{ALL, BOUNDS_US, Histogram, Series};
-use super::status::{Deleted, Overview, StreamState, StreamStatus};
+use super::status::{BackupStatus, Deleted, Overview, StreamState, StreamStatus};
 use std::fmt::Write;
 
 /// Media type of the text.
@@ -32,6 +32,7 @@ pub fn render(overview: &Overview) -> String {
         }
     }
     stream_lines(&mut text, &overview.streams);
+    backup_lines(&mut text, &overview.streams);
     deleted_lines(&mut text, &overview.deleted);
     text
 }
@@ -135,6 +136,63 @@ fn stream_lines(text: &mut String, streams: &[StreamStatus]) {
     }
 }
 
+/// Source backups have names of their own: what sums up `hydrant_stream_records` counts no record twice.
+fn backup_lines(text: &mut String, streams: &[StreamStatus]) {
+    type Value = fn(&BackupStatus) -> f64;
+    const GAUGES: [(&str, &str, Value); 5] = [
+        (
+            "hydrant_backup_oldest_undelivered_seconds",
+            "Age of the oldest record that is not backed up; 0 when there is none.",
+            |b| b.oldest_undelivered_age_ms.unwrap_or(0) as f64 / 1e3,
+        ),
+        ("hydrant_backup_waiting_bytes", "Bytes of records that the source backup has not yet cut.", |b| {
+            b.waiting_bytes as f64
+        }),
+        ("hydrant_backup_waiting_records", "Records that the source backup has not yet cut.", |b| {
+            b.waiting_records as f64
+        }),
+        ("hydrant_backup_open_seals", "Seals of the source backup stored and not closed.", |b| b.open_seals as f64),
+        ("hydrant_backup_held_bytes", "Bytes of records that the log keeps for the source backup alone.", |b| {
+            b.held_bytes as f64
+        }),
+    ];
+    type Unit = fn(super::status::Count) -> u64;
+    const FATES: [(&str, &str, Unit); 2] = [
+        (
+            "hydrant_backup_records",
+            "Records of streams with a source backup, by what it made of them: received = delivered + refused + dropped + \
+             discarded + in_flight.",
+            |count| count.records,
+        ),
+        ("hydrant_backup_bytes", "Bytes of those records.", |count| count.bytes),
+    ];
+    let backups: Vec<_> = streams.iter().filter_map(|s| Some((s.name.as_str(), s.backup.as_ref()?))).collect();
+    if backups.is_empty() {
+        return;
+    }
+    for (name, help, unit) in FATES {
+        head(text, name, help, "gauge");
+        for (stream, backup) in &backups {
+            for (fate, count) in backup.ledger.named() {
+                line(text, name, &[("stream", stream), ("fate", fate)], unit(count));
+            }
+        }
+    }
+    for (name, help, value) in GAUGES {
+        head(text, name, help, "gauge");
+        for (stream, backup) in &backups {
+            line(text, name, &[("stream", stream)], value(backup));
+        }
+    }
+    head(text, "hydrant_backup_state", "1 for the state a source backup is in.", "gauge");
+    for (stream, backup) in &backups {
+        for state in StreamState::ALL {
+            let labels = [("stream", *stream), ("state", state.as_str())];
+            line(text, "hydrant_backup_state", &labels, u8::from(state == backup.state));
+        }
+    }
+}
+
 /// Counters: with the streams' gauges they add up to every record that was ever acknowledged, over restarts too.
 fn deleted_lines(text: &mut String, deleted: &Deleted) {
     type Unit = fn(super::status::Count) -> u64;
@@ -178,6 +236,7 @@ mod tests {
             transform_problem: None,
             schema_problem: None,
             learnt: None,
+            backup: None,
             oldest_undelivered_age_ms: Some(1500),
             waiting_bytes: 10,
             waiting_records: 2,
@@ -192,7 +251,10 @@ mod tests {
         metrics::log_synced(Duration::from_millis(3));
         let gone = Ledger { discarded: Count { records: 4, bytes: 40 }, ..Ledger::default() };
         let deleted = Deleted { streams: 2, ledger: gone };
-        let text = render(&Overview { streams: vec![status("a"), status("b")], deleted });
+        let mut a = status("a");
+        let backup = Ledger { in_flight: Count { records: 3, bytes: 30 }, ..Ledger::default() };
+        a.set_backup(StreamStatus { ledger: backup, ..status("a") });
+        let text = render(&Overview { streams: vec![a, status("b")], deleted });
         let mut typed = HashSet::new();
         let mut seen = HashSet::new();
         for row in text.lines() {
@@ -208,6 +270,10 @@ mod tests {
             }
         }
         assert!(text.contains("hydrant_stream_records{stream=\"a\",fate=\"received\"} 7\n"));
+        assert!(text.contains("hydrant_backup_records{stream=\"a\",fate=\"in_flight\"} 3\n"));
+        assert!(text.contains("hydrant_backup_held_bytes{stream=\"a\"} 30\n"));
+        assert!(text.contains("hydrant_backup_state{stream=\"a\",state=\"retrying\"} 1\n"));
+        assert!(!text.contains("hydrant_backup_records{stream=\"b\""));
         assert!(text.contains("\nhydrant_deleted_streams_total 2\n"));
         assert!(text.contains("hydrant_deleted_streams_records_total{fate=\"discarded\"} 4\n"));
         assert!(text.contains("hydrant_deleted_streams_bytes_total{fate=\"discarded\"} 40\n"));

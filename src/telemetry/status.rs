@@ -124,6 +124,9 @@ pub struct StreamStatus {
     /// The table that its records taught, where it has no schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learnt: Option<LearntStatus>,
+    /// Its source backup, where it has one. Nothing else here counts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
     /// Age of the oldest record without a fate; `None` when there is none.
     pub oldest_undelivered_age_ms: Option<u64>,
     /// Bytes of records not yet cut.
@@ -136,6 +139,47 @@ pub struct StreamStatus {
     pub paused: bool,
     /// What became of everything received.
     pub ledger: Ledger,
+}
+
+/// A stream's source backup now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupStatus {
+    /// State of its delivery.
+    pub state: StreamState,
+    /// Text of the last failure, until a delivery succeeds.
+    pub last_error: Option<String>,
+    /// Age of the oldest record that is not backed up; `None` when there is none.
+    pub oldest_undelivered_age_ms: Option<u64>,
+    /// Bytes of records not yet cut.
+    pub waiting_bytes: u64,
+    /// Records not yet cut.
+    pub waiting_records: u64,
+    /// Seals stored and not closed.
+    pub open_seals: u64,
+    /// Bytes of records that the log keeps for the backup alone: the stream is done with them.
+    pub held_bytes: u64,
+    /// What became of everything received since the backup was enabled.
+    pub ledger: Ledger,
+}
+
+impl StreamStatus {
+    /// Adds what the lane of the source backup tells. A failure of it is told as the stream's if that has none of its
+    /// own: it holds the log, and with it producers, once there is no room.
+    pub fn set_backup(&mut self, lane: Self) {
+        if self.last_error.is_none() {
+            self.last_error = lane.last_error.as_ref().map(|error| format!("source backup: {error}"));
+        }
+        self.backup = Some(BackupStatus {
+            state: lane.state,
+            last_error: lane.last_error,
+            oldest_undelivered_age_ms: lane.oldest_undelivered_age_ms,
+            waiting_bytes: lane.waiting_bytes,
+            waiting_records: lane.waiting_records,
+            open_seals: lane.open_seals,
+            held_bytes: lane.ledger.in_flight.bytes.saturating_sub(self.ledger.in_flight.bytes),
+            ledger: lane.ledger,
+        });
+    }
 }
 
 /// A table that was learnt.

@@ -126,14 +126,17 @@ fn time_zone(destination: &Value) -> Result<(), ApiError> {
 }
 
 fn backup(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
-    let configuration = given(destination, "S3BackupConfiguration");
-    if text(destination, "S3BackupMode") == Some("Enabled") {
-        if configuration.is_none() {
-            refuse("S3 backup destination configuration is required when enabling S3 backup.")?;
-        }
-        checks.unbuilt("S3BackupMode Enabled");
+    let Some(configuration) = given(destination, "S3BackupConfiguration") else {
+        return match text(destination, "S3BackupMode") {
+            Some("Enabled") => refuse("S3 backup destination configuration is required when enabling S3 backup."),
+            _ => Ok(()),
+        };
+    };
+    // Checked although it may not be used: it is echoed, and is used once the mode is Enabled.
+    s3(checks, configuration, TimeZone::UTC, partitioning::Namespaces::Refused)?;
+    let interval_s = given(configuration, "BufferingHints").and_then(|hints| number(hints, "IntervalInSeconds"));
+    if checks.rules.compatibility == Compatibility::Strict && interval_s.is_some_and(|seconds| seconds < 60) {
+        refuse("BufferingHints.IntervalInSeconds of the S3 backup must be at least 60.")?;
     }
-    // Checked although it is not used: it is echoed, and would be used once the mode is Enabled.
-    configuration
-        .map_or(Ok(()), |configuration| s3(checks, configuration, TimeZone::UTC, partitioning::Namespaces::Refused))
+    Ok(())
 }

@@ -21,6 +21,7 @@ use Use::{Acts, Refused, Shown};
 #[derive(Debug, Clone, Copy)]
 pub enum Ground {
     Bare,
+    Backup,
     Kinesis,
     Plain,
     Lambda,
@@ -42,6 +43,10 @@ pub fn ground(of: Ground) -> Value {
     };
     match of {
         Ground::Bare => extended(json!({})),
+        Ground::Backup => {
+            let backup = json!({"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::backup"});
+            extended(json!({"S3BackupMode": "Enabled", "S3BackupConfiguration": backup}))
+        }
         Ground::Kinesis => {
             let mut request = extended(json!({}));
             request["KinesisStreamSourceConfiguration"] = json!({});
@@ -88,7 +93,7 @@ pub fn table() -> Vec<(String, Ground, Value, Use)> {
         (Ground::Bare, format!("{EXT}.S3BackupConfiguration")),
     ] {
         let backup = at.ends_with("S3BackupConfiguration");
-        let acts = if backup { Shown } else { Acts };
+        let (of, acts) = if backup { (Ground::Backup, Acts) } else { (of, Acts) };
         add(&format!("{at}.RoleARN"), of, json!(format!("{ROLE}2")), Shown);
         add(&format!("{at}.BucketARN"), of, json!("arn:aws:s3:::other"), acts);
         add(&format!("{at}.Prefix"), of, json!("p/"), acts);
@@ -115,6 +120,7 @@ pub fn table() -> Vec<(String, Ground, Value, Use)> {
     add("ProcessingConfiguration.Processors[0].Parameters[1].ParameterName", Ground::Lambda, json!("RoleArn"), Acts);
     add("ProcessingConfiguration.Processors[0].Parameters[1].ParameterValue", Ground::Lambda, json!("2"), Acts);
     add("S3BackupMode", Ground::Bare, json!("Disabled"), Shown);
+    add("S3BackupMode", Ground::Backup, json!("Disabled"), Acts);
     add("FileExtension", Ground::Bare, json!(".x"), Acts);
     add("CustomTimeZone", Ground::Bare, json!("Europe/Berlin"), Acts);
     add("CustomTimeZone", Ground::Bare, json!("UTC"), Shown);
@@ -190,11 +196,7 @@ fn get<'a>(at: &'a Value, path: &str) -> &'a Value {
 #[test]
 fn no_member_is_accepted_and_ignored() {
     for (path, of, value, usage) in table() {
-        let mut before = ground(of);
-        if path.contains("S3BackupConfiguration") {
-            let backup = json!({"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::backup"});
-            merge(&mut before[EXT], json!({"S3BackupConfiguration": backup}));
-        }
+        let before = ground(of);
         let mut request = before.clone();
         if path.ends_with("DestinationConfiguration") {
             request.as_object_mut().unwrap().shift_remove(EXT);

@@ -354,10 +354,7 @@ fn members_of_every_s3_configuration() {
                 extended(json!({"S3BackupMode": "Enabled"})),
                 invalid("S3 backup destination configuration is required when enabling S3 backup."),
             ),
-            (
-                extended(json!({"S3BackupMode": "Enabled", "S3BackupConfiguration": backup})),
-                invalid(&format!("S3BackupMode Enabled{UNBUILT}")),
-            ),
+            (extended(json!({"S3BackupMode": "Enabled", "S3BackupConfiguration": backup})), "ok".to_owned()),
             (extended(json!({"S3BackupMode": "Disabled", "S3BackupConfiguration": backup})), "ok".to_owned()),
             (extended(json!({"CustomTimeZone": ""})), "ok".to_owned()),
             (extended(json!({"CustomTimeZone": "UTC"})), "ok".to_owned()),

@@ -43,6 +43,7 @@ impl Operations for One {
             transform_problem: Some("it does not start".to_owned()),
             schema_problem: Some("it does not answer".to_owned()),
             learnt: None,
+            backup: None,
             oldest_undelivered_age_ms: None,
             waiting_bytes: 0,
             waiting_records: 0,

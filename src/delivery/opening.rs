@@ -1,0 +1,146 @@
+//! Opens a stream's log as lanes: the log recovered, the outbox swept, the source backup's lane begun in the journal.
+//!
+//! From: `keeper`, once for each lane and again after a fault. Invariant: a source backup that was there from the first
+//! revision on begins at the start of the log, a later one at what is newest then; either is durable before a worker of
+//! the stream runs, so that the log forgets nothing that the backup has not closed.
+
+use super::DeliveryContext;
+use super::status::LaneStatus;
+use super::worker::{Deleting, Ended, Wishes};
+use crate::catalog::StreamRecord;
+use crate::fault::Retry;
+use crate::journal::JournalError;
+use crate::log::StreamLog;
+use crate::log::recovery::RecoveryError;
+use crate::source::local::LocalLane;
+use crate::stream::Position;
+use crate::stream::seal::{LaneId, Place};
+use crate::task::Stop;
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use tokio::sync::{Mutex, watch};
+
+/// Opens the lanes of one stream.
+pub struct Opening {
+    /// Shared parts.
+    pub context: Arc<DeliveryContext>,
+    /// The stream.
+    pub record: Arc<StreamRecord>,
+    /// Whether the outbox was swept. While a worker of another lane runs, files without a seal may be its own. Held over
+    /// an attempt: lanes open one after the other.
+    swept: Mutex<bool>,
+}
+
+/// Why a lane could not be opened.
+enum OpenError {
+    /// The log is damaged, or cannot be read.
+    Log(RecoveryError),
+    /// The outbox cannot be read.
+    Outbox(io::Error),
+    /// The backup's lane could not be begun.
+    Begin(JournalError),
+}
+
+impl Opening {
+    /// Nothing is open yet.
+    pub fn new(context: Arc<DeliveryContext>, record: Arc<StreamRecord>) -> Self {
+        Self { context, record, swept: Mutex::new(false) }
+    }
+
+    /// The lane, once the disk can be read. `Err`: how it ends without one.
+    pub async fn lane(
+        &self,
+        id: &LaneId,
+        status: &LaneStatus,
+        wishes: &mut watch::Receiver<Wishes>,
+        stop: &Stop,
+    ) -> Result<Arc<LocalLane>, Ended> {
+        let options = &self.context.options;
+        let mut pause = options.backoff_first;
+        loop {
+            let opened = self.try_lane(id).await;
+            if let Err(OpenError::Log(error)) = &opened {
+                let lane = self.context.journal.lane(id);
+                let sealed = lane.sealed.number().unwrap_or(0);
+                let mark = if let RecoveryError::Damaged { mark, .. } = error { sealed.max(*mark) } else { sealed };
+                status.unread(mark, sealed, lane.ledger, &lane.open);
+            }
+            let text = match opened {
+                Ok(lane) => {
+                    if pause > options.backoff_first {
+                        status.attempt_succeeded();
+                    }
+                    return Ok(lane);
+                }
+                Err(OpenError::Log(RecoveryError::Io { dir, error })) => RecoveryError::Io { dir, error }.to_string(),
+                Err(OpenError::Log(damage)) => {
+                    let what = "nothing was changed; put the file back from a copy and resume the stream, or delete it with \
+                                AllowForceDelete, which counts as discarded what is known to wait";
+                    return Err(Ended::Faulted(format!("{damage}; {what}")));
+                }
+                Err(OpenError::Outbox(error)) => format!("the outbox cannot be swept: {error}"),
+                Err(OpenError::Begin(error)) => format!("the source backup could not be begun: {error}"),
+            };
+            status.trouble(text, Retry::Backoff, pause);
+            status.set_known();
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(options.backoff_longest),
+                () = stop.asked() => return Err(Ended::Stopped),
+                _ = wishes.wait_for(|wishes| wishes.deleting == Some(Deleting::Forced)) => return Err(Ended::Deleted),
+            }
+        }
+    }
+
+    /// Opens the log, sweeps the outbox of what no open seal names, and begins the backup's lane if there is to be one.
+    async fn try_lane(&self, id: &LaneId) -> Result<Arc<LocalLane>, OpenError> {
+        let mut swept = self.swept.lock().await;
+        let incarnation = id.incarnation;
+        let log = self.context.logs.open_again(incarnation).await.map_err(OpenError::Log)?;
+        if !*swept {
+            self.sweep().await.map_err(OpenError::Outbox)?;
+            *swept = true;
+        }
+        self.begin_backup(&log).await.map_err(OpenError::Begin)?;
+        Ok(Arc::new(self.context.logs.lane(log, id.clone())))
+    }
+
+    async fn sweep(&self) -> io::Result<()> {
+        let incarnation = self.record.definition.incarnation;
+        let lanes = [LaneId::direct_put(incarnation), LaneId::source_backup(incarnation)];
+        let states: Vec<_> = lanes.iter().map(|lane| self.context.journal.lane(lane)).collect();
+        let parcels = states.iter().flat_map(|state| &state.open).flat_map(|seal| &seal.parcels);
+        let named = parcels.filter_map(|parcel| match &parcel.place {
+            Place::File { name } => Some(name.clone()),
+            _ => None,
+        });
+        let keep: HashSet<String> = named.collect();
+        let context = self.context.clone();
+        let swept = tokio::task::spawn_blocking(move || {
+            // For the status alone: a run that needs it says what is wrong.
+            let _ = context.learnt.load(incarnation);
+            context.outbox.sweep(incarnation, &keep)
+        });
+        swept.await.map_err(io::Error::other)?.map(drop)
+    }
+
+    async fn begin_backup(&self, log: &Arc<StreamLog>) -> Result<(), JournalError> {
+        let definition = &self.record.definition;
+        let id = LaneId::source_backup(definition.incarnation);
+        let newest = self.context.catalog.find(definition.name.as_str());
+        let newest = newest.filter(|row| row.definition.incarnation == definition.incarnation);
+        let Some(since_revision) = newest.and_then(|row| Some(row.definition.backup.as_ref()?.since_revision)) else {
+            return Ok(());
+        };
+        if self.context.journal.cursor(&id).is_some() {
+            return Ok(());
+        }
+        if since_revision == 1 {
+            return self.context.journal.begin(id, Position::start()).await;
+        }
+        // ORDER: held first, so that nothing behind the number is forgotten before the journal has it.
+        let hold = log.hold();
+        let position = if hold.number == 0 { Position::start() } else { Position::from_number(hold.number) };
+        self.context.journal.begin(id, position).await
+    }
+}
