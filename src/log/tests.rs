@@ -118,6 +118,48 @@ async fn closed_segments_go_and_numbers_are_never_given_twice() {
 }
 
 #[tokio::test]
+async fn two_cursors_find_the_bytes_before_them_and_what_either_needs() {
+    let fixture = Fixture::new(1024);
+    let log = fixture.open();
+    for i in 0..40 {
+        log.append(body(&records(i, 3))).await.unwrap();
+    }
+    let bytes_upto = |upto: usize| -> u64 {
+        let all = (0..40).flat_map(|i| records(i, 3));
+        all.take(upto).map(|record| record.len() as u64).sum()
+    };
+    drop(log);
+    let cursors = LogCursors { closed: 10, sealed: vec![100, 31] };
+    let dir = fixture.dir.path().join("log");
+    let open = |cursors: &LogCursors| {
+        StreamLog::open(fixture.context.clone(), fixture.pool.clone(), dir.clone(), fixture.incarnation, cursors)
+    };
+    let log = open(&cursors).unwrap();
+    let readable = *log.progress().borrow();
+    assert_eq!(readable.bytes, bytes_upto(120) - bytes_upto(31));
+    assert_eq!(log.upto(31), Tally { records: 31, bytes: 0 });
+    assert_eq!(log.upto(100), Tally { records: 100, bytes: bytes_upto(100) - bytes_upto(31) });
+    // A cursor that begins now holds what comes, whatever the others close.
+    let hold = log.hold();
+    assert_eq!((hold.number, log.upto(120)), (120, Tally { records: 120, bytes: readable.bytes }));
+    for i in 40..60 {
+        log.append(body(&records(i, 3))).await.unwrap();
+    }
+    log.release(180);
+    assert_eq!(read_all(&log, 120, 1 << 20).len(), 60);
+    drop(hold);
+    log.release(160);
+    assert!(log.reader(121, 122).next_chunk(10, 9).is_err());
+    drop(log);
+    // What the one that is behind still needs is missing: damage, though the other has passed it.
+    let behind = LogCursors { closed: 10, sealed: vec![180, 31] };
+    assert!(matches!(open(&behind), Err(RecoveryError::Damaged { record: 32, .. })));
+    let ahead = LogCursors { closed: 160, sealed: vec![180, 165] };
+    let log = open(&ahead).unwrap();
+    assert_eq!((log.upto(165).bytes, log.upto(180).bytes), (0, log.progress().borrow().bytes));
+}
+
+#[tokio::test]
 async fn a_torn_tail_is_cut_off_and_damage_below_a_mark_is_a_fault() {
     let fixture = Fixture::new(1 << 20);
     let log = fixture.open();

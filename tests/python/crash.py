@@ -2,7 +2,8 @@
 
 Every put attempt has ids of its own, so the judge can tell an acknowledged record from one that never was:
 acknowledged ones stand in exactly one object or error record, the others in at most one, and nothing else stands there.
-A share of the restarts goes into a build that encodes and refuses differently.
+A share of the restarts goes into a build that encodes and refuses differently. Some streams have a source backup, whose
+objects are judged in the same way: there every record stands as it was sent, the dropped and refused ones too.
 
 The moments come from --seed; how far the load has got by then does not, so a seed repeats the pressure, not the run.
 """
@@ -24,6 +25,7 @@ from harness import ACCOUNT, FULL, ROLE, ROOT, Http, Suite, binary, target, unti
 suite = Suite("crash")
 THREADS = 4
 STREAMS = ("join", "gzip", "parquet", "enrich", "learn", "split")
+BACKED_UP = ("gzip", "enrich")
 ENRICH = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:enrich"
 TABLE = "CREATE EXTERNAL TABLE crash.load (id string, pad string) STORED AS PARQUET\n"
 # Points that no S3 delivery reaches: S3 is never given up. Tests in Rust reach them with a destination of their own.
@@ -192,7 +194,7 @@ def identities(each):
         found = re.match(rb'\{"id":"([\w.]+)"', line)
         assert found, f"{each.key}: alien record {line[:100]}"
         identity = found[1].decode()
-        if identity.startswith("enrich."):
+        if identity.startswith("enrich.") and not each.key.startswith("enrich/backup/"):
             line = re.sub(rb',"ingested_at":"[^"]*"\}$', b"}", line)
             assert identity[-1].isdigit(), f"{each.key}: {identity} was to be refused or dropped"
         assert line + b"\n" == record(identity), f"{each.key}: {identity} is not as it was sent"
@@ -208,10 +210,12 @@ def judge(service, load, kills, what, assert_key=assert_key):
     streams = load.streams
     ledgers = service.drained(*streams)
     s3, attempts = service.s3_client(), load.attempts.batches
-    declared, seen, doubled, alien, found_in = set(), {}, [], [], {name: {"data": 0, "error": 0} for name in streams}
+    declared, seen, doubled, alien = set(), {}, [], []
+    found_in = {name: {"data": 0, "error": 0, "backup": 0} for name in streams}
+    backed_up = {}
     for each in oracle.objects(s3, service.bucket):
         stream, kind = each.key.split("/")[:2]
-        assert stream in streams and kind in ("data", "error"), f"an object of nobody: {each.key}"
+        assert stream in streams and kind in ("data", "error", "backup"), f"an object of nobody: {each.key}"
         if "/_schema/" in each.key:
             assert re.fullmatch(r"learn/data/(v\d+/)?_schema/learn-\d+-[0-9a-f-]{36}\.sql", each.key), each.key
             assert each.body.startswith(b"CREATE EXTERNAL TABLE `learn` (\n"), each.body
@@ -219,8 +223,11 @@ def judge(service, load, kills, what, assert_key=assert_key):
             assert revision not in declared, f"table {revision} is declared twice: {each.key}"
             declared.add(revision)
             continue
-        if kind == "data":
-            assert_key(each.key, stream)
+        if kind != "error":
+            if kind == "data":
+                assert_key(each.key, stream)
+            else:
+                oracle.assert_key(each.key, f"{stream}/backup/", stream, version=r"\d+")
             ids = list(identities(each))
         else:
             errors = oracle.error_records(each.content())
@@ -233,15 +240,18 @@ def judge(service, load, kills, what, assert_key=assert_key):
             name, _, index = identity.rstrip("xd").rpartition(".")
             if name not in attempts or int(index) >= attempts[name][0] or not identity.startswith(stream + "."):
                 alien.append((identity, each.key))
-            elif identity in seen:
-                doubled.append((identity, seen[identity], each.key))
-            seen[identity] = each.key
+            own = backed_up if kind == "backup" else seen
+            if identity in own:
+                doubled.append((identity, own[identity], each.key))
+            own[identity] = each.key
     lost, dropped = [], 0
     for name, (size, done) in attempts.items():
         if done:
             wanted = [identity for identity in ids_of(name, size) if not identity.endswith("d")]
             dropped += size - len(wanted)
             missing = [identity for identity in wanted if identity not in seen]
+            if name.split(".")[0] in BACKED_UP:
+                missing += [identity for identity in ids_of(name, size) if identity not in backed_up]
             if missing:
                 lost.append((name, size, len(missing), missing[0]))
     acknowledged = sum(size for size, done in attempts.values() if done)
@@ -261,6 +271,11 @@ def judge(service, load, kills, what, assert_key=assert_key):
         assert (split > 0) == (stream == "split") or ledger["received"] < 20, (stream, ledger)
         low, high = load.attempts.count(stream, True, True), load.attempts.count(stream, False, True)
         assert low <= ledger["dropped"] <= high and ledger["discarded"] == 0, (stream, low, ledger, high)
+        if stream in BACKED_UP:
+            backup = service.backup_ledger(stream)
+            assert backup["delivered"] == backup["received"] == ledger["received"] == found["backup"], (backup, ledger, found)
+    strays = [i for i in seen if i.split(".")[0] in BACKED_UP and i not in backed_up]
+    assert not strays, f"delivered and not backed up: {strays[:5]}"
     if service.data_dir:
         left = lambda: [str(path) for path in service.data_dir.glob("streams/*/outbox/*")]
         until(lambda: f"an empty outbox: {left()}", lambda: not left())
@@ -290,9 +305,19 @@ def set_up(folder, outside=False):
         "InputFormatConfiguration": {"Deserializer": {"OpenXJsonSerDe": {}}},
         "OutputFormatConfiguration": {"Serializer": {"ParquetSerDe": {}}},
     }
+    backup = lambda name, compression, interval_s: {
+        "S3BackupMode": "Enabled",
+        "S3BackupConfiguration": {
+            "RoleARN": ROLE,
+            "BucketARN": f"arn:aws:s3:::{service.bucket}",
+            "Prefix": f"{name}/backup/",
+            "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": interval_s},
+            "CompressionFormat": compression,
+        },
+    }
     made = {
         "join": lambda: service.create("join", interval_s=0),
-        "gzip": lambda: service.create("gzip", interval_s=1, compression="GZIP"),
+        "gzip": lambda: service.create("gzip", interval_s=1, compression="GZIP", **backup("gzip", "UNCOMPRESSED", 0)),
         "parquet": lambda: service.create(
             "parquet", interval_s=1, DataFormatConversionConfiguration=conversion("crash", "load")
         ),
@@ -314,6 +339,7 @@ def set_up(folder, outside=False):
             "enrich",
             interval_s=1,
             compression="ZIP",
+            **backup("enrich", "GZIP", 1),
             ProcessingConfiguration={
                 "Enabled": True,
                 "Processors": [{"Type": "Lambda", "Parameters": [{"ParameterName": "LambdaArn", "ParameterValue": ENRICH}]}],

@@ -316,8 +316,18 @@ class Hydrant:
             found["split"] = max(split, found.get("split", 0))
         return {**found["records"], "split": found["split"], "bytes": found["bytes"]}
 
-    def drained(self, *names, deadline_s=DEADLINE_S):
-        """Waits until nothing of these streams is in flight; returns their ledgers."""
+    def backup_ledger(self, name):
+        """Records of a stream's source backup by fate, from /metrics; asserts that they add up. Empty without one."""
+        found = {
+            m[1]: int(value)
+            for sample, value in self.metrics().items()
+            if (m := re.fullmatch(rf'hydrant_backup_records\{{stream="{re.escape(name)}",fate="(\w+)"\}}', sample))
+        }
+        assert found.get("received") == (sum(v for f, v in found.items() if f != "received") if found else None), found
+        return found
+
+    def drained(self, *names, deadline_s=DEADLINE_S, backups=True):
+        """Waits until nothing of these streams and their source backups is in flight; returns the streams' ledgers."""
         last = {}
 
         def done():
@@ -326,6 +336,8 @@ class Hydrant:
                     last[name] = self.ledger(name)
                     if last[name]["in_flight"] != 0:
                         return False
+                if backups and self.backup_ledger(name).get("in_flight", 0) != 0:
+                    return False
             return True
 
         until(lambda: f"nothing in flight: {last} {[self.stream(n) for n in names]}", done, deadline_s, pause_s=0.1)

@@ -47,6 +47,36 @@ async fn open_seals_and_sums_survive_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lane_may_begin_behind_the_start_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let lane_id = LaneId::source_backup(lane(1).incarnation);
+    let mut maker = Maker::default();
+    let (mut seal, inline) = maker.seal(&lane(1), 3, &[b"x"]);
+    seal.lane = lane_id.clone();
+    seal.run = crate::stream::Run { from: Position::from_number(7), to: Position::from_number(10) };
+    {
+        let journal = open(dir.path());
+        assert_eq!(journal.cursor(&lane_id), None);
+        journal.begin(lane_id.clone(), Position::from_number(7)).await.unwrap();
+        let again = journal.begin(lane_id.clone(), Position::from_number(8)).await;
+        assert!(matches!(again, Err(JournalError::Order(OrderError::Snapshot))), "{again:?}");
+    }
+    let journal = open(dir.path());
+    assert_eq!(journal.cursor(&lane_id), Some((Position::from_number(7), Position::from_number(7))));
+    let mut wrong = seal.clone();
+    wrong.run.to = Position::from_number(11);
+    let wrong = journal.seal(wrong, inline.clone()).await;
+    assert!(matches!(wrong, Err(JournalError::Order(OrderError::FatesSum { .. }))), "{wrong:?}");
+    journal.seal(seal.clone(), inline).await.unwrap();
+    assert_eq!(journal.cursor(&lane_id), Some((Position::from_number(7), Position::from_number(10))));
+    journal.close(close_of(&seal)).await.unwrap();
+    let state = open(dir.path()).lane(&lane_id);
+    assert_eq!((state.closed.number(), state.closed_number, state.ledger), (Some(10), 1, seal.fates));
+    journal.forget(lane_id.incarnation).await.unwrap();
+    assert!(journal.lanes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn entries_out_of_order_are_refused_and_not_written() {
     let dir = tempfile::tempdir().unwrap();
     let lane = lane(1);
