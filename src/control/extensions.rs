@@ -101,6 +101,7 @@ const TABLE: &[(&str, Place)] = &[
         "ParquetSerDe.BloomFilterFalsePositiveProbability",
         Place::Number(&[PARQUET[0], PARQUET[1], PARQUET[2], PARQUET[3], "BloomFilterFalsePositiveProbability"]),
     ),
+    ("S3BackupConfiguration.CompressionFormat", Place::Text(&["S3BackupConfiguration", "CompressionFormat"])),
     ("TimeoutInSeconds", Place::Parameter),
     ("MemoryInMBs", Place::Parameter),
     ("Variable.*", Place::Parameter),

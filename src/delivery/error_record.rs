@@ -107,3 +107,56 @@ pub fn write_line(
     out.push(b'\n');
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::tests::definition;
+    use crate::stream::definition::{Compression, TransformSpec};
+
+    #[test]
+    fn a_line_has_the_services_members_in_its_order() {
+        let mut definition = definition("s", Compression::Gzip, 1, 1);
+        definition.transform = Some(TransformSpec {
+            lambda_arn: "arn:aws:lambda:eu-west-2:000000000000:function:f:$LATEST".to_owned(),
+            function: "f".to_owned(),
+            version: None,
+            retries: 3,
+            batch_bytes: 1,
+            timeout_ms: 1,
+            memory_bytes: 1,
+            variables: Default::default(),
+        });
+        let context = ErrorContext {
+            definition: &definition,
+            arrival_ms: 1_741_088_912_364,
+            staged_ms: 1_741_089_007_666,
+            sequence_number: "7",
+            glue_version: None,
+        };
+        let line = |kind, original: &[u8]| {
+            let (code, message) = ("Family.Code".to_owned(), "said \"no\"\n".to_owned());
+            let mut line = Vec::new();
+            write_line(&mut line, &Cause { kind, code, message, attempts: 4 }, original, &context).unwrap();
+            String::from_utf8(line).unwrap()
+        };
+        assert_eq!(
+            line(ErrorKind::ProcessingFailed, b"\xff\n"),
+            concat!(
+                r#"{"rawData":"/wo=","errorCode":"Family.Code","errorMessage":"said \"no\"\n","attemptsMade":4,"#,
+                r#""arrivalTimestamp":1741088912364,"attemptEndingTimestamp":1741089007666,"#,
+                r#""lambdaARN":"arn:aws:lambda:eu-west-2:000000000000:function:f:$LATEST"}"#,
+                "\n"
+            )
+        );
+        assert_eq!(
+            line(ErrorKind::FormatConversionFailed, b""),
+            concat!(
+                r#"{"attemptsMade":4,"arrivalTimestamp":1741088912364,"lastErrorCode":"Family.Code","#,
+                r#""lastErrorMessage":"said \"no\"\n","attemptEndingTimestamp":1741089007666,"rawData":"","#,
+                r#""sequenceNumber":"7","subSequenceNumber":0,"dataCatalogTable":null}"#,
+                "\n"
+            )
+        );
+    }
+}

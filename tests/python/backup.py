@@ -80,7 +80,7 @@ def before_all_processors(folder):
     assert (copy.extension, copy.content_encoding, copy.content_type) == (".zip", "zip", "application/octet-stream")
     assert copy.content() == b"".join(rows)
     # What the stream made of them: each record in one of three ways.
-    refused = [e for o in oracle.objects(service.s3_client(), service.bucket, "orders/error/") for e in oracle.error_records(o.content())]
+    refused = [e for o in oracle.objects(service.s3_client(), service.bucket, "orders/error/") for e in oracle.error_records(o.content(), "processing-failed")]
     delivered = b"".join(o.content() for o in oracle.objects(service.s3_client(), service.bucket, "orders/data/"))
     assert ledger["refused"] == len(refused) > 0 and ledger["dropped"] > 0
     assert ledger["delivered"] == 900 - ledger["refused"] - ledger["dropped"] > 0

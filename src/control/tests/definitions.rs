@@ -219,6 +219,34 @@ fn with_glue_a_table_has_its_region_and_version() {
 }
 
 #[test]
+fn a_backup_has_hints_and_a_target_of_its_own() {
+    let backup = json!({
+        "RoleARN": ROLE,
+        "BucketARN": "arn:aws:s3:::copies",
+        "Prefix": "b/",
+        "CompressionFormat": "GZIP",
+        "BufferingHints": {"SizeInMBs": 7},
+    });
+    let request = |mode: &str| {
+        let mut request = conversion(json!({}));
+        let more = json!({"FileExtension": ".x", "S3BackupMode": mode, "S3BackupConfiguration": backup});
+        merge(&mut request["ExtendedS3DestinationConfiguration"], more);
+        request
+    };
+    let definition = planned(request("Enabled"));
+    let spec = definition.backup.clone().unwrap();
+    assert_eq!((spec.hints, spec.since_revision), (Hints { size_bytes: 7 * MIB, interval_ms: 300_000 }, 1));
+    let of_backup = definition.of_backup().unwrap();
+    assert!(of_backup.convert.is_none() && of_backup.transform.is_none() && of_backup.backup.is_none());
+    let s3 = of_backup.s3;
+    let told = (s3.bucket.as_str(), s3.prefix.as_str(), s3.compression, s3.file_extension.as_str(), s3.error_prefix);
+    assert_eq!(told, ("copies", "b/", Compression::Gzip, "", None));
+    assert_eq!(planned(request("Disabled")).backup, None);
+    let zstd = with_tags(request("Enabled"), &[("hydrant:S3BackupConfiguration.CompressionFormat", "ZSTD")]);
+    assert_eq!(planned(zstd).backup.unwrap().s3.compression, Compression::Zstd);
+}
+
+#[test]
 fn extension_tags_win_over_members() {
     let hints = json!({"CompressionFormat": "GZIP", "BufferingHints": {"SizeInMBs": 64, "IntervalInSeconds": 60}});
     let tags = [

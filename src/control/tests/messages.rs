@@ -324,6 +324,11 @@ fn members_of_every_s3_configuration() {
     let zone = "Provided custom time zone is not supported. Custom time zones are limited to UTC and non-3-letter IANA \
                 time zones.";
     let backup = json!({"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::backup"});
+    let backed_up = |more: Value| {
+        let mut backup = backup.clone();
+        merge(&mut backup, more);
+        extended(json!({"S3BackupMode": "Enabled", "S3BackupConfiguration": backup}))
+    };
     let both_hints = "Both BufferingHints.SizeInMBs and BufferingHints.IntervalInSeconds are required to configure \
                       buffering.";
     expect(
@@ -355,6 +360,18 @@ fn members_of_every_s3_configuration() {
                 invalid("S3 backup destination configuration is required when enabling S3 backup."),
             ),
             (extended(json!({"S3BackupMode": "Enabled", "S3BackupConfiguration": backup})), "ok".to_owned()),
+            (backed_up(json!({"BufferingHints": {"IntervalInSeconds": 0}})), "ok".to_owned()),
+            (
+                backed_up(json!({"Prefix": "日".repeat(300)})),
+                invalid(
+                    "S3BackupConfiguration.Prefix makes object keys of up to 1026 bytes of UTF-8, and S3 takes 1024; \
+                     shorten it.",
+                ),
+            ),
+            (
+                backed_up(json!({"RoleARN": "arn:x:iam::000000000000:role/r"})),
+                "InvalidParameterValueException: Invalid role ARN.".to_owned(),
+            ),
             (extended(json!({"S3BackupMode": "Disabled", "S3BackupConfiguration": backup})), "ok".to_owned()),
             (extended(json!({"CustomTimeZone": ""})), "ok".to_owned()),
             (extended(json!({"CustomTimeZone": "UTC"})), "ok".to_owned()),
@@ -370,6 +387,11 @@ fn members_of_every_s3_configuration() {
         [
             (extended(json!({"BufferingHints": {"SizeInMBs": 1}})), invalid(both_hints)),
             (extended(json!({"BufferingHints": {"IntervalInSeconds": 1}})), invalid(both_hints)),
+            (
+                backed_up(json!({"BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 59}})),
+                invalid("BufferingHints.IntervalInSeconds of the S3 backup must be at least 60."),
+            ),
+            (backed_up(json!({"BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 60}})), "ok".to_owned()),
         ],
     );
 }
@@ -712,7 +734,7 @@ fn extension_tags_are_checked() {
                  hydrant:IntervalInSeconds, hydrant:UnknownFieldsColumn, hydrant:ParquetSerDe.Compression, hydrant:ParquetSerDe.BlockSizeBytes, \
                  hydrant:ParquetSerDe.PageSizeBytes, hydrant:ParquetSerDe.TimestampType, \
                  hydrant:ParquetSerDe.BloomFilterColumns, hydrant:ParquetSerDe.BloomFilterFalsePositiveProbability, \
-                 hydrant:TimeoutInSeconds, hydrant:MemoryInMBs, \
+                 hydrant:S3BackupConfiguration.CompressionFormat, hydrant:TimeoutInSeconds, hydrant:MemoryInMBs, \
                  hydrant:Variable.*."
                 ),
             ),
