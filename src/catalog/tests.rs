@@ -65,6 +65,7 @@ fn record(name: &str) -> StreamRecord {
                 bloom_filter_fpp: DEFAULT_BLOOM_FILTER_FPP,
             },
         }),
+        target_object_bytes: None,
         backup: None,
     };
     StreamRecord {

@@ -140,7 +140,7 @@ fn extended_s3(configuration: &Value, converts: bool) -> Value {
         });
         members.insert("DynamicPartitioningConfiguration".to_owned(), described);
     }
-    for name in ["FileExtension", "CustomTimeZone"] {
+    for name in ["FileExtension", "CustomTimeZone", "TargetObjectSizeInMBs"] {
         echo(configuration, name, members);
     }
     described

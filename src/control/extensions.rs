@@ -85,6 +85,7 @@ const TABLE: &[(&str, Place)] = &[
     ("CompressionFormat", Place::Text(&["CompressionFormat"])),
     ("SizeInMBs", Place::Integer(&[HINTS, "SizeInMBs"])),
     ("IntervalInSeconds", Place::Integer(&[HINTS, "IntervalInSeconds"])),
+    ("TargetObjectSizeInMBs", Place::Integer(&["TargetObjectSizeInMBs"])),
     ("UnknownFieldsColumn", Place::Text(&[PARQUET[0], "InputFormatConfiguration", "UnknownFieldsColumn"])),
     ("ParquetSerDe.Compression", Place::Text(&[PARQUET[0], PARQUET[1], PARQUET[2], PARQUET[3], "Compression"])),
     (

@@ -174,7 +174,7 @@ static LOGGING_OPTIONS: Shape = Shape::Structure(&[
 
 const S3: [Member; 8] = [ROLE, BUCKET, DATA_PREFIX, ERROR_PREFIX, HINTS, COMPRESSION, ENCRYPTION, LOGGING];
 
-const EXTENDED_S3: [Member; 15] = [
+const EXTENDED_S3: [Member; 16] = [
     ROLE,
     BUCKET,
     DATA_PREFIX,
@@ -190,6 +190,8 @@ const EXTENDED_S3: [Member; 15] = [
     optional("DynamicPartitioningConfiguration", &PARTITIONING),
     optional("FileExtension", &text(0, 128, Pattern::FILE_EXTENSION)),
     optional("CustomTimeZone", &text(0, 50, Pattern::TIME_ZONE)),
+    // An extension (`super::extensions`).
+    optional("TargetObjectSizeInMBs", &integer(1, 1024)),
 ];
 
 static PROCESSING: Shape =

@@ -140,6 +140,7 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
         processors: processors(destination),
         transform: transform(destination),
         convert,
+        target_object_bytes: number(destination, "TargetObjectSizeInMBs").map(|mib| mib * MIB),
         backup,
     })
 }

@@ -132,6 +132,7 @@ mod tests {
             arrival_ms: 1_741_088_912_364,
             staged_ms: 1_741_089_007_666,
             sequence_number: "7",
+            part: 0,
             glue_version: None,
         };
         let line = |kind, original: &[u8]| {

@@ -49,6 +49,14 @@ impl<'a> Body<'a> {
         Self { context, incarnation, seal_id, kind, verbatim_records: 0 }
     }
 
+    /// Bytes so far.
+    pub fn length_bytes(&self) -> u64 {
+        match &self.kind {
+            BodyKind::Drafted(draft) => draft.length_bytes(),
+            BodyKind::LogRange { length_bytes, .. } => *length_bytes,
+        }
+    }
+
     pub fn writer(&mut self) -> Result<&mut dyn Write, StageRunError> {
         match &mut self.kind {
             BodyKind::Drafted(draft) => Ok(draft),

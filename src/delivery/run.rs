@@ -8,6 +8,7 @@ use super::counts::Counts;
 use super::learnt::Learnt;
 use super::originals::Originals;
 use super::parcels::{self, Body, ErrorDrafts, FinishedParcels};
+use crate::batch::most_source_bytes;
 use crate::destination::s3::key::{KeyError, ObjectName, data_key};
 use crate::fault::{Class, Fault, Retry};
 use crate::record::{Cause, Chunk, Refused};
@@ -37,6 +38,9 @@ const PACKED_CHUNK_BYTES: u64 = CHUNK_BYTES / 8;
 /// What a worker lets a run decompress to.
 pub(super) const MAX_EXPANDED_BYTES: u64 = 1 << 30;
 
+/// Read at once shortly before an object has its size.
+const SMALL_CHUNK_BYTES: u64 = 64 << 10;
+
 /// What to stage.
 #[derive(Debug, Clone)]
 pub struct RunPlan {
@@ -48,10 +52,12 @@ pub struct RunPlan {
     pub number: u64,
     /// Why it is cut.
     pub cut: CutReason,
-    /// Source bytes after which the run ends.
+    /// Source bytes after which the run ends; with a target, only as long as nothing is encoded.
     pub max_bytes: u64,
     /// Decompressed bytes after which the run ends, so that no object and no disk depends on what records claim to hold.
     pub max_expanded_bytes: u64,
+    /// Encoded bytes at which the run ends, however much source that takes.
+    pub target_object_bytes: Option<u64>,
     /// Records after which the run ends; lowered after a panic.
     pub max_records: u64,
     /// Refuse all records with this cause instead of staging them: the last resort for a record that makes a stage
@@ -187,11 +193,11 @@ fn go_through(
 
     let mut reader = lane.reader(&plan.from, None)?;
     let chunk_bytes = if stages.decompress.is_some() { PACKED_CHUNK_BYTES } else { CHUNK_BYTES };
-    while counts.total.bytes < plan.max_bytes
-        && counts.total.records < plan.max_records
-        && counts.expanded_bytes < plan.max_expanded_bytes
-    {
-        let max_bytes = chunk_bytes.min(plan.max_bytes - counts.total.bytes);
+    while counts.total.records < plan.max_records && counts.expanded_bytes < plan.max_expanded_bytes {
+        // What a learner is shown becomes no object.
+        let encoded_bytes = stages.learner.is_none().then(|| body.length_bytes() + stages.pending_bytes());
+        let Some(next_bytes) = next_bytes(plan, counts.total.bytes, encoded_bytes) else { break };
+        let max_bytes = next_bytes.min(chunk_bytes);
         let max_records = plan.max_records - counts.total.records;
         let Some(chunk) = reader.next_chunk(max_bytes, max_records)? else { break };
         counts.note_source(&chunk);
@@ -285,6 +291,18 @@ fn go_through(
 /// What is declared of a learnt table: columns, and where their data lie.
 fn declared(s3: &S3Target, written: &TableSchema) -> String {
     format!("{} {}", written.version, parcels::location(s3))
+}
+
+/// Source bytes to read next, `None` at the end of the run: `read_bytes` are read, and `encoded_bytes` came of them.
+fn next_bytes(plan: &RunPlan, read_bytes: u64, encoded_bytes: Option<u64>) -> Option<u64> {
+    let (Some(target), Some(encoded)) = (plan.target_object_bytes, encoded_bytes) else {
+        return plan.max_bytes.checked_sub(read_bytes).filter(|left| *left > 0).map(|left| left.min(CHUNK_BYTES));
+    };
+    if encoded >= target || read_bytes >= most_source_bytes(target) {
+        return None;
+    }
+    let missing = (target - encoded) as f64 * (read_bytes as f64 / encoded.max(1) as f64);
+    Some(if encoded == 0 { CHUNK_BYTES.min(target) } else { (missing as u64).clamp(SMALL_CHUNK_BYTES, CHUNK_BYTES) })
 }
 
 fn invalid_schema(error: ConvertError) -> StageRunError {
@@ -394,6 +412,11 @@ impl Stages {
     /// Whether the records become something else than themselves.
     fn is_encoded(&self) -> bool {
         self.encoder.is_some() || self.learner.is_some()
+    }
+
+    /// Bytes of the object that the encoder holds.
+    fn pending_bytes(&self) -> u64 {
+        self.encoder.as_ref().map_or(0, |encoder| encoder.pending_bytes())
     }
 
     fn apply<'b>(

@@ -5,6 +5,7 @@ mod faults;
 mod learning;
 mod power_loss;
 mod processors;
+mod target;
 mod updating;
 
 use super::run::{RunPlan, StageRunError, stage_run};
@@ -20,10 +21,9 @@ use crate::fault::{Class, Retry};
 use crate::journal::JournalOptions;
 use crate::log::{CommitPool, FrameBody, LogContext, LogOptions};
 use crate::source::Lane;
+use crate::source::local::LocalLane;
 use crate::stage::transform::TransformLimits;
-use crate::stream::definition::{
-    BackupSpec, Compression, Definition, Hints, Processors, S3Target, TransformSpec,
-};
+use crate::stream::definition::{BackupSpec, Compression, Definition, Hints, Processors, S3Target, TransformSpec};
 use crate::stream::prefix::TimeZone;
 use crate::stream::seal::{CutReason, LaneId};
 use crate::stream::{Incarnation, Position, StreamName};
@@ -198,6 +198,12 @@ impl Node {
         log.append(body).await.map(drop).map_err(|e| e.to_string())
     }
 
+    /// The stream's lane, with its log open.
+    pub async fn lane(&self, incarnation: Incarnation) -> LocalLane {
+        let log = self.context.logs.get(incarnation).await.unwrap();
+        self.context.logs.lane(log, LaneId::direct_put(incarnation))
+    }
+
     /// Waits until `done` holds for the stream.
     pub async fn until(&self, name: &str, done: impl Fn(&StreamStatus) -> bool) -> StreamStatus {
         loop {
@@ -239,6 +245,7 @@ pub fn definition(name: &str, compression: Compression, size_bytes: u64, interva
         processors: Processors::default(),
         transform: None,
         convert: None,
+        target_object_bytes: None,
         backup: None,
     }
 }
@@ -528,8 +535,7 @@ async fn a_seal_that_fails_to_be_stored_is_tried_again_until_it_is_or_the_servic
     let definition = Arc::new(definition("s", Compression::Gzip, 3000, 900_000));
     let incarnation = definition.incarnation;
     node.put(incarnation, &records(0, 20)).await.unwrap();
-    let log = node.context.logs.get(incarnation).await.unwrap();
-    let lane = node.context.logs.lane(log, LaneId::direct_put(incarnation));
+    let lane = node.lane(incarnation).await;
     let (stop, abandon) = (StopSource::new(), StopSource::new());
     let plan = RunPlan {
         definition,
@@ -538,6 +544,7 @@ async fn a_seal_that_fails_to_be_stored_is_tried_again_until_it_is_or_the_servic
         cut: CutReason::Flush,
         max_bytes: u64::MAX,
         max_expanded_bytes: u64::MAX,
+        target_object_bytes: None,
         max_records: u64::MAX,
         refuse_all: None,
         records_read: Arc::default(),

@@ -10,13 +10,13 @@ use super::run::{MAX_EXPANDED_BYTES, RunPlan, StageRunError};
 use super::sealing::{StageFailure, stage_and_seal};
 use super::send::{Sender, Sent};
 use super::status::LaneStatus;
-use crate::batch::{CutFacts, Decision, decide};
+use crate::batch::{CutFacts, Decision, ObjectRatio, decide};
 use crate::catalog::Catalog;
 use crate::failpoint;
 use crate::fault::{Class, Fault, Retry};
 use crate::source::Lane;
-use crate::stream::definition::Definition;
-use crate::stream::seal::{Close, CutReason, LaneId, Place, Seal};
+use crate::stream::definition::{Definition, Hints};
+use crate::stream::seal::{Close, CutReason, LaneId, ParcelKind, Place, Seal};
 use crate::stream::{Position, StreamName};
 use crate::task::{Stop, StopSource};
 use crate::telemetry::metrics;
@@ -100,6 +100,8 @@ struct State {
     staging: Option<Staging>,
     pace: Pace,
     panics: Panics,
+    /// For streams with a target size of objects.
+    ratio: ObjectRatio,
 }
 
 struct Staging {
@@ -132,8 +134,10 @@ impl Worker {
             staging: None,
             pace: Pace::default(),
             panics: Panics::default(),
+            ratio: ObjectRatio::default(),
         };
         for seal in lane_state.open {
+            note_ratio(&mut state.ratio, &seal);
             self.start_sender(seal, &mut state, &mut senders);
         }
         let ended = self.work(&mut state, &mut senders).await;
@@ -250,7 +254,7 @@ impl Worker {
             waiting_records: readable.records.saturating_sub(consumed.records),
             waiting_bytes: readable.bytes.saturating_sub(consumed.bytes),
             waited: state.waiting_since.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
-            hints: definition.hints,
+            hints: Hints { size_bytes: size_bytes(state, &definition), ..definition.hints },
             flush: state.flush_upto_records > consumed.records,
             ending: wish.deleting.is_some(),
             lane_ended: ended,
@@ -268,7 +272,8 @@ impl Worker {
             from: state.sealed.clone(),
             number: state.sealed_number + 1,
             cut: reason,
-            max_bytes: definition.hints.size_bytes,
+            max_bytes: size_bytes(state, &definition),
+            target_object_bytes: definition.target_object_bytes,
             max_expanded_bytes: MAX_EXPANDED_BYTES,
             max_records,
             refuse_all,
@@ -301,6 +306,7 @@ impl Worker {
                 state.sealed_number = seal.number;
                 state.waiting_since = Some(staging.began);
                 state.panics.note_sealed();
+                note_ratio(&mut state.ratio, &seal);
                 if state.pace.sealed() && state.open.is_empty() {
                     self.status.attempt_succeeded();
                 }
@@ -425,6 +431,16 @@ impl Worker {
         }
         senders.shutdown().await;
     }
+}
+
+/// Source bytes at which a run is cut.
+fn size_bytes(state: &State, definition: &Definition) -> u64 {
+    definition.target_object_bytes.map_or(definition.hints.size_bytes, |target| state.ratio.source_bytes(target))
+}
+
+fn note_ratio(ratio: &mut ObjectRatio, seal: &Seal) {
+    let objects = seal.parcels.iter().filter(|parcel| parcel.kind == ParcelKind::Data && parcel.records > 0);
+    ratio.note(seal.fates.total().bytes, objects.map(|parcel| parcel.length_bytes).sum());
 }
 
 /// What the lane acts on now.

@@ -54,6 +54,11 @@ pub trait Encoder: Send {
     /// none of whose content is in the object. An error is one of `sink` and ends the attempt to seal this run.
     fn push(&mut self, chunk: &Chunk, sink: &mut dyn Write) -> io::Result<Vec<Refused>>;
 
+    /// About how many bytes of the object wait in here to be written to the sink.
+    fn pending_bytes(&self) -> u64 {
+        0
+    }
+
     /// Whether the schema takes all records pushed so far, where it is one that learns. Once it does not, the object is
     /// thrown away.
     fn fits(&self) -> bool {

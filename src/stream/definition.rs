@@ -32,6 +32,9 @@ pub struct Definition {
     pub transform: Option<TransformSpec>,
     /// Format conversion, when enabled.
     pub convert: Option<ConvertSpec>,
+    /// TargetObjectSizeInMBs × 1,048,576 (an extension): the size of encoded objects, in place of the size hint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_object_bytes: Option<u64>,
     /// S3BackupConfiguration, when S3BackupMode is Enabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupSpec>,
@@ -51,6 +54,7 @@ impl Definition {
             processors: Processors::default(),
             transform: None,
             convert: None,
+            target_object_bytes: None,
             backup: None,
         })
     }

@@ -6,7 +6,7 @@ import random
 import subprocess
 
 import oracle
-from harness import Suite
+from harness import FULL, ROLE, Http, Suite
 
 suite = Suite("compression")
 EXTENSION = {"UNCOMPRESSED": "", "GZIP": ".gz", "ZIP": ".zip", "Snappy": ".snappy", "HADOOP_SNAPPY": ".snappy", "ZSTD": ".zst"}
@@ -81,6 +81,47 @@ def file_extension(folder):
     service.drained("named")
     (key,) = oracle.keys(service.s3_client(), service.bucket, "named/")
     assert key.endswith(".jsonl.gz") and ".gz.jsonl" not in key, key
+
+
+def target_size(folder, compression, **more):
+    """Objects of 2 MiB out of records that are encoded to a fraction of that; memory does not follow the source."""
+    target = 2 << 20
+    service = folder.hydrant().start()
+    service.create("sized", interval_s=900, compression=compression, tags={"hydrant:TargetObjectSizeInMBs": "2"}, **more)
+    described = service.firehose().describe_delivery_stream(DeliveryStreamName="sized")["DeliveryStreamDescription"]
+    assert described["Destinations"][0]["ExtendedS3DestinationDescription"]["BufferingHints"]["SizeInMBs"] == 1
+    rng, http, sent, rows = random.Random(suite.args.seed), Http(service.api), 0, 0
+    while sent < (120 << 20 if FULL else 40 << 20):
+        lines = [b'{"id":"%s","text":"%s"}' % (rng.randbytes(48).hex().encode(), b"the same again and again " * 6) for _ in range(4000)]
+        body = b"\n".join(lines) + b"\n"
+        status, _, answer = http.request("POST", "/streams/sized/records", body)
+        assert status == 200, (status, answer)
+        sent, rows = sent + len(body), rows + len(lines)
+    service.flush("sized")
+    assert service.drained("sized")["sized"]["delivered"] == rows
+    found = [o for o in oracle.objects(service.s3_client(), service.bucket) if "/_schema/" not in o.key]
+    sizes = [len(each.body) for each in found]
+    whole = [size for size in sizes if target * 0.9 < size < target * 1.3]
+    print(f"  {compression or 'Parquet'}: {sent >> 20} MiB into {sizes}, peak {service.peak_bytes() >> 20} MiB", flush=True)
+    # The first is cut before it is known what an object needs, the last by the flush.
+    assert len(whole) >= len(sizes) - 2 and len(whole) >= 1 and max(sizes) < target * 1.3, sizes
+    assert service.stop() == 0
+
+
+@suite.test("TargetObjectSizeInMBs: GZIP objects grow to their size")
+def target_gzip(folder):
+    target_size(folder, "GZIP")
+
+
+@suite.test("TargetObjectSizeInMBs: Parquet objects grow to their size")
+def target_parquet(folder):
+    table = {"DatabaseName": "hydrant", "TableName": "infer", "RoleARN": ROLE}
+    conversion = {
+        "SchemaConfiguration": table,
+        "InputFormatConfiguration": {"Deserializer": {"OpenXJsonSerDe": {}}},
+        "OutputFormatConfiguration": {"Serializer": {"ParquetSerDe": {}}},
+    }
+    target_size(folder, "UNCOMPRESSED", DataFormatConversionConfiguration=conversion)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ fn a_bare_request_takes_the_services_defaults() {
             processors: Processors::default(),
             transform: None,
             convert: None,
+            target_object_bytes: None,
             backup: None,
         }
     );

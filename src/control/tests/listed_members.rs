@@ -121,6 +121,7 @@ pub fn table() -> Vec<(String, Ground, Value, Use)> {
     add("ProcessingConfiguration.Processors[0].Parameters[1].ParameterValue", Ground::Lambda, json!("2"), Acts);
     add("S3BackupMode", Ground::Bare, json!("Disabled"), Shown);
     add("S3BackupMode", Ground::Backup, json!("Disabled"), Acts);
+    add("TargetObjectSizeInMBs", Ground::Bare, json!(64), Acts);
     add("FileExtension", Ground::Bare, json!(".x"), Acts);
     add("CustomTimeZone", Ground::Bare, json!("Europe/Berlin"), Acts);
     add("CustomTimeZone", Ground::Bare, json!("UTC"), Shown);
@@ -232,7 +233,8 @@ const EXTENSIONS: &str = "\
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.TimestampType
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.BloomFilterColumns
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.BloomFilterFalsePositiveProbability
-ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.InputFormatConfiguration.UnknownFieldsColumn";
+ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.InputFormatConfiguration.UnknownFieldsColumn
+ExtendedS3DestinationConfiguration.TargetObjectSizeInMBs";
 
 /// The members without members of their own in the service model of 2015-08-04, from CreateDeliveryStream down;
 /// sources and destinations that are refused as a whole are not opened.

@@ -731,7 +731,7 @@ fn extension_tags_are_checked() {
                 tag("hydrant:", ""),
                 format!(
                     "{prefix}' names no extension of Hydrant. Known are: hydrant:CompressionFormat, hydrant:SizeInMBs, \
-                 hydrant:IntervalInSeconds, hydrant:UnknownFieldsColumn, hydrant:ParquetSerDe.Compression, hydrant:ParquetSerDe.BlockSizeBytes, \
+                 hydrant:IntervalInSeconds, hydrant:TargetObjectSizeInMBs, hydrant:UnknownFieldsColumn, hydrant:ParquetSerDe.Compression, hydrant:ParquetSerDe.BlockSizeBytes, \
                  hydrant:ParquetSerDe.PageSizeBytes, hydrant:ParquetSerDe.TimestampType, \
                  hydrant:ParquetSerDe.BloomFilterColumns, hydrant:ParquetSerDe.BloomFilterFalsePositiveProbability, \
                  hydrant:S3BackupConfiguration.CompressionFormat, hydrant:TimeoutInSeconds, hydrant:MemoryInMBs, \

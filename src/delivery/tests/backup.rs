@@ -19,7 +19,8 @@ async fn backed_up(node: &Node, records: u64) -> StreamStatus {
         let backup = s.backup.as_ref().map(|b| b.ledger.delivered.records);
         backup == Some(records) && s.ledger.in_flight.records == 0
     };
-    node.until("s", done).await
+    let waited = tokio::time::timeout(Duration::from_secs(60), node.until("s", done)).await;
+    waited.unwrap_or_else(|_| panic!("stuck: {:?}", node.supervisor.stream("s")))
 }
 
 /// Bytes of segment files in the stream's log.
@@ -154,13 +155,10 @@ async fn a_backup_enabled_later_begins_with_what_is_newest_then() {
     node.supervisor.flush("s").unwrap();
     node.until("s", |s| s.ledger.delivered.records == 30).await;
     node.put(incarnation, &records(30, 10)).await.unwrap();
-    let enable = |row: &StreamRecord| {
-        let mut definition = Definition::clone(&row.definition);
+    let enable = |definition: &mut Definition| {
         definition.backup = Some(backup(Compression::Uncompressed, 1 << 20, 900_000));
-        definition.follow(&row.definition);
-        StreamRecord { definition: Arc::new(definition), ..row.clone() }
     };
-    node.context.catalog.update("s", incarnation, enable).unwrap();
+    node.redefine("s", enable).unwrap();
     // In the journal before anything else: from here on the log keeps what is not backed up.
     let lane = LaneId::source_backup(incarnation);
     while node.context.journal.cursor(&lane).is_none() {
@@ -176,8 +174,8 @@ async fn a_backup_enabled_later_begins_with_what_is_newest_then() {
 
     // Later revisions keep it as it is.
     let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
-    let again = node.context.catalog.update("s", incarnation, enable).unwrap();
-    assert_eq!((again.definition.revision, again.definition.backup.as_ref().unwrap().since_revision), (3, 2));
+    let again = node.redefine("s", enable).unwrap();
+    assert_eq!((again.revision, again.backup.as_ref().unwrap().since_revision), (3, 2));
     let status = node.until("s", ready).await;
     assert_eq!(status.backup.unwrap().waiting_bytes, bytes as u64);
     node.supervisor.flush("s").unwrap();

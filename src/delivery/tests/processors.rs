@@ -119,7 +119,7 @@ async fn records_that_nothing_changes_are_a_range_of_the_log_whatever_the_other_
         definition.processors.append_delimiter = delimiter.clone();
         let incarnation = definition.incarnation;
         node.put(incarnation, &["x".repeat(300_000)]).await.unwrap();
-        let lane = LocalLane::new(node.context.logs.get(incarnation).await.unwrap(), incarnation);
+        let lane = node.lane(incarnation).await;
         let (stop, abandon) = (StopSource::new(), StopSource::new());
         let plan = RunPlan {
             definition: Arc::new(definition),
@@ -127,6 +127,7 @@ async fn records_that_nothing_changes_are_a_range_of_the_log_whatever_the_other_
             number: 1,
             cut: CutReason::Flush,
             max_bytes: u64::MAX,
+            target_object_bytes: None,
             max_expanded_bytes: u64::MAX,
             max_records: u64::MAX,
             refuse_all: None,
@@ -155,7 +156,7 @@ async fn a_run_ends_once_it_has_decompressed_enough() {
     // Two are a chunk: so many are read at once.
     let packed: Vec<_> = (0..8).map(|_| [record.clone(), noise(220_000)].concat()).collect();
     node.put(incarnation, &packed).await.unwrap();
-    let lane = LocalLane::new(node.context.logs.get(incarnation).await.unwrap(), incarnation);
+    let lane = node.lane(incarnation).await;
     let (stop, abandon) = (StopSource::new(), StopSource::new());
     let mut plan = RunPlan {
         definition: Arc::new(definition),
@@ -163,6 +164,7 @@ async fn a_run_ends_once_it_has_decompressed_enough() {
         number: 1,
         cut: CutReason::Flush,
         max_bytes: u64::MAX,
+        target_object_bytes: None,
         max_expanded_bytes: 3 << 16,
         max_records: u64::MAX,
         refuse_all: None,

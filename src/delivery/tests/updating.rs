@@ -284,7 +284,7 @@ async fn a_table_learnt_for_a_seal_that_does_not_use_it_is_declared_by_the_next_
     let converts = learning("s", 1 << 20, 0);
     let incarnation = converts.incarnation;
     node.put(incarnation, &[columns(0, "")]).await.unwrap();
-    let lane = LocalLane::new(node.context.logs.get(incarnation).await.unwrap(), incarnation);
+    let lane = node.lane(incarnation).await;
     let stop = StopSource::new();
     let stage = |definition: &Definition, number| {
         let plan = RunPlan {
@@ -293,6 +293,7 @@ async fn a_table_learnt_for_a_seal_that_does_not_use_it_is_declared_by_the_next_
             number,
             cut: CutReason::Flush,
             max_bytes: u64::MAX,
+            target_object_bytes: None,
             max_expanded_bytes: u64::MAX,
             max_records: u64::MAX,
             refuse_all: None,

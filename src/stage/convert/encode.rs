@@ -48,6 +48,9 @@ pub struct ParquetEncoder {
     free: Arc<FreeColumns>,
     writer: Option<FileWriter>,
     records: u64,
+    /// Bytes of JSON taken, and of those the newest chunk's.
+    pushed_bytes: u64,
+    newest_bytes: u64,
     /// Of a learnt table that may yet be widened: places whose values may outgrow what was learnt.
     learns: Option<Arc<[Vec<u16>]>>,
     fits: bool,
@@ -108,6 +111,8 @@ impl ParquetEncoder {
             free: Arc::default(),
             writer: None,
             records: 0,
+            pushed_bytes: 0,
+            newest_bytes: 0,
             learns: None,
             fits: true,
         }
@@ -226,6 +231,8 @@ impl PartDecoder {
 
 impl Encoder for ParquetEncoder {
     fn push(&mut self, chunk: &Chunk, sink: &mut dyn Write) -> io::Result<Vec<Refused>> {
+        self.newest_bytes = chunk.slots.iter().map(|slot| u64::from(slot.len)).sum();
+        self.pushed_bytes += self.newest_bytes;
         let parts = parts(&chunk.slots, most_parts());
         self.make_decoders(parts.len());
         self.encode_beside(|decoders| {
@@ -243,6 +250,15 @@ impl Encoder for ParquetEncoder {
             writer.flush(sink)?;
         }
         Ok(self.collect())
+    }
+
+    fn pending_bytes(&self) -> u64 {
+        let Some(writer) = &self.writer else { return 0 };
+        let pending = writer.pending_bytes();
+        // The newest chunk is decoded at most; it becomes as small as those before it.
+        let before = self.pushed_bytes - self.newest_bytes;
+        let encoded = (writer.length_bytes() + pending) as f64;
+        pending + if before > 0 { (encoded / before as f64 * self.newest_bytes as f64) as u64 } else { 0 }
     }
 
     fn fits(&self) -> bool {

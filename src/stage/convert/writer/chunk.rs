@@ -347,6 +347,16 @@ impl ChunkWriter {
         self.pages.iter().map(Bytes::len).sum::<usize>() + waiting + self.coder.page_bytes()
     }
 
+    /// About the bytes that the pages so far will have in the file: what is not compressed yet becomes as small as what is.
+    pub fn expected_bytes(&self) -> usize {
+        let compressed = self.pages.iter().map(Bytes::len).sum::<usize>();
+        let waiting = self.encoded_bytes() - compressed;
+        match self.uncompressed_bytes {
+            0 => compressed + waiting,
+            before => compressed + (waiting as f64 * (compressed as f64 / before as f64)) as usize,
+        }
+    }
+
     /// Ends the chunk.
     pub fn close(mut self) -> Result<ClosedChunk> {
         self.end_page();

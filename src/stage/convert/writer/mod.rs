@@ -67,6 +67,7 @@ pub struct Batch {
 struct Group {
     columns: Vec<Node>,
     rows: usize,
+    expected_bytes: u64,
 }
 
 impl Group {
@@ -161,13 +162,25 @@ impl FileWriter {
         self.file.flush(sink)
     }
 
+    /// Bytes of the file so far.
+    pub fn length_bytes(&self) -> u64 {
+        self.file.length_bytes()
+    }
+
+    /// About the bytes in the file of the row group that is being made.
+    pub fn pending_bytes(&self) -> u64 {
+        self.group.as_ref().map_or(0, |group| group.expected_bytes)
+    }
+
     fn close_full_group(&mut self) -> io::Result<()> {
         let Some(mut group) = self.group.take() else { return Ok(()) };
-        let (mut encoded, mut memory) = (0, 0);
+        let (mut encoded, mut expected, mut memory) = (0, 0, 0);
         group.each_chunk(|chunk| {
             encoded += chunk.encoded_bytes();
+            expected += chunk.expected_bytes();
             memory += chunk.memory_bytes();
         });
+        group.expected_bytes = expected as u64;
         let is_full = encoded as u64 >= self.parquet.block_size_bytes.min(MAX_GROUP_BYTES)
             || memory >= MAX_GROUP_MEMORY_BYTES
             || group.rows >= MAX_GROUP_ROWS;
@@ -195,7 +208,7 @@ impl FileWriter {
         };
         let columns =
             self.table.columns.iter().map(|field| Node::new(&field.kind, &mut leaf)).collect::<Result<_>>()?;
-        Ok(Group { columns, rows: 0 })
+        Ok(Group { columns, rows: 0, expected_bytes: 0 })
     }
 
     fn close_group(&mut self, group: Group) -> io::Result<()> {
