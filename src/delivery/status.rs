@@ -56,6 +56,11 @@ impl LaneStatus {
         let _ = known.wait_for(|known| *known).await;
     }
 
+    /// Whether the lane is open or has faulted.
+    pub fn is_known(&self) -> bool {
+        *self.known.borrow()
+    }
+
     /// Nobody needs to wait for more.
     pub fn set_known(&self) {
         self.known.send_replace(true);

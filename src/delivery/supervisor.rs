@@ -126,7 +126,8 @@ impl Supervisor {
         if let Some(fates) = self.context.deleted.leaving(handle.incarnation) {
             status.ledger = deleted::ledger(&fates);
         }
-        if handle.has_backup() {
+        // One that is shown has begun: what is put from then on is backed up.
+        if handle.has_backup() && handle.backup.is_known() {
             status.set_backup(handle.backup.snapshot());
         }
         let record = self.context.catalog.find(&status.name);

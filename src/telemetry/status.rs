@@ -124,7 +124,7 @@ pub struct StreamStatus {
     /// The table that its records taught, where it has no schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learnt: Option<LearntStatus>,
-    /// Its source backup, where it has one. Nothing else here counts it.
+    /// Its source backup, where it has one that has begun. Nothing else here counts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
     /// Age of the oldest record without a fate; `None` when there is none.

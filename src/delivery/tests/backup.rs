@@ -263,14 +263,14 @@ async fn a_fault_of_one_lane_is_seen_and_the_other_goes_on() {
         node.create(definition).unwrap();
         *store.refused.lock() = Some((prefix, fault("a foreign object", Retry::Never)));
         let faulted = |s: &StreamStatus| {
-            let backup = s.backup.as_ref().unwrap();
+            let Some(backup) = &s.backup else { return false };
             (if is_backup { backup.state } else { s.state }) == StreamState::Faulted
         };
         node.put(incarnation, &records(0, 50)).await.unwrap();
         node.until("s", faulted).await;
         node.put(incarnation, &records(50, 50)).await.unwrap();
         let other = |s: &StreamStatus| {
-            let backup = s.backup.as_ref().unwrap();
+            let Some(backup) = &s.backup else { return false };
             (if is_backup { s.ledger } else { backup.ledger }).delivered.records == 100
         };
         let status = node.until("s", other).await;
