@@ -21,7 +21,8 @@ def parse_table(text):
 
 def parse_columns(text):
     """As `parse_table`, with names as they are written."""
-    text = re.sub(r"--[^\n]*|/\*.*?\*/", " ", text, flags=re.S)
+    # Comments, but not what looks like one in a quoted name or text.
+    text = re.sub(r"(`(?:[^`]|``)*`|'(?:[^'\\]|\\.|'')*')|--[^\n]*|/\*.*?\*/", lambda found: found[1] or " ", text, flags=re.S)
     tokens = re.findall(r"`(?:[^`]|``)*`|'(?:[^'\\]|\\.|'')*'|[\w-]+|\S", text)
     position = [tokens.index("(") + 1]
 
