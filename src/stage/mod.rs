@@ -9,6 +9,7 @@ pub mod compress;
 pub mod convert;
 pub mod deaggregate;
 pub mod decompress;
+pub mod partition;
 pub mod transform;
 
 #[cfg(test)]

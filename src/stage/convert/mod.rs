@@ -24,6 +24,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::stage) use decode::scan;
 pub use schema::TableSchema;
 
 use super::Encoder;
