@@ -32,7 +32,10 @@ const FUNCTIONS: &[(&str, usize, Call)] = &[
         _ => Err(type_error(input, "only strings have UTF-8 byte length")),
     }),
     ("type", 0, |_, input, _| Ok(Value::text(input.kind()))),
-    ("tostring", 0, |run, input, _| Ok(Value::String(text::plain(run, input)?.into()))),
+    ("tostring", 0, |run, input, _| match input {
+        Value::String(_) => Ok(input.clone()),
+        _ => Ok(Value::String(text::json(run, input)?.into())),
+    }),
     ("tojson", 0, |run, input, _| Ok(Value::String(text::json(run, input)?.into()))),
     ("fromjson", 0, |run, input, _| match input {
         Value::String(content) => from_json(run, content),
@@ -44,7 +47,7 @@ const FUNCTIONS: &[(&str, usize, Call)] = &[
     ("has", 1, |_, input, arguments| paths::has(input, &arguments[0]).map(Value::Bool)),
     ("contains", 1, |run, input, arguments| {
         let part = &arguments[0];
-        if kind_rank(input) != kind_rank(part) {
+        if input.rank() != part.rank() {
             return Err(type_error2(input, part, "cannot have their containment checked"));
         }
         contains(run, input, part).map(Value::Bool)
@@ -168,14 +171,6 @@ pub fn operator(sign: &str) -> Option<Function> {
 fn compare(run: &mut Run, operands: &[Value], holds: fn(&Value, &Value) -> bool) -> Made {
     run.take_steps(operands[0].weight().min(operands[1].weight()))?;
     Ok(Value::Bool(holds(&operands[0], &operands[1])))
-}
-
-fn kind_rank(value: &Value) -> u8 {
-    // True and false are two kinds to jq where it compares kinds.
-    match value {
-        Value::Bool(true) => 1,
-        other => 2 + other.kind().as_bytes()[0],
-    }
 }
 
 fn concatenated(run: &mut Run, a: &str, b: &str) -> Made {
@@ -333,7 +328,7 @@ fn contains(run: &mut Run, whole: &Value, part: &Value) -> Result<bool, Stop> {
         (Value::Object(whole), Value::Object(part)) => {
             for (key, part) in part.iter() {
                 match whole.get(&**key) {
-                    Some(whole) if kind_rank(whole) == kind_rank(part) && contains(run, whole, part)? => {}
+                    Some(whole) if whole.rank() == part.rank() && contains(run, whole, part)? => {}
                     _ => return Ok(false),
                 }
             }
@@ -342,7 +337,7 @@ fn contains(run: &mut Run, whole: &Value, part: &Value) -> Result<bool, Stop> {
         (Value::Array(whole), Value::Array(part)) => {
             'part: for part in part.iter() {
                 for whole in whole.iter() {
-                    if kind_rank(whole) == kind_rank(part) && contains(run, whole, part)? {
+                    if whole.rank() == part.rank() && contains(run, whole, part)? {
                         continue 'part;
                     }
                 }

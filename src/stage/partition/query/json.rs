@@ -259,8 +259,11 @@ pub fn text(bytes: &[u8]) -> Arc<str> {
     let mut out = String::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some(&first) = rest.first() {
-        let mut length = coded_length(first).max(1).min(rest.len());
-        if let Some(broken) = rest[1..length].iter().position(|byte| byte & 0xc0 != 0x80) {
+        let mut length = coded_length(first).max(1);
+        // At the very end jq does not look whether the bytes belong to the sequence.
+        if length > rest.len() {
+            length = rest.len();
+        } else if let Some(broken) = rest[1..length].iter().position(|byte| byte & 0xc0 != 0x80) {
             length = broken + 1;
         }
         out.push_str(std::str::from_utf8(&rest[..length]).unwrap_or("\u{fffd}"));

@@ -4,13 +4,14 @@
 //! later versions in how numbers are kept and printed, what a `try` catches, dates and patterns, and none can be stopped
 //! after a number of steps. `parse` makes a program of the query (`lex`, `ast`, `refusals`, `library`), `eval` runs it
 //! on a value (`functions`, `formats`, `dates`, `matching`, `paths`), `json` reads a record and `text` prints. `project`
-//! reads no more of a record than the query looks at.
+//! reads no more of a record than the query looks at, and `direct` takes values that are plain fields from its bytes.
 //!
 //! A record's keys depend on the record and the query alone. What a query may take is counted (`limits`); a record that
 //! takes more fails, as one does that is no JSON.
 
 mod ast;
 mod dates;
+mod direct;
 mod eval;
 mod formats;
 mod functions;
@@ -31,6 +32,7 @@ mod value;
 mod tests;
 
 use crate::fault::{Class, Fault, Retry};
+use direct::Direct;
 use eval::Machine;
 use limits::{DEEP_NESTING, DEEP_STACK_BYTES, Run, SHALLOW_NESTING, Stop};
 use parse::Program;
@@ -89,6 +91,7 @@ pub enum Failure {
 pub struct Query {
     keys: Vec<String>,
     program: Program,
+    direct: Option<Direct>,
     wanted: Option<Wanted>,
 }
 
@@ -110,7 +113,8 @@ impl Query {
             return Err(QueryError("a key has an empty name".to_owned()));
         }
         let wanted = Wanted::of(program.fields.iter().map(|(_, value)| value));
-        Ok(Self { keys, program, wanted })
+        let direct = Direct::of(program.fields.iter().map(|(_, value)| value));
+        Ok(Self { keys, program, direct, wanted })
     }
 
     /// Names of the keys, in the order of the query.
@@ -120,6 +124,13 @@ impl Query {
 
     /// The values of the keys for one record, in the order of [`Self::keys`].
     pub fn evaluate(&self, record: &[u8]) -> Result<Vec<String>, Failure> {
+        if let Some(values) = self.direct.as_ref().and_then(|direct| direct.read(record)) {
+            let mut taken = Vec::with_capacity(values.len());
+            for (key, value) in self.keys.iter().zip(values) {
+                taken.push(value.ok_or_else(|| Failure::NoValue(key.clone()))?);
+            }
+            return Ok(taken);
+        }
         match self.wanted.as_ref().and_then(|wanted| wanted.read(record)) {
             Some(value) => self.run(value),
             None => self.evaluate_whole(record),

@@ -167,8 +167,8 @@ impl Pattern {
 
     /// The first match at or after byte `from`: the bounds of the whole and of each group.
     pub fn search(&self, run: &mut Run, text: &str, from: usize) -> Result<Option<Vec<Option<(usize, usize)>>>, Stop> {
-        if self.any_case && !text.is_ascii() {
-            return Err(Stop::Limit("text that is not ASCII is matched without regard to case"));
+        if self.any_case && text.chars().any(folds_to_ascii) {
+            return Err(Stop::Limit("a letter such as ß is matched without regard to case"));
         }
         let starts = text[from..].char_indices().map(|(at, _)| from + at).chain([text.len()]);
         for start in starts {
@@ -296,6 +296,11 @@ impl Pattern {
             }
         }
     }
+}
+
+/// Whether Oniguruma finds the character equal to ASCII letters if case does not matter.
+fn folds_to_ascii(c: char) -> bool {
+    matches!(c, 'ß' | 'ẞ' | 'ſ' | 'İ' | '\u{212a}' | '\u{fb00}'..='\u{fb06}')
 }
 
 fn is_space(c: char) -> bool {

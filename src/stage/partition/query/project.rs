@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use std::sync::Arc;
 
 /// Deepest nesting that is read here; below what [`json`] takes even for objects, which count twice.
-const MAX_DEPTH: usize = 100;
+pub const MAX_DEPTH: usize = 100;
 /// Most different fields of one object.
 const MAX_FIELDS: usize = 64;
 
@@ -139,7 +139,7 @@ impl Wanted {
 }
 
 /// Takes a string; none for one that [`json`] reads otherwise than RFC 8259 does.
-fn string<'a>(cursor: &mut Cursor<'a>) -> Option<(&'a [u8], bool)> {
+pub fn string<'a>(cursor: &mut Cursor<'a>) -> Option<(&'a [u8], bool)> {
     let (content, escaped) = cursor.string().ok()?;
     if escaped && has_half_surrogate(content) {
         return None;
@@ -153,7 +153,7 @@ fn has_half_surrogate(content: &[u8]) -> bool {
 }
 
 /// Takes any value, whose first byte is next.
-fn skip(cursor: &mut Cursor, depth: usize) -> Option<()> {
+pub fn skip(cursor: &mut Cursor, depth: usize) -> Option<()> {
     match cursor.peek() {
         b'"' => string(cursor).map(|_| ()),
         b'{' | b'[' => {
@@ -198,7 +198,7 @@ fn skip(cursor: &mut Cursor, depth: usize) -> Option<()> {
 }
 
 /// The path of field names that `ast` is, if it is one.
-fn path_of(ast: &Ast, path: &mut Vec<Arc<str>>) -> bool {
+pub fn path_of(ast: &Ast, path: &mut Vec<Arc<str>>) -> bool {
     match ast {
         Ast::Identity => true,
         Ast::Index { of, key, .. } => match &**key {

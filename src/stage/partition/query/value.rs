@@ -185,7 +185,8 @@ impl Value {
         }
     }
 
-    fn rank(&self) -> u8 {
+    /// Place of the kind in jq's order; true and false are two kinds.
+    pub fn rank(&self) -> u8 {
         match self {
             Self::Null => 1,
             Self::Bool(false) => 2,

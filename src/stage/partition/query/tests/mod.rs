@@ -1,6 +1,7 @@
 //! Queries: what is refused, and what the fast way of reading must not change.
 
 mod expressions;
+mod fuzz;
 mod oracle;
 mod records;
 
