@@ -194,6 +194,12 @@ fn mutated_queries_neither_panic_nor_hang() {
         .map(|text| format!("{{k:({text})}}"))
         .chain(QUERIES.iter().map(|q| (*q).to_owned()))
         .collect();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/jq_query");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let (query, record) = text.split_once('\n').unwrap();
+        assert!(play(query, record.as_bytes()), "{query}");
+    }
     let records: Vec<Vec<u8>> = made().into_iter().filter(|record| record.len() < 300).collect();
     let inputs = from_env("HYDRANT_FUZZ_INPUTS").unwrap_or(100_000) / 5;
     let lasting = Duration::from_secs(from_env("HYDRANT_FUZZ_SECONDS").unwrap_or(0));

@@ -151,3 +151,33 @@ fn what_is_refused_though_jq_takes_it_is_known() {
         }
     }
 }
+
+#[test]
+fn bytes_that_are_not_utf8_become_what_jq_makes_of_them() {
+    if !jq_is_there() {
+        return;
+    }
+    let texts: [&[u8]; 12] = [
+        b"\xff",
+        b"\xe9",
+        b"\xe9a",
+        b"a\xe2\x82",
+        b"a\xe2\x82b",
+        b"\xf0\x9f\x98",
+        b"\xf0\x9f\x98\x80",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xf5\x80\x80\x80",
+        b"\x80\x80x",
+        b"\xe0\x80\x80\\n",
+    ];
+    for text in texts {
+        let record = [&b"{\"a\":\""[..], text, b"\"}"].concat();
+        let mut child =
+            Command::new("jq").args(["-j", ".a"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(&record).unwrap();
+        let judged = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        let query = Query::parse("{a:.a}").unwrap();
+        assert_eq!(query.evaluate(&record), Ok(vec![judged]), "{text:x?}");
+    }
+}
