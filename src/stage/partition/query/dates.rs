@@ -160,8 +160,11 @@ pub fn mktime(input: &Value) -> Result<Value, Stop> {
     let date = date.ok_or_else(|| Stop::error("mktime requires parsed datetime inputs"))?;
     let days = days_from_civil(date.year, date.month, 1) + date.day - 1;
     let seconds = days * SECONDS_A_DAY + date.hour * 3600 + date.minute * 60 + date.second;
-    if seconds == -1 {
-        return Err(Stop::error("invalid gmtime representation"));
+    // What these two would be is how the C functions say that they failed.
+    match seconds {
+        -1 => return Err(Stop::error("invalid gmtime representation")),
+        -2 => return Err(Stop::error("mktime not supported on this platform")),
+        _ => {}
     }
     Ok(Value::Number(seconds as f64))
 }
@@ -234,7 +237,7 @@ fn push_date(out: &mut String, format: &str, date: &Broken) {
                 push_date(out, "%a %b %e %H:%M:%S %Y", date);
                 Ok(())
             }
-            'C' => write!(out, "{:02}", date.year / 100),
+            'C' => write!(out, "{}", date.year / 100),
             'd' => write!(out, "{:02}", date.day),
             'D' | 'x' => {
                 push_date(out, "%m/%d/%y", date);
@@ -254,7 +257,7 @@ fn push_date(out: &mut String, format: &str, date: &Broken) {
             'l' => write!(out, "{twelve:2}"),
             'm' => write!(out, "{:02}", date.month + 1),
             'M' => write!(out, "{:02}", date.minute),
-            'n' => write!(out, "\n"),
+            'n' => out.write_char('\n'),
             'p' => write!(out, "{half}"),
             'P' => write!(out, "{}", half.to_ascii_lowercase()),
             'r' => {
@@ -266,7 +269,7 @@ fn push_date(out: &mut String, format: &str, date: &Broken) {
                 Ok(())
             }
             'S' => write!(out, "{:02}", date.second),
-            't' => write!(out, "\t"),
+            't' => out.write_char('\t'),
             'T' | 'X' => {
                 push_date(out, "%H:%M:%S", date);
                 Ok(())

@@ -14,6 +14,9 @@ use std::sync::Arc;
 
 type Made = Result<Value, Stop>;
 
+/// What a small part of a string costs as a value of its own.
+const PART_BYTES: usize = 32;
+
 /// A function: the run, the input, the arguments.
 pub type Call = fn(&mut Run, &Value, &[Value]) -> Made;
 
@@ -79,6 +82,7 @@ const FUNCTIONS: &[(&str, usize, Call)] = &[
     ("join", 1, join),
     ("explode", 0, |run, input, _| match input {
         Value::String(text) => {
+            run.take_bytes(text.len() * PART_BYTES)?;
             let codes = text.chars().map(|c| Value::Number(f64::from(c as u32))).collect();
             Value::array(run, codes)
         }
@@ -356,14 +360,19 @@ fn contains(run: &mut Run, whole: &Value, part: &Value) -> Result<bool, Stop> {
 }
 
 fn split(run: &mut Run, text: &str, separator: &str) -> Made {
-    run.take_bytes(text.len() * 2)?;
-    let parts = if text.is_empty() {
-        Vec::new()
-    } else if separator.is_empty() {
-        text.chars().map(|c| Value::text(c.encode_utf8(&mut [0; 4]))).collect()
+    let mut parts = Vec::new();
+    if text.is_empty() {
+        return Value::array(run, parts);
+    }
+    if separator.is_empty() {
+        run.take_bytes(text.len() * PART_BYTES)?;
+        parts.extend(text.chars().map(|c| Value::text(c.encode_utf8(&mut [0; 4]))));
     } else {
-        text.split(separator).map(Value::text).collect()
-    };
+        for part in text.split(separator) {
+            run.take_bytes(part.len() + PART_BYTES)?;
+            parts.push(Value::text(part));
+        }
+    }
     Value::array(run, parts)
 }
 
@@ -447,7 +456,7 @@ fn indices(run: &mut Run, input: &Value, arguments: &[Value]) -> Made {
             if part.is_empty() {
                 return Err(Stop::Limit("an empty string is looked for"));
             }
-            run.take_steps(text.len() as u64 / 32)?;
+            run.take_bytes(text.len() * PART_BYTES / part.len())?;
             let found = text.match_indices(&**part).map(|(at, _)| Value::Number(at as f64)).collect();
             Value::array(run, found)
         }

@@ -20,7 +20,11 @@ pub fn push_number(out: &mut String, number: f64) {
         let _ = write!(out, "{whole}");
         return;
     }
-    let scientific = format!("{:e}", number.abs());
+    let shortest = format!("{:e}", number.abs());
+    // Where two are as short and as near jq takes the even one, which rounding to as many digits does.
+    let count = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count();
+    let rounded = format!("{:.*e}", count - 1, number.abs());
+    let scientific = if rounded.parse() == Ok(number.abs()) { rounded } else { shortest };
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let point = exponent.parse::<i32>().unwrap_or(0) + 1;
     let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();

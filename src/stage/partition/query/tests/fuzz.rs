@@ -4,7 +4,7 @@
 //! run; with `HYDRANT_FUZZ_SECONDS` each test goes on until that long has passed too. The body runs in
 //! `fuzz/fuzz_targets/jq_query.rs` as well.
 
-use super::super::Query;
+use super::super::{Failure, Query};
 use super::expressions::{EXPRESSIONS, QUERIES};
 use super::oracle::{jq_is_there, judge};
 use super::records::made;
@@ -280,4 +280,42 @@ fn mutated_records_give_what_jq_gives() {
             assert_eq!(ours.as_ref().ok(), judged.as_ref(), "{text} on {}: {ours:?}", String::from_utf8_lossy(record));
         }
     }
+}
+
+/// Queries that both take; what a limit stops is not asked of jq, which has none.
+#[test]
+fn mutated_queries_give_what_jq_gives() {
+    if !jq_is_there() {
+        return;
+    }
+    let mut random = random("queries beside jq");
+    let corpus: Vec<String> = EXPRESSIONS.iter().map(|text| format!("{{k:({text})}}")).collect();
+    let records: Vec<Vec<u8>> = made().into_iter().filter(|record| record.len() < 300).collect();
+    let wanted = from_env("HYDRANT_FUZZ_INPUTS").unwrap_or(100_000) / 1000;
+    let (mut compared, mut different) = (0, Vec::new());
+    while compared < wanted {
+        let text = mutate(&mut random, &corpus, QUERY_TOKENS);
+        if text.contains('\0') {
+            continue;
+        }
+        let Ok(query) = Query::parse(&text) else { continue };
+        let ours: Vec<_> = records.iter().map(|record| query.evaluate(record)).collect();
+        let (records, ours): (Vec<_>, Vec<_>) =
+            records.iter().cloned().zip(ours).filter(|(_, ours)| !matches!(ours, Err(Failure::Limit(_)))).unzip();
+        if records.is_empty() {
+            continue;
+        }
+        compared += 1;
+        let Some(judged) = judge(&text, &records) else {
+            different.push(format!("{text}: jq does not compile it"));
+            continue;
+        };
+        let differs = |(_, (ours, judged)): &(_, (&Result<Vec<String>, Failure>, &Option<Vec<String>>))| {
+            ours.as_ref().ok() != judged.as_ref()
+        };
+        if let Some((record, (ours, judged))) = records.iter().zip(ours.iter().zip(&judged)).find(differs) {
+            different.push(format!("{text}: {ours:?} and not {judged:?} of {}", String::from_utf8_lossy(record)));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
 }

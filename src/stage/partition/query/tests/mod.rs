@@ -3,6 +3,7 @@
 mod expressions;
 mod fuzz;
 mod oracle;
+mod random;
 mod records;
 
 use super::{Failure, Query};
