@@ -34,7 +34,7 @@ impl Direct {
         let mut direct = Self { root: Node::default(), count: 0 };
         for program in programs {
             let mut path = Vec::new();
-            if !path_of(program, &mut path) || path.iter().any(|name| name.contains('\u{fffd}')) {
+            if !path_of(program, &mut path) || path.is_empty() || path.iter().any(|name| name.contains('\u{fffd}')) {
                 return None;
             }
             let mut node = &mut direct.root;

@@ -22,9 +22,9 @@ fn slice_bounds(of: &Value, slice: &Value) -> Option<(usize, usize)> {
         _ => return None,
     } as f64;
     let bound = |name: &str, default: f64| match slice.get(name) {
-        None | Some(Value::Null) => Some(default),
+        Some(Value::Null) => Some(default),
         Some(Value::Number(number)) => Some(*number),
-        Some(_) => None,
+        _ => None,
     };
     let (mut start, mut end) = (bound("start", 0.0)?, bound("end", length)?);
     if start < 0.0 {

@@ -152,7 +152,10 @@ impl Value {
 
     /// This array and the elements of `more`.
     pub fn with_items(mut self, run: &mut Run, more: &[Value]) -> Result<Self, Stop> {
-        if let Self::Array(list) = &mut self {
+        // Nothing more leaves the very same array, which is what counts where a path is wanted.
+        if let Self::Array(list) = &mut self
+            && !more.is_empty()
+        {
             let copied = if Arc::strong_count(list) > 1 { list.len() } else { 0 };
             run.take_bytes((copied + more.len()) * ELEMENT_BYTES)?;
             let list = Arc::make_mut(list);

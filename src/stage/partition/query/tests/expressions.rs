@@ -134,6 +134,10 @@ pub const QUERIES: &[&str] = &[
 
 /// Expressions for the made records.
 pub const EXPRESSIONS: &[&str] = &[
+    ".",
+    "del(.c += [])|tojson",
+    "\"ab\"|.[{}]",
+    ".c[{start:0,end:null}]|tojson",
     ".a",
     ".b",
     ".c",

@@ -23,7 +23,7 @@ pub fn jq_is_there() -> bool {
 pub fn judge(query: &str, records: &[Vec<u8>]) -> Option<Vec<Option<Vec<String>>>> {
     let key = r#"if type == "string" then . elif tojson == "null" then null else tojson end"#;
     let program = format!(
-        "try (fromjson as $record | [$record | {query} | [.[] | {key} | if . == \"\" then null else . end]]) catch 0"
+        "try (fromjson as $record | [$record | {query}\n | [.[] | {key} | if . == \"\" then null else . end]]) catch 0"
     );
     let mut child = Command::new("jq")
         .args(["-R", "-c", &program])
