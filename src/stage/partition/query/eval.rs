@@ -9,6 +9,7 @@
 use super::ast::{Ast, Definition, Format, Id, Pattern};
 use super::formats::format;
 use super::functions::{self, Function};
+use super::item::Item;
 use super::limits::{Run, Stop};
 use super::matching;
 use super::paths;
@@ -17,66 +18,27 @@ use super::value::Value;
 use std::rc::Rc;
 use std::sync::Arc;
 
-type Flow = Result<(), Stop>;
-type Emit<'e> = &'e mut dyn FnMut(&mut Run, Item) -> Flow;
+/// How an evaluation ends.
+pub type Flow = Result<(), Stop>;
+/// Takes a result.
+pub type Emit<'e> = &'e mut dyn FnMut(&mut Run, Item) -> Flow;
 
 /// Bytes of a value in messages about paths.
 const SHOWN_BYTES: usize = 30;
 const SHOWN_KEY_BYTES: usize = 15;
 
-/// A value on its way, and the path to it if one is wanted.
-#[derive(Debug, Clone)]
-pub struct Item {
-    value: Value,
-    track: Option<Track>,
-}
-
-#[derive(Debug, Clone)]
-struct Track {
-    path: Option<Rc<Key>>,
-    /// The value at the path.
-    at: Value,
-}
-
-#[derive(Debug)]
-struct Key {
-    before: Option<Rc<Key>>,
-    key: Value,
-}
-
-impl Item {
-    fn plain(value: Value) -> Self {
-        Self { value, track: None }
-    }
-
-    fn with(&self, value: Value) -> Self {
-        Self { value, track: self.track.clone() }
-    }
-
-    fn is_path(&self) -> bool {
-        self.track.as_ref().is_none_or(|track| track.at.identical(&self.value))
-    }
-
-    /// The element `value` at `key` of this.
-    fn inside(&self, key: &Value, value: Value) -> Self {
-        let track = self.track.as_ref().map(|track| Track {
-            path: Some(Rc::new(Key { before: track.path.clone(), key: key.clone() })),
-            at: value.clone(),
-        });
-        Self { value, track }
-    }
-}
-
 /// What names stand for, innermost first.
-type Scope<'q> = Option<Rc<Bound<'q>>>;
+pub type Scope<'q> = Option<Rc<Bound<'q>>>;
 
-struct Bound<'q> {
+/// A name and what it stands for.
+pub struct Bound<'q> {
     outer: Scope<'q>,
     id: Id,
     to: To<'q>,
 }
 
-enum To<'q> {
+/// What a name stands for.
+pub enum To<'q> {
     Value(Value),
     Label(u64),
     Closure(&'q Ast, Scope<'q>),
@@ -109,7 +71,7 @@ impl<'q> Machine<'q> {
         self.eval(run, ast, &None, Item::plain(value), &mut |_, item| emit(item.value))
     }
 
-    fn eval(self, run: &mut Run, ast: &'q Ast, scope: &Scope<'q>, item: Item, emit: Emit) -> Flow {
+    pub fn eval(self, run: &mut Run, ast: &'q Ast, scope: &Scope<'q>, item: Item, emit: Emit) -> Flow {
         run.enter()?;
         let flow = self.step(run, ast, scope, item, emit);
         run.leave();
@@ -117,7 +79,7 @@ impl<'q> Machine<'q> {
     }
 
     /// Each value of an expression whose path does not matter.
-    fn values(
+    pub fn values(
         self,
         run: &mut Run,
         ast: &'q Ast,
@@ -390,130 +352,6 @@ impl<'q> Machine<'q> {
             emit(run, item)
         })?;
         if found { Ok(()) } else { self.eval(run, right, scope, item, emit) }
-    }
-
-    /// Each path that `targets` gives.
-    #[inline(never)]
-    fn paths(
-        self,
-        run: &mut Run,
-        targets: &'q Ast,
-        scope: &Scope<'q>,
-        input: &Value,
-        emit: &mut dyn FnMut(&mut Run, Value) -> Flow,
-    ) -> Flow {
-        let track = Some(Track { path: None, at: input.clone() });
-        self.eval(run, targets, scope, Item { value: input.clone(), track }, &mut |run, item| {
-            if !item.is_path() {
-                let shown = text::shown_in(&item.value, SHOWN_BYTES);
-                return Err(Stop::error(format!("Invalid path expression with result {shown}")));
-            }
-            let mut keys = Vec::new();
-            let mut at = item.track.as_ref().and_then(|track| track.path.as_ref());
-            while let Some(key) = at {
-                keys.push(key.key.clone());
-                at = key.before.as_ref();
-            }
-            keys.reverse();
-            let path = Value::array(run, keys)?;
-            emit(run, path)
-        })
-    }
-
-    #[inline(never)]
-    fn path(self, run: &mut Run, of: &'q Ast, scope: &Scope<'q>, item: &Item, emit: Emit) -> Flow {
-        self.paths(run, of, scope, &item.value, &mut |run, path| emit(run, item.with(path)))
-    }
-
-    #[inline(never)]
-    fn assign(
-        self,
-        run: &mut Run,
-        targets: &'q Ast,
-        value: &'q Ast,
-        scope: &Scope<'q>,
-        item: &Item,
-        emit: Emit,
-    ) -> Flow {
-        self.values(run, value, scope, &item.value, &mut |run, value| {
-            let mut made = item.value.clone();
-            self.paths(run, targets, scope, &item.value, &mut |run, path| {
-                let old = std::mem::replace(&mut made, Value::Null);
-                made = paths::set_path(run, old, &path, value.clone())?;
-                Ok(())
-            })?;
-            emit(run, item.with(made))
-        })
-    }
-
-    /// `input` with each target replaced by what `change` makes of it, or deleted.
-    #[inline(never)]
-    fn modify(
-        self,
-        run: &mut Run,
-        targets: &'q Ast,
-        scope: &Scope<'q>,
-        input: &Value,
-        change: &mut dyn FnMut(&mut Run, &Value) -> Result<Option<Value>, Stop>,
-    ) -> Result<Value, Stop> {
-        let mut made = input.clone();
-        self.paths(run, targets, scope, input, &mut |run, path| {
-            let of = std::mem::replace(&mut made, Value::Null);
-            let old = paths::get_path(run, &of, &path)?;
-            made = match change(run, &old)? {
-                Some(new) => {
-                    drop(old);
-                    paths::set_path(run, of, &path, new)?
-                }
-                None => {
-                    let gone = Value::array(run, vec![path])?;
-                    paths::delete_paths(run, of, &gone)?
-                }
-            };
-            Ok(())
-        })?;
-        Ok(made)
-    }
-
-    #[inline(never)]
-    #[allow(clippy::too_many_arguments, reason = "an operator with a function")]
-    fn update(
-        self,
-        run: &mut Run,
-        function: Option<Function>,
-        targets: &'q Ast,
-        value: &'q Ast,
-        scope: &Scope<'q>,
-        item: &Item,
-        emit: Emit,
-    ) -> Flow {
-        self.values(run, value, scope, &item.value, &mut |run, value| {
-            let made = self.modify(run, targets, scope, &item.value, &mut |run, old| {
-                Ok(Some(match function {
-                    Some(function) => (function.call)(run, old, &[old.clone(), value.clone()])?,
-                    None if old.truthy() => old.clone(),
-                    None => value.clone(),
-                }))
-            })?;
-            emit(run, item.with(made))
-        })
-    }
-
-    /// The first result of `ast`.
-    #[inline(never)]
-    fn first(self, run: &mut Run, ast: &'q Ast, scope: &Scope<'q>, input: &Value) -> Result<Option<Value>, Stop> {
-        let mut first = None;
-        let label = run.label();
-        let flow = self.values(run, ast, scope, input, &mut |_, value| {
-            // A `?` inside may swallow the break, as in jq; what comes later is then what counts.
-            first = Some(value);
-            Err(Stop::Break(label))
-        });
-        match flow {
-            Err(Stop::Break(broken)) if broken == label => Ok(first),
-            Err(stop) => Err(stop),
-            Ok(()) => Ok(first),
-        }
     }
 
     #[inline(never)]

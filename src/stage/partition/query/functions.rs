@@ -265,11 +265,7 @@ fn divide(run: &mut Run, _: &Value, operands: &[Value]) -> Made {
 
 /// What a double becomes as an `intmax_t`: outside of its range the lowest.
 fn as_integer(number: f64) -> i64 {
-    if number.is_nan() || !(-9.223372036854775808e18..9.223372036854775808e18).contains(&number) {
-        i64::MIN
-    } else {
-        number as i64
-    }
+    if number.is_nan() || !(i64::MIN as f64..-(i64::MIN as f64)).contains(&number) { i64::MIN } else { number as i64 }
 }
 
 fn modulo(_: &mut Run, _: &Value, operands: &[Value]) -> Made {

@@ -3,7 +3,7 @@
 //! Equal to jq 1.6, byte for byte, or refused at Create: an interpreter of our own, since crates that run jq follow its
 //! later versions in how numbers are kept and printed, what a `try` catches, dates and patterns, and none can be stopped
 //! after a number of steps. `parse` makes a program of the query (`lex`, `ast`, `refusals`, `library`), `eval` runs it
-//! on a value (`functions`, `formats`, `dates`, `matching`, `paths`), `json` reads a record and `text` prints. `project`
+//! on a value (`item`, `update`, `functions`, `formats`, `dates`, `matching`, `paths`), `json` reads a record and `text` prints. `project`
 //! reads no more of a record than the query looks at, and `direct` takes values that are plain fields from its bytes.
 //!
 //! A record's keys depend on the record and the query alone. What a query may take is counted (`limits`); a record that
@@ -15,6 +15,7 @@ mod direct;
 mod eval;
 mod formats;
 mod functions;
+mod item;
 mod json;
 mod lex;
 mod library;
@@ -26,6 +27,7 @@ mod pattern;
 mod project;
 mod refusals;
 mod text;
+mod update;
 mod value;
 
 #[cfg(test)]

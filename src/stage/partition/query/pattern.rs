@@ -14,6 +14,9 @@ const MAX_NESTING: usize = 30;
 /// Most places that are kept to go back to.
 const MAX_STACK: usize = 200_000;
 
+/// First byte and end of the whole match and of each group, none for a group without part in it.
+pub type Groups = Vec<Option<(usize, usize)>>;
+
 /// A compiled pattern.
 #[derive(Debug)]
 pub struct Pattern {
@@ -166,7 +169,7 @@ impl Pattern {
     }
 
     /// The first match at or after byte `from`: the bounds of the whole and of each group.
-    pub fn search(&self, run: &mut Run, text: &str, from: usize) -> Result<Option<Vec<Option<(usize, usize)>>>, Stop> {
+    pub fn search(&self, run: &mut Run, text: &str, from: usize) -> Result<Option<Groups>, Stop> {
         if self.any_case && text.chars().any(folds_to_ascii) {
             return Err(Stop::Limit("a letter such as ß is matched without regard to case"));
         }
