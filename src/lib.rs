@@ -69,6 +69,9 @@ pub mod schemas;
 /// Where sealed bytes wait.
 pub mod outbox;
 
+/// Records by partition, between the halves of a delivery.
+pub mod spool;
+
 /// Seals, turns and closes, and the cursor they move.
 pub mod journal;
 

@@ -4,7 +4,9 @@
 //! the records stay in the lane until the run is staged. `target` says how much source an object of a wanted size takes.
 
 mod cut;
+mod partitions;
 mod target;
 
 pub use cut::{CutFacts, Decision, decide};
+pub use partitions::{PartitionCut, PartitionHints, Partitions, Piece};
 pub use target::{ObjectRatio, most_source_bytes};

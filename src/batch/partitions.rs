@@ -1,0 +1,276 @@
+//! Which partitions are cut, and when: each by its own size and interval (reference: dynamic partitioning, run time).
+//!
+//! From: `delivery`, with what the spool has of each partition. Pure: time is handed in. Invariants: a partition is
+//! there from its first waiting piece until all of them are taken; what is taken of a partition is its oldest pieces, so
+//! that its records keep their order.
+
+use crate::stream::definition::Hints;
+use crate::stream::seal::CutReason;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A partition's part of a spool chunk that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Number of the chunk, ascending.
+    pub chunk: u64,
+    /// Number of the partition in the chunk.
+    pub partition: u32,
+    /// Its records.
+    pub records: u64,
+    /// Source bytes of its records.
+    pub bytes: u64,
+}
+
+/// What of a partition is cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionCut {
+    /// Key of the partition.
+    pub key: Arc<[u8]>,
+    /// Why.
+    pub reason: CutReason,
+    /// Its pieces, in order.
+    pub pieces: Vec<Piece>,
+}
+
+/// When partitions are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionHints {
+    /// Size and interval of each.
+    pub hints: Hints,
+    /// Source bytes that may wait in all partitions; above, those that had no record for the longest time are cut.
+    pub max_waiting_bytes: u64,
+    /// Partitions that may wait; above, as with bytes.
+    pub max_waiting: u64,
+}
+
+/// The partitions that wait.
+#[derive(Debug, Default)]
+pub struct Partitions {
+    waiting: HashMap<Arc<[u8]>, Waiting>,
+    /// By the time since which the first piece waits.
+    by_age: BTreeSet<(Duration, Arc<[u8]>)>,
+    /// By the time of the last piece.
+    by_use: BTreeSet<(Duration, Arc<[u8]>)>,
+    /// By bytes that wait.
+    by_bytes: BTreeSet<(u64, Arc<[u8]>)>,
+    records: u64,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    since: Duration,
+    used: Duration,
+    records: u64,
+    bytes: u64,
+    pieces: VecDeque<Piece>,
+}
+
+impl Partitions {
+    /// Number of partitions that wait.
+    pub fn len(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// (records, source bytes) that wait.
+    pub fn totals(&self) -> (u64, u64) {
+        (self.records, self.bytes)
+    }
+
+    /// Whether the partition waits.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.waiting.contains_key(key)
+    }
+
+    /// A piece came, behind those that the partition has.
+    pub fn add(&mut self, key: &[u8], piece: Piece, now: Duration) {
+        let key = match self.waiting.get_key_value(key) {
+            Some((key, _)) => key.clone(),
+            None => Arc::from(key),
+        };
+        let fresh = || Waiting { since: now, used: now, records: 0, bytes: 0, pieces: VecDeque::new() };
+        let mut waiting = self.take_out(&key).unwrap_or_else(fresh);
+        waiting.used = now;
+        waiting.records += piece.records;
+        waiting.bytes += piece.bytes;
+        waiting.pieces.push_back(piece);
+        self.put_in(key, waiting);
+    }
+
+    /// What has to be cut now, and when to ask again. At most `most` partitions at once; if there are more, `most` is
+    /// what it returns, and it is to be asked again at once. What it returns no longer waits.
+    /// `everything`: all that waits goes out, for this reason.
+    pub fn cut(
+        &mut self,
+        hints: &PartitionHints,
+        now: Duration,
+        everything: Option<CutReason>,
+        most: usize,
+    ) -> (Vec<PartitionCut>, Option<Duration>) {
+        let mut cuts = Vec::new();
+        while cuts.len() < most {
+            let Some((key, reason)) = self.next_due(hints, now, everything) else { break };
+            cuts.extend(self.take(&key, hints.hints.size_bytes, reason));
+        }
+        let wait = self.by_age.first().map(|(since, _)| {
+            let interval = Duration::from_millis(hints.hints.interval_ms);
+            (*since + interval).saturating_sub(now)
+        });
+        (cuts, wait)
+    }
+
+    fn next_due(
+        &self,
+        hints: &PartitionHints,
+        now: Duration,
+        everything: Option<CutReason>,
+    ) -> Option<(Arc<[u8]>, CutReason)> {
+        let (bytes, largest) = self.by_bytes.last()?;
+        let (since, oldest) = self.by_age.first()?;
+        let (_, least_used) = self.by_use.first()?;
+        let is_over = self.bytes > hints.max_waiting_bytes || self.len() > hints.max_waiting;
+        Some(if *bytes >= hints.hints.size_bytes {
+            (largest.clone(), CutReason::Size)
+        } else if now.saturating_sub(*since) >= Duration::from_millis(hints.hints.interval_ms) {
+            (oldest.clone(), CutReason::Interval)
+        } else if let Some(reason) = everything {
+            (oldest.clone(), reason)
+        } else if is_over {
+            (least_used.clone(), CutReason::Size)
+        } else {
+            return None;
+        })
+    }
+
+    /// Its oldest pieces, until they have the size.
+    fn take(&mut self, key: &Arc<[u8]>, size_bytes: u64, reason: CutReason) -> Option<PartitionCut> {
+        let mut waiting = self.take_out(key)?;
+        let (mut pieces, mut taken_bytes) = (Vec::new(), 0);
+        while taken_bytes < size_bytes
+            && let Some(piece) = waiting.pieces.pop_front()
+        {
+            taken_bytes += piece.bytes;
+            waiting.records -= piece.records;
+            pieces.push(piece);
+        }
+        waiting.bytes -= taken_bytes;
+        if !waiting.pieces.is_empty() {
+            // Those that are left may be younger; when the first of them came is not kept.
+            self.put_in(key.clone(), waiting);
+        }
+        Some(PartitionCut { key: key.clone(), reason, pieces })
+    }
+
+    fn take_out(&mut self, key: &Arc<[u8]>) -> Option<Waiting> {
+        let waiting = self.waiting.remove(key)?;
+        self.by_age.remove(&(waiting.since, key.clone()));
+        self.by_use.remove(&(waiting.used, key.clone()));
+        self.by_bytes.remove(&(waiting.bytes, key.clone()));
+        self.bytes -= waiting.bytes;
+        self.records -= waiting.records;
+        Some(waiting)
+    }
+
+    fn put_in(&mut self, key: Arc<[u8]>, waiting: Waiting) {
+        self.by_age.insert((waiting.since, key.clone()));
+        self.by_use.insert((waiting.used, key.clone()));
+        self.by_bytes.insert((waiting.bytes, key.clone()));
+        self.bytes += waiting.bytes;
+        self.records += waiting.records;
+        self.waiting.insert(key, waiting);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn hints(size_bytes: u64, interval_s: u64) -> PartitionHints {
+        let hints = Hints { size_bytes, interval_ms: interval_s * 1000 };
+        PartitionHints { hints, max_waiting_bytes: u64::MAX, max_waiting: u64::MAX }
+    }
+
+    fn piece(chunk: u64, bytes: u64) -> Piece {
+        Piece { chunk, partition: 0, records: 1, bytes }
+    }
+
+    fn told(cuts: &[PartitionCut]) -> Vec<(&str, CutReason, Vec<u64>)> {
+        let chunks = |cut: &PartitionCut| cut.pieces.iter().map(|piece| piece.chunk).collect();
+        cuts.iter().map(|cut| (std::str::from_utf8(&cut.key).unwrap(), cut.reason, chunks(cut))).collect()
+    }
+
+    #[test]
+    fn each_is_cut_by_its_own_size_and_interval() {
+        let mut partitions = Partitions::default();
+        partitions.add(b"a", piece(1, 60), SECOND);
+        partitions.add(b"b", piece(1, 10), 2 * SECOND);
+        let hints = hints(100, 10);
+        assert_eq!(partitions.cut(&hints, 3 * SECOND, None, 9), (vec![], Some(8 * SECOND)));
+        partitions.add(b"a", piece(2, 50), 3 * SECOND);
+        partitions.add(b"a", piece(3, 50), 3 * SECOND);
+        let (cuts, wait) = partitions.cut(&hints, 4 * SECOND, None, 9);
+        assert_eq!((told(&cuts), wait), (vec![("a", CutReason::Size, vec![1, 2])], Some(7 * SECOND)));
+        assert_eq!((partitions.len(), partitions.totals()), (2, (2, 60)));
+        let (cuts, wait) = partitions.cut(&hints, 11 * SECOND, None, 9);
+        assert_eq!((told(&cuts), wait), (vec![("a", CutReason::Interval, vec![3])], Some(SECOND)));
+        let (cuts, wait) = partitions.cut(&hints, 12 * SECOND, None, 9);
+        assert_eq!((told(&cuts), wait), (vec![("b", CutReason::Interval, vec![1])], None));
+        assert!(partitions.is_empty() && partitions.totals() == (0, 0));
+    }
+
+    #[test]
+    fn above_the_bounds_the_least_recently_used_go() {
+        let mut partitions = Partitions::default();
+        for (at, key) in [(1, "a"), (2, "b"), (3, "c"), (4, "a")] {
+            partitions.add(key.as_bytes(), piece(at, 10), u32::try_from(at).unwrap() * SECOND);
+        }
+        let few = PartitionHints { max_waiting: 2, ..hints(100, 900) };
+        assert_eq!(told(&partitions.cut(&few, 5 * SECOND, None, 9).0), [("b", CutReason::Size, vec![2])]);
+        let small = PartitionHints { max_waiting_bytes: 20, ..hints(100, 900) };
+        assert_eq!(told(&partitions.cut(&small, 5 * SECOND, None, 9).0), [("c", CutReason::Size, vec![3])]);
+        assert!(partitions.contains(b"a") && !partitions.contains(b"c"));
+    }
+
+    #[test]
+    fn everything_goes_out_some_at_a_time() {
+        let mut partitions = Partitions::default();
+        for key in ["a", "b", "c"] {
+            partitions.add(key.as_bytes(), piece(1, 10), SECOND);
+        }
+        let flush = Some(CutReason::Flush);
+        let (cuts, wait) = partitions.cut(&hints(100, 900), SECOND, flush, 2);
+        assert_eq!((cuts.len(), wait.is_some()), (2, true));
+        let (cuts, wait) = partitions.cut(&hints(100, 900), SECOND, flush, 2);
+        assert_eq!((told(&cuts), wait), (vec![("c", CutReason::Flush, vec![1])], None));
+    }
+
+    #[test]
+    fn pieces_are_taken_once_and_in_order() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let (mut partitions, hints) = (Partitions::default(), hints(50, 5));
+        let (mut added, mut taken) = (BTreeMap::<String, Vec<u64>>::new(), BTreeMap::<String, Vec<u64>>::new());
+        for step in 0..2_000u64 {
+            let now = Duration::from_millis(step * 100);
+            let key = format!("k{}", random.u32(0..20));
+            partitions.add(key.as_bytes(), piece(step, random.u64(0..30)), now);
+            added.entry(key).or_default().push(step);
+            let everything = (step == 1_999).then_some(CutReason::Stop);
+            for (key, _, chunks) in told(&partitions.cut(&hints, now, everything, usize::MAX).0) {
+                taken.entry(key.to_owned()).or_default().extend(chunks);
+            }
+            assert!(partitions.by_age.first().is_none_or(|(since, _)| now - *since < 5 * SECOND));
+        }
+        assert_eq!(taken, added);
+        assert!(partitions.is_empty() && partitions.by_use.is_empty() && partitions.by_bytes.is_empty());
+    }
+}

@@ -1,0 +1,294 @@
+//! The format of a spool chunk, version 1. Pure.
+//!
+//! ```text
+//!  0 magic "HYSP"   4 version u16 LE   6 reserved   8 extents
+//!    footer   footer length u32 LE   magic "HYSP"
+//!
+//! extent  records   per record: ordinal (difference to the one before)  part  arrival ms (zigzag difference)
+//!                               length  0 | length of the source + 1
+//!         bytes of the records   bytes of the sources   CRC-32C u32 LE of all before
+//! footer  partitions   per partition: key length  key  extents
+//!                      per extent: offset (difference to the end of the one before it in its partition)  length
+//!                                  records  source bytes  oldest arrival ms (zigzag)  newest (difference)
+//!         CRC-32C u32 LE of all before
+//! ```
+//!
+//! Numbers are LEB128 unless said otherwise. A partition's key is opaque here. A source is what a record was before the
+//! stages of the first half, where it was something else.
+
+use crate::record::{Chunk, Origin, Slot};
+use bytes::Bytes;
+
+/// First and last bytes of a chunk.
+pub const MAGIC: [u8; 4] = *b"HYSP";
+/// Version written.
+pub const VERSION: u16 = 1;
+/// Bytes before the first extent.
+pub const HEADER_BYTES: u64 = 8;
+/// Bytes behind the footer.
+pub const TRAILER_BYTES: u64 = 8;
+const CRC_BYTES: usize = 4;
+
+/// Bytes that are no spool chunk, or no longer one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpoolError {
+    /// Foreign, cut off or rotten.
+    #[error("damaged spool chunk: {0}")]
+    Damaged(&'static str),
+    /// Written by a newer program.
+    #[error("spool chunk version {0} is newer than this program knows ({VERSION}); use the newer hydrant")]
+    Newer(u16),
+}
+
+/// Consecutive bytes of a chunk with records of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Where it starts in the chunk.
+    pub offset_bytes: u64,
+    /// Its length.
+    pub length_bytes: u32,
+    /// Its records.
+    pub records: u32,
+    /// Source bytes of its records.
+    pub source_bytes: u64,
+    /// Arrival of its oldest record, ms since the epoch.
+    pub oldest_arrival_ms: i64,
+    /// Arrival of its newest record, ms since the epoch.
+    pub newest_arrival_ms: i64,
+}
+
+/// A partition's part of a chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// What tells it from others.
+    pub key: Box<[u8]>,
+    /// Its records, in order.
+    pub extents: Vec<Extent>,
+}
+
+impl Partition {
+    /// Records in all extents.
+    pub fn records(&self) -> u64 {
+        self.extents.iter().map(|extent| u64::from(extent.records)).sum()
+    }
+
+    /// Source bytes of all records.
+    pub fn source_bytes(&self) -> u64 {
+        self.extents.iter().map(|extent| extent.source_bytes).sum()
+    }
+}
+
+/// A record of an extent, where its bytes are.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Where it came from; ascending in an extent.
+    pub origin: Origin,
+    /// Arrival of the outer record, ms since the epoch.
+    pub arrival_ms: i64,
+    /// Itself.
+    pub bytes: &'a [u8],
+    /// What it was before, where that is something else.
+    pub source: Option<&'a [u8]>,
+}
+
+/// The first bytes of a chunk.
+pub fn header() -> [u8; HEADER_BYTES as usize] {
+    let mut header = [0; HEADER_BYTES as usize];
+    header[..4].copy_from_slice(&MAGIC);
+    header[4..6].copy_from_slice(&VERSION.to_le_bytes());
+    header
+}
+
+/// Checks the first bytes of a chunk.
+pub fn check_header(header: [u8; HEADER_BYTES as usize]) -> Result<(), SpoolError> {
+    if header[..4] != MAGIC {
+        return Err(SpoolError::Damaged("it does not begin as one"));
+    }
+    match u16::from_le_bytes([header[4], header[5]]) {
+        VERSION => Ok(()),
+        other => Err(SpoolError::Newer(other)),
+    }
+}
+
+/// Appends an extent.
+pub fn put_extent<'a>(out: &mut Vec<u8>, entries: impl ExactSizeIterator<Item = Entry<'a>> + Clone) {
+    let start = out.len();
+    put_number(out, entries.len() as u64);
+    let (mut ordinal, mut arrival_ms) = (0, 0i64);
+    for entry in entries.clone() {
+        put_number(out, entry.origin.ordinal.wrapping_sub(ordinal));
+        put_number(out, u64::from(entry.origin.part));
+        put_number(out, zigzag(entry.arrival_ms.wrapping_sub(arrival_ms)));
+        put_number(out, entry.bytes.len() as u64);
+        put_number(out, entry.source.map_or(0, |source| source.len() as u64 + 1));
+        (ordinal, arrival_ms) = (entry.origin.ordinal, entry.arrival_ms);
+    }
+    entries.clone().for_each(|entry| out.extend_from_slice(entry.bytes));
+    entries.filter_map(|entry| entry.source).for_each(|source| out.extend_from_slice(source));
+    seal(out, start);
+}
+
+/// The records of an extent, and their sources, whose slots have the same origins.
+pub fn parse_extent(extent: Bytes) -> Result<(Chunk, Chunk), SpoolError> {
+    const SHORT: SpoolError = SpoolError::Damaged("an extent is too short");
+    let mut rest = unsealed(&extent).ok_or(SpoolError::Damaged("the checksum of an extent does not match"))?;
+    let end = rest.len() as u64;
+    let count = take_number(&mut rest).filter(|count| *count <= end).ok_or(SHORT)?;
+    let mut records = Vec::with_capacity(count as usize);
+    let mut sources = Vec::with_capacity(count as usize);
+    let (mut ordinal, mut arrival_ms) = (0u64, 0i64);
+    let (mut bytes_total, mut sources_total) = (0u64, 0u64);
+    for _ in 0..count {
+        let mut next = || take_number(&mut rest).ok_or(SHORT);
+        ordinal = ordinal.wrapping_add(next()?);
+        let part = u32::try_from(next()?).map_err(|_| SpoolError::Damaged("a part has too high a number"))?;
+        arrival_ms = arrival_ms.wrapping_add(unzigzag(next()?));
+        let (length, source) = (next()?, next()?);
+        let origin = Origin { ordinal, part };
+        // Both are places behind the head, whose length is not known yet; those of sources also behind all records.
+        let start = bytes_total;
+        bytes_total = bytes_total.checked_add(length).filter(|total| *total <= end).ok_or(SHORT)?;
+        records.push(Slot { start: start as u32, len: length as u32, origin, arrival_ms });
+        let source = source.checked_sub(1);
+        let source_start = sources_total;
+        sources_total = sources_total.checked_add(source.unwrap_or(0)).filter(|total| *total <= end).ok_or(SHORT)?;
+        sources.push((source_start as u32, source.map(|length| length as u32)));
+    }
+    if rest.len() as u64 != bytes_total + sources_total {
+        return Err(SpoolError::Damaged("an extent has another length than its records"));
+    }
+    let first_record = (end - rest.len() as u64) as u32;
+    let first_source = first_record + bytes_total as u32;
+    records.iter_mut().for_each(|slot| slot.start += first_record);
+    let source_slot = |(slot, (start, length)): (&Slot, (u32, Option<u32>))| match length {
+        Some(len) => Slot { start: first_source + start, len, ..*slot },
+        None => *slot,
+    };
+    let sources = records.iter().zip(sources).map(source_slot).collect();
+    Ok((Chunk { buffer: extent.clone(), slots: records }, Chunk { buffer: extent, slots: sources }))
+}
+
+/// The last bytes of a chunk.
+pub fn footer(partitions: &[Partition]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_number(&mut out, partitions.len() as u64);
+    for partition in partitions {
+        put_number(&mut out, partition.key.len() as u64);
+        out.extend_from_slice(&partition.key);
+        put_number(&mut out, partition.extents.len() as u64);
+        let mut end = 0;
+        for extent in &partition.extents {
+            put_number(&mut out, extent.offset_bytes.wrapping_sub(end));
+            put_number(&mut out, u64::from(extent.length_bytes));
+            put_number(&mut out, u64::from(extent.records));
+            put_number(&mut out, extent.source_bytes);
+            put_number(&mut out, zigzag(extent.oldest_arrival_ms));
+            put_number(&mut out, extent.newest_arrival_ms.wrapping_sub(extent.oldest_arrival_ms) as u64);
+            end = extent.offset_bytes + u64::from(extent.length_bytes);
+        }
+    }
+    seal(&mut out, 0);
+    let length_bytes = out.len() as u32;
+    out.extend_from_slice(&length_bytes.to_le_bytes());
+    out.extend_from_slice(&MAGIC);
+    out
+}
+
+/// The length of the footer that a chunk's last bytes tell of.
+pub fn footer_bytes(trailer: [u8; TRAILER_BYTES as usize]) -> Result<u32, SpoolError> {
+    let [a, b, c, d, magic @ ..] = trailer;
+    if magic != MAGIC {
+        return Err(SpoolError::Damaged("it does not end as one"));
+    }
+    Ok(u32::from_le_bytes([a, b, c, d]))
+}
+
+/// The partitions of a chunk; `footer` without the trailer, of a chunk whose extents end at `extents_upto`.
+pub fn parse_footer(footer: &[u8], extents_upto: u64) -> Result<Vec<Partition>, SpoolError> {
+    const SHORT: SpoolError = SpoolError::Damaged("the footer is too short");
+    const OUTSIDE: SpoolError = SpoolError::Damaged("the footer names what is not there");
+    let mut rest = unsealed(footer).ok_or(SpoolError::Damaged("the checksum of the footer does not match"))?;
+    let bound = rest.len() as u64;
+    let count = take_number(&mut rest).filter(|count| *count <= bound).ok_or(SHORT)?;
+    let mut partitions = Vec::with_capacity(count as usize);
+    for _ in 0..count {
+        let length = take_number(&mut rest).ok_or(SHORT)?;
+        let (key, behind) = usize::try_from(length).ok().and_then(|at| rest.split_at_checked(at)).ok_or(SHORT)?;
+        rest = behind;
+        let count = take_number(&mut rest).filter(|count| *count <= bound).ok_or(SHORT)?;
+        let mut extents = Vec::with_capacity(count as usize);
+        let mut end = 0u64;
+        for _ in 0..count {
+            let mut next = || take_number(&mut rest).ok_or(SHORT);
+            let offset_bytes = end.wrapping_add(next()?);
+            let length_bytes = u32::try_from(next()?).map_err(|_| OUTSIDE)?;
+            let records = u32::try_from(next()?).map_err(|_| OUTSIDE)?;
+            let source_bytes = next()?;
+            let oldest_arrival_ms = unzigzag(next()?);
+            let newest_arrival_ms = oldest_arrival_ms.wrapping_add(next()? as i64);
+            end = offset_bytes.checked_add(u64::from(length_bytes)).ok_or(OUTSIDE)?;
+            if offset_bytes < HEADER_BYTES || end > extents_upto {
+                return Err(OUTSIDE);
+            }
+            extents.push(Extent {
+                offset_bytes,
+                length_bytes,
+                records,
+                source_bytes,
+                oldest_arrival_ms,
+                newest_arrival_ms,
+            });
+        }
+        partitions.push(Partition { key: key.into(), extents });
+    }
+    if !rest.is_empty() {
+        return Err(SpoolError::Damaged("the footer is too long"));
+    }
+    Ok(partitions)
+}
+
+/// Appends the checksum of everything from `start` on.
+fn seal(out: &mut Vec<u8>, start: usize) {
+    let checksum = crc32c::crc32c(&out[start..]);
+    out.extend_from_slice(&checksum.to_le_bytes());
+}
+
+/// What stands before a checksum that matches.
+fn unsealed(bytes: &[u8]) -> Option<&[u8]> {
+    let (content, checksum) = bytes.split_at_checked(bytes.len().checked_sub(CRC_BYTES)?)?;
+    (crc32c::crc32c(content).to_le_bytes() == checksum).then_some(content)
+}
+
+fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)) as u64
+}
+
+fn unzigzag(number: u64) -> i64 {
+    (number >> 1) as i64 ^ -((number & 1) as i64)
+}
+
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// The number at the start of `rest`, which goes on behind it.
+fn take_number(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, behind) = rest.split_first()?;
+        *rest = behind;
+        let bits = u64::from(byte & 0x7f);
+        if shift == 63 && bits > 1 {
+            return None;
+        }
+        number |= bits << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}

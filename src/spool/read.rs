@@ -1,0 +1,61 @@
+//! Reads a spool chunk, partition by partition.
+
+use super::codec::{self, Extent, HEADER_BYTES, Partition, SpoolError, TRAILER_BYTES};
+use crate::record::{Chunk, ParcelBytes};
+use std::io;
+use std::sync::Arc;
+
+/// A spool chunk that is complete.
+#[derive(Debug, Clone)]
+pub struct SpoolChunk {
+    bytes: Arc<dyn ParcelBytes>,
+}
+
+/// Records of one partition with what they were before the stages of the first half; the slots of both have the same
+/// origins.
+#[derive(Debug, Clone)]
+pub struct Records {
+    /// The records.
+    pub passed: Chunk,
+    /// Their sources.
+    pub source: Chunk,
+}
+
+impl From<SpoolError> for io::Error {
+    fn from(error: SpoolError) -> Self {
+        Self::new(io::ErrorKind::InvalidData, error)
+    }
+}
+
+impl SpoolChunk {
+    /// The chunk that `bytes` are.
+    pub fn new(bytes: Arc<dyn ParcelBytes>) -> Self {
+        Self { bytes }
+    }
+
+    /// Its partitions, in the order in which they were written. `InvalidData`: a [`SpoolError`].
+    pub fn partitions(&self) -> io::Result<Vec<Partition>> {
+        let short = || SpoolError::Damaged("it is too short");
+        let length_bytes = self.bytes.length_bytes();
+        let mut header = [0; HEADER_BYTES as usize];
+        let mut trailer = [0; TRAILER_BYTES as usize];
+        let footer_upto = length_bytes.checked_sub(TRAILER_BYTES).filter(|at| *at >= HEADER_BYTES).ok_or_else(short)?;
+        self.bytes.read_exact_at(&mut header, 0)?;
+        codec::check_header(header)?;
+        self.bytes.read_exact_at(&mut trailer, footer_upto)?;
+        let footer_bytes = codec::footer_bytes(trailer)?;
+        let extents_upto = footer_upto.checked_sub(footer_bytes.into()).filter(|at| *at >= HEADER_BYTES);
+        let extents_upto = extents_upto.ok_or_else(short)?;
+        let mut footer = vec![0; footer_bytes as usize];
+        self.bytes.read_exact_at(&mut footer, extents_upto)?;
+        Ok(codec::parse_footer(&footer, extents_upto)?)
+    }
+
+    /// The records of an extent. `InvalidData`: a [`SpoolError`].
+    pub fn records(&self, extent: &Extent) -> io::Result<Records> {
+        let mut bytes = vec![0; extent.length_bytes as usize];
+        self.bytes.read_exact_at(&mut bytes, extent.offset_bytes)?;
+        let (passed, source) = codec::parse_extent(bytes.into())?;
+        Ok(Records { passed, source })
+    }
+}

@@ -1,0 +1,159 @@
+use super::codec::{self, SpoolError};
+use super::*;
+use crate::record::{Chunk, Origin, ParcelBytes, Slot};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+#[derive(Debug)]
+struct InMemory(Vec<u8>);
+
+impl ParcelBytes for InMemory {
+    fn length_bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<()> {
+        let rest = self.0.get(offset_bytes as usize..).and_then(|rest| rest.get(..buffer.len()));
+        buffer.copy_from_slice(rest.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+/// (key, ordinal, part, arrival, record, source).
+type Pushed = (Vec<u8>, u64, u32, i64, Vec<u8>, Option<Vec<u8>>);
+
+fn written(records: &[Pushed]) -> (Vec<u8>, Vec<Partition>) {
+    let mut bytes = Vec::new();
+    let mut writer = SpoolWriter::new(&mut bytes).unwrap();
+    for (key, ordinal, part, arrival_ms, record, source) in records {
+        let origin = Origin { ordinal: *ordinal, part: *part };
+        let slot = Slot { start: 0, len: record.len() as u32, origin, arrival_ms: *arrival_ms };
+        writer.push(key, Spooled { slot, bytes: record, source: source.as_deref() }).unwrap();
+    }
+    let partitions = writer.finish().unwrap();
+    (bytes, partitions)
+}
+
+fn pairs<'a>(passed: &'a Chunk, source: &'a Chunk) -> impl Iterator<Item = (Slot, &'a [u8], &'a [u8])> {
+    assert_eq!(passed.slots.len(), source.slots.len());
+    passed.iter().zip(source.iter()).map(|((slot, record), (source_slot, source))| {
+        assert_eq!((slot.origin, slot.arrival_ms), (source_slot.origin, source_slot.arrival_ms));
+        (*slot, record, source)
+    })
+}
+
+fn read(bytes: Vec<u8>) -> io::Result<BTreeMap<Vec<u8>, Vec<Pushed>>> {
+    let chunk = SpoolChunk::new(Arc::new(InMemory(bytes)));
+    let mut found = BTreeMap::new();
+    for partition in chunk.partitions()? {
+        let mut records = Vec::new();
+        for extent in &partition.extents {
+            let read = chunk.records(extent)?;
+            assert_eq!(read.passed.slots.len(), extent.records as usize);
+            assert_eq!(read.source.data_bytes(), extent.source_bytes);
+            for (slot, record, source) in pairs(&read.passed, &read.source) {
+                assert!((extent.oldest_arrival_ms..=extent.newest_arrival_ms).contains(&slot.arrival_ms));
+                let source = (source != record).then(|| source.to_vec());
+                let Origin { ordinal, part } = slot.origin;
+                records.push((partition.key.to_vec(), ordinal, part, slot.arrival_ms, record.to_vec(), source));
+            }
+        }
+        assert_eq!(partition.records(), records.len() as u64);
+        assert!(found.insert(partition.key.to_vec(), records).is_none(), "a key stands for one partition");
+    }
+    Ok(found)
+}
+
+fn pushed() -> impl Strategy<Value = Vec<Pushed>> {
+    let record = || proptest::collection::vec(any::<u8>(), 0..40);
+    let one = (0u8..4, 0u64..3, 0u32..3, any::<i64>(), record(), proptest::option::of(record()));
+    proptest::collection::vec(one, 0..60).prop_map(|records| {
+        let mut last = 0;
+        let ascending =
+            |(key, step, part, arrival_ms, record, source): (u8, u64, u32, i64, Vec<u8>, Option<Vec<u8>>)| {
+                last += step;
+                let source = source.filter(|source| *source != record);
+                (vec![key; usize::from(key)], last, part, arrival_ms, record, source)
+            };
+        records.into_iter().map(ascending).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn records_come_back_by_partition(records in pushed()) {
+        let (bytes, partitions) = written(&records);
+        let mut expected: BTreeMap<Vec<u8>, Vec<Pushed>> = BTreeMap::new();
+        for record in records {
+            expected.entry(record.0.clone()).or_default().push(record);
+        }
+        let chunk = SpoolChunk::new(Arc::new(InMemory(bytes.clone())));
+        prop_assert_eq!(chunk.partitions().unwrap(), partitions);
+        prop_assert_eq!(read(bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn damage_is_found(records in pushed(), at in any::<prop::sample::Index>(), bit in 0u8..8, cut in any::<bool>()) {
+        let (bytes, _) = written(&records);
+        let mut damaged = bytes.clone();
+        let at = at.index(bytes.len());
+        match cut {
+            true => damaged.truncate(at),
+            // Bytes 6 and 7 are reserved.
+            false => damaged[if at == 6 || at == 7 { 0 } else { at }] ^= 1 << bit,
+        }
+        prop_assert!(read(damaged).is_err());
+    }
+
+    #[test]
+    fn foreign_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let mut sealed = bytes.clone();
+        sealed.extend(crc32c::crc32c(&bytes).to_le_bytes());
+        let _ = codec::parse_footer(&sealed, 1 << 20);
+        if let Ok((passed, source)) = codec::parse_extent(sealed.into()) {
+            pairs(&passed, &source).for_each(drop);
+        }
+    }
+}
+
+#[test]
+fn more_than_a_section_keeps_its_order() {
+    let record = vec![b'x'; SECTION_BYTES / 5];
+    let pushed = |i: u64| (vec![(i % 2) as u8], i, 0, i as i64, record.clone(), None);
+    let records: Vec<Pushed> = (0..12).map(pushed).collect();
+    let (bytes, partitions) = written(&records);
+    assert_eq!(partitions.iter().map(|partition| partition.extents.len()).collect::<Vec<_>>(), [3, 3]);
+    let found = read(bytes).unwrap();
+    let ordinals = |key: u8| found[&vec![key]].iter().map(|record| record.1).collect::<Vec<_>>();
+    assert_eq!((ordinals(0), ordinals(1)), (vec![0, 2, 4, 6, 8, 10], vec![1, 3, 5, 7, 9, 11]));
+}
+
+#[test]
+fn a_newer_chunk_is_refused_by_name() {
+    let (mut bytes, _) = written(&[]);
+    bytes[4] = 2;
+    let error = read(bytes).unwrap_err();
+    assert_eq!(error.get_ref().unwrap().downcast_ref(), Some(&SpoolError::Newer(2)));
+}
+
+/// What this build writes for these records; other builds read it.
+#[test]
+fn the_format_is_kept() {
+    let records = [
+        (b"a".to_vec(), 7, 0, 1_783_951_509_364, b"{\"k\":1}".to_vec(), None),
+        (b"b".to_vec(), 8, 0, 1_783_951_509_365, b"".to_vec(), Some(b"src".to_vec())),
+        (b"a".to_vec(), 9, 1, 1_783_951_509_300, b"{\"k\":2}".to_vec(), Some(b"".to_vec())),
+    ];
+    let (bytes, _) = written(&records);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/spool/chunk-v1.hex");
+    if std::env::var_os("HYDRANT_WRITE_GOLDEN").is_some() {
+        std::fs::create_dir_all(std::path::Path::new(golden).parent().unwrap()).unwrap();
+        std::fs::write(golden, format!("{hex}\n")).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(golden).unwrap().trim(), hex);
+    let found = read(bytes).unwrap();
+    assert_eq!(found[&b"a".to_vec()], [records[0].clone(), records[2].clone()]);
+}

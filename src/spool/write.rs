@@ -1,0 +1,145 @@
+//! Groups records by partition and writes them as a spool chunk.
+
+use super::SECTION_BYTES;
+use super::codec::{self, Entry, Extent, Partition};
+use crate::record::Slot;
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+/// Memory that the place of a record takes, about.
+const PLACE_BYTES: usize = std::mem::size_of::<Place>();
+
+/// Writes one spool chunk to `sink`. What it writes is of no use before [`SpoolWriter::finish`].
+pub struct SpoolWriter<W> {
+    sink: W,
+    written_bytes: u64,
+    partitions: Vec<Partition>,
+    numbers: HashMap<Box<[u8]>, u32>,
+    section: Section,
+}
+
+/// Records that are not yet written.
+#[derive(Default)]
+struct Section {
+    bytes: Vec<u8>,
+    /// By the number of the partition.
+    places: Vec<Vec<Place>>,
+    /// Numbers of partitions with places, in the order of their first record.
+    filled: Vec<u32>,
+    count: usize,
+    extent: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    slot: Slot,
+    source: Option<(u32, u32)>,
+}
+
+/// A record on its way into the spool.
+#[derive(Debug, Clone, Copy)]
+pub struct Spooled<'a> {
+    /// Origin and arrival.
+    pub slot: Slot,
+    /// The record.
+    pub bytes: &'a [u8],
+    /// What it was before the stages of the first half, where that is something else.
+    pub source: Option<&'a [u8]>,
+}
+
+impl<W: Write> SpoolWriter<W> {
+    /// Begins a chunk.
+    pub fn new(mut sink: W) -> io::Result<Self> {
+        sink.write_all(&codec::header())?;
+        let (written_bytes, section) = (codec::HEADER_BYTES, Section::default());
+        Ok(Self { sink, written_bytes, partitions: Vec::new(), numbers: HashMap::new(), section })
+    }
+
+    /// Takes a record of the partition with this key. Origins ascend within a partition.
+    pub fn push(&mut self, key: &[u8], record: Spooled<'_>) -> io::Result<()> {
+        let taken = record.bytes.len() + record.source.map_or(0, <[u8]>::len);
+        if self.section.count > 0 && self.section.memory_bytes() + taken > SECTION_BYTES {
+            self.write_section()?;
+        }
+        let number = match self.numbers.get(key) {
+            Some(number) => *number,
+            None => {
+                let number = self.partitions.len() as u32;
+                self.numbers.insert(key.into(), number);
+                self.partitions.push(Partition { key: key.into(), extents: Vec::new() });
+                self.section.places.push(Vec::new());
+                number
+            }
+        };
+        self.section.push(number, record);
+        Ok(())
+    }
+
+    fn write_section(&mut self) -> io::Result<()> {
+        let section = &mut self.section;
+        for number in section.filled.drain(..) {
+            let places = &mut section.places[number as usize];
+            let bytes = &section.bytes;
+            let slice = |start: u32, len: u32| &bytes[start as usize..start as usize + len as usize];
+            section.extent.clear();
+            let entry = |place: &Place| {
+                let Place { slot, source } = *place;
+                let source = source.map(|(start, len)| slice(start, len));
+                Entry { origin: slot.origin, arrival_ms: slot.arrival_ms, bytes: slice(slot.start, slot.len), source }
+            };
+            codec::put_extent(&mut section.extent, places.iter().map(entry));
+            self.sink.write_all(&section.extent)?;
+            let arrivals = || places.iter().map(|place| place.slot.arrival_ms);
+            self.partitions[number as usize].extents.push(Extent {
+                offset_bytes: self.written_bytes,
+                length_bytes: section.extent.len() as u32,
+                records: places.len() as u32,
+                source_bytes: places.iter().map(Place::source_bytes).sum(),
+                oldest_arrival_ms: arrivals().min().unwrap_or_default(),
+                newest_arrival_ms: arrivals().max().unwrap_or_default(),
+            });
+            self.written_bytes += section.extent.len() as u64;
+            places.clear();
+        }
+        section.bytes.clear();
+        section.count = 0;
+        Ok(())
+    }
+
+    /// Writes what is left, and the footer. Returns the partitions, in the order of their first record.
+    pub fn finish(mut self) -> io::Result<Vec<Partition>> {
+        self.write_section()?;
+        self.sink.write_all(&codec::footer(&self.partitions))?;
+        Ok(self.partitions)
+    }
+}
+
+impl Section {
+    fn memory_bytes(&self) -> usize {
+        self.bytes.len() + self.count * PLACE_BYTES
+    }
+
+    fn push(&mut self, number: u32, record: Spooled<'_>) {
+        let mut slot = record.slot;
+        (slot.start, slot.len) = self.put(record.bytes);
+        let source = record.source.map(|source| self.put(source));
+        let places = &mut self.places[number as usize];
+        if places.is_empty() {
+            self.filled.push(number);
+        }
+        places.push(Place { slot, source });
+        self.count += 1;
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> (u32, u32) {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(bytes);
+        (start, bytes.len() as u32)
+    }
+}
+
+impl Place {
+    fn source_bytes(&self) -> u64 {
+        u64::from(self.source.map_or(self.slot.len, |(_, len)| len))
+    }
+}
