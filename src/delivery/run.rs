@@ -282,6 +282,8 @@ fn go_through(
         module: stages.module_sha256,
         fates,
         parcels,
+        spooled: None,
+        taken: Vec::new(),
         extra: BTreeMap::new(),
     };
     debug_assert_eq!(seal.lane.incarnation, incarnation);

@@ -23,8 +23,8 @@
 //! The head has a checksum of its own so that its lengths and its mark can be trusted before the rest is read. An
 //! entry whose checksums hold is never a torn one: what cannot be understood in it is an error, not a tail.
 
-use crate::stream::seal::{Close, Fates, LaneId, Seal, Turn};
-use crate::stream::{Incarnation, Position};
+use crate::stream::seal::{Close, Fates, LaneId, Seal, SpooledChunk, Turn};
+use crate::stream::{Incarnation, NumberSet, Position};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -72,6 +72,21 @@ pub struct LaneBase {
     pub closed_number: u64,
     /// Sums over all closed seals.
     pub ledger: Fates,
+    /// Spool chunks of its runs of which something is still to be delivered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chunks: Vec<ChunkBase>,
+}
+
+/// A spool chunk, without what open seals take of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkBase {
+    /// Number of the seal that made it.
+    pub number: u64,
+    /// The chunk.
+    pub chunk: SpooledChunk,
+    /// Partitions whose seals are closed.
+    #[serde(default, skip_serializing_if = "NumberSet::is_empty")]
+    pub closed: NumberSet,
 }
 
 /// What a complete snapshot holds.

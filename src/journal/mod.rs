@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `codec` | entries as bytes |
 //! | `segment` | segment files: name, header, scan |
+//! | `chunks` | what of the spool is sealed again and closed (pure) |
 //! | `state` | what entries add up to, the order they keep (pure) |
 //! | `recovery` | torn tail or damage, which segment counts (pure) |
 //! | `writer` | append, sync, snapshot, roll |
@@ -17,6 +18,7 @@
 //! Segments are never appended to after a restart or a failure; each begins with a snapshot, so one segment is the whole
 //! journal. Memory holds the open seals and one cursor a lane; inline parcels stay in the file.
 
+mod chunks;
 mod codec;
 mod error;
 mod recovery;
@@ -26,6 +28,7 @@ mod state;
 mod tests;
 mod writer;
 
+pub use chunks::Chunk;
 pub use error::JournalError;
 pub use state::OrderError;
 pub use writer::JournalOptions;
@@ -60,6 +63,8 @@ pub struct LaneState {
     pub open: Vec<Arc<Seal>>,
     /// Turns of the open seals, in the order stored.
     pub turns: Vec<Arc<Turn>>,
+    /// Spool chunks of its runs that are not delivered whole, by the numbers of the seals that made them.
+    pub chunks: Vec<(u64, Arc<Chunk>)>,
 }
 
 impl LaneState {
@@ -72,6 +77,7 @@ impl LaneState {
             ledger: lane.ledger,
             open: lane.open.iter().map(|open| Arc::clone(&open.seal)).collect(),
             turns: lane.open.iter().flat_map(|open| &open.turns).map(|(turn, _)| Arc::clone(turn)).collect(),
+            chunks: lane.chunks.iter().map(|(number, chunk)| (number, Arc::clone(chunk))).collect(),
         }
     }
 }
@@ -144,7 +150,7 @@ impl Journal {
 
     /// Begins a lane of which nothing is stored behind `closed`, as if all up to there were closed; durable on `Ok`.
     pub async fn begin(&self, lane: LaneId, closed: Position) -> Result<(), JournalError> {
-        let base = LaneBase { lane, closed, closed_number: 0, ledger: Fates::default() };
+        let base = LaneBase { lane, closed, closed_number: 0, ledger: Fates::default(), chunks: Vec::new() };
         self.store(Payload::Lane(base), Vec::new()).await
     }
 

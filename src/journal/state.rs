@@ -2,8 +2,9 @@
 //!
 //! From: `recovery` applies scanned entries, `writer` applies new ones to a draft before it writes them. Invariants
 //! (rule D1): a lane's seals have numbers without gaps and runs without gaps; they close in order; a seal's fates sum
-//! up to its run. `sealed` is the end of the last open seal, or `closed` when none is open.
+//! up to its run; what a seal of the second half takes is taken once. `sealed` is the end of the last open seal, or `closed` when none is open.
 
+use super::chunks::{Chunks, NotThere};
 use super::codec::{LaneBase, Payload};
 use crate::stream::seal::{Close, Fates, LaneId, Parcel, ParcelKind, Place, Seal, Turn};
 use crate::stream::{Incarnation, Position, SealId};
@@ -43,6 +44,8 @@ pub struct Lane {
     pub ledger: Fates,
     /// Open seals in order.
     pub open: Vec<OpenSeal>,
+    /// Spool chunks that are not delivered whole.
+    pub chunks: Chunks,
 }
 
 /// An entry that does not fit what is stored: a broken invariant of the caller, nothing was written.
@@ -101,6 +104,16 @@ pub enum OrderError {
         /// The number.
         parcel: u32,
     },
+    /// A partition of a spool chunk is delivered once.
+    #[error("seal {seal} takes partitions of chunk {chunk} of lane '{lane}' that are not there or taken already")]
+    NotSpooled {
+        /// Which seal.
+        seal: SealId,
+        /// Whose chunk.
+        lane: String,
+        /// Which chunk.
+        chunk: u64,
+    },
     /// Inline bytes are inside and are those the parcel names.
     #[error("the inline bytes of parcel {parcel} of seal {seal} do not match its place, length or checksum")]
     InlineBytes {
@@ -138,7 +151,13 @@ pub enum OrderError {
 impl Lane {
     /// A lane with a cursor and sums, no seal open.
     pub fn from_base(base: &LaneBase) -> Self {
-        Self { closed: base.closed.clone(), closed_number: base.closed_number, ledger: base.ledger, open: Vec::new() }
+        Self {
+            closed: base.closed.clone(),
+            closed_number: base.closed_number,
+            ledger: base.ledger,
+            open: Vec::new(),
+            chunks: Chunks::from_base(&base.chunks),
+        }
     }
 
     /// End of the last seal.
@@ -178,6 +197,9 @@ impl Lane {
                 return Err(OrderError::ParcelTwice { seal: seal.id, parcel: parcel.number });
             }
         }
+        if let Some(spooled) = &seal.spooled {
+            self.chunks.put(number, spooled);
+        }
         self.open.push(OpenSeal { seal: Arc::clone(seal), inline, turns: Vec::new() });
         Ok(())
     }
@@ -211,6 +233,7 @@ impl Lane {
         self.closed = first.seal.run.to.clone();
         self.closed_number = first.seal.number;
         self.ledger += first.fates();
+        self.chunks.drop_closed(self.closed_number);
         Ok(())
     }
 }
@@ -235,6 +258,11 @@ impl OpenSeal {
         }
         fates
     }
+}
+
+/// Another lane of the stream that a seal is of.
+fn lane_of(seal: &Seal, lane: &str) -> LaneId {
+    LaneId { incarnation: seal.lane.incarnation, lane: lane.to_owned() }
 }
 
 /// Records in the run of a Direct PUT seal, whose positions are record numbers.
@@ -348,15 +376,47 @@ impl Draft {
                 if lane.is_some_and(|lane| self.open_in(state, lane, seal.id)) {
                     return Err(OrderError::SealTwice(seal.id));
                 }
-                self.change(state, &seal.lane, |lane| lane.seal(seal, inline))
+                let before = (!seal.taken.is_empty()).then(|| self.lanes.clone());
+                let taken = self.take(state, seal);
+                let sealed = taken.and_then(|()| self.change(state, &seal.lane, |lane| lane.seal(seal, inline)));
+                if let (Err(_), Some(before)) = (&sealed, before) {
+                    self.lanes = before;
+                }
+                sealed
             }
             Payload::Turn(turn) => self.change(state, &turn.lane, |lane| lane.turn(turn, inline)),
-            Payload::Close(close) => self.change(state, &close.lane, |lane| lane.close(close)),
+            Payload::Close(close) => {
+                let first = self.current(state, &close.lane).and_then(|lane| lane.open.first());
+                let seal = first.map(|open| Arc::clone(&open.seal));
+                self.change(state, &close.lane, |lane| lane.close(close))?;
+                seal.map_or(Ok(()), |seal| self.close_taken(state, &seal))
+            }
             Payload::Forget(forget) => {
                 self.forget(state, forget.incarnation);
                 Ok(())
             }
         }
+    }
+
+    /// Marks what a seal takes of spool chunks.
+    fn take(&mut self, state: &State, seal: &Seal) -> Result<(), OrderError> {
+        seal.taken.iter().try_for_each(|taken| {
+            let (lane, chunk) = (taken.lane.clone(), taken.chunk);
+            self.change(state, &lane_of(seal, &lane), |source| {
+                source.chunks.take(taken).map_err(|NotThere| OrderError::NotSpooled { seal: seal.id, lane, chunk })
+            })
+        })
+    }
+
+    /// What a seal took is delivered.
+    fn close_taken(&mut self, state: &State, seal: &Seal) -> Result<(), OrderError> {
+        seal.taken.iter().try_for_each(|taken| {
+            self.change(state, &lane_of(seal, &taken.lane), |source| {
+                source.chunks.close(taken);
+                source.chunks.drop_closed(source.closed_number);
+                Ok(())
+            })
+        })
     }
 
     fn open_in(&self, state: &State, lane: &LaneId, seal: SealId) -> bool {

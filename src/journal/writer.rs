@@ -282,8 +282,12 @@ impl Writer {
                 closed: lane.closed.clone(),
                 closed_number: lane.closed_number,
                 ledger: lane.ledger,
+                chunks: lane.chunks.base(),
             };
             put(&mut out, Payload::Lane(base), &[])?;
+        }
+        // Behind all bases: a seal may take from the chunks of another lane.
+        for (_, lane) in published.state.lanes() {
             for open in &lane.open {
                 put(&mut out, Payload::Seal(Arc::clone(&open.seal)), &source.inline(open.inline)?)?;
                 for (turn, inline) in &open.turns {

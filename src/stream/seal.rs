@@ -5,6 +5,7 @@
 //! Persisted as JSON with a version tag by `journal::codec`; unknown members are kept in `extra` on reading.
 
 use super::id::{Incarnation, SealId};
+use super::number_set::NumberSet;
 use super::position::Run;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +24,11 @@ pub struct LaneId {
 const BACKUP: &str = "put-backup";
 
 impl LaneId {
+    /// The lane of the second half of a stream with dynamic partitioning. Its positions count its seals.
+    pub fn partitions(incarnation: Incarnation) -> Self {
+        Self { incarnation, lane: "partitions".to_owned() }
+    }
+
     /// The lane of a Direct PUT stream that its destination gets.
     pub fn direct_put(incarnation: Incarnation) -> Self {
         Self { incarnation, lane: "put".to_owned() }
@@ -180,6 +186,30 @@ pub struct Parcel {
     pub place: Place,
 }
 
+/// A spool chunk: records of a run, grouped by partition, that wait for the second half of their delivery (rule D9).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpooledChunk {
+    /// File of the stream's outbox folder.
+    pub name: String,
+    /// Its length.
+    pub length_bytes: u64,
+    /// CRC-32C (Castagnoli) of its bytes.
+    pub crc32c: u32,
+    /// Partitions in it, numbered from 0.
+    pub partitions: u32,
+}
+
+/// What a seal of the second half takes out of a spool chunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Lane whose run the chunk holds.
+    pub lane: String,
+    /// Number of the seal that made the chunk.
+    pub chunk: u64,
+    /// Partitions taken.
+    pub partitions: NumberSet,
+}
+
 /// The stored outcome of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seal {
@@ -211,6 +241,12 @@ pub struct Seal {
     pub fates: Fates,
     /// What goes out. Empty when every record was dropped.
     pub parcels: Vec<Parcel>,
+    /// Records that go on to the second half of their delivery; they are counted as delivered here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spooled: Option<SpooledChunk>,
+    /// Of a seal of the second half: where its records come from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<Taken>,
     /// Members that later versions add.
     #[serde(flatten)]
     pub extra: BTreeMap<String, serde_json::Value>,

@@ -49,6 +49,8 @@ impl Maker {
             module: None,
             fates: Fates { delivered: Tally { records, bytes: records * 100 }, dropped, ..Fates::default() },
             parcels: parcels_made,
+            spooled: None,
+            taken: Vec::new(),
             extra: BTreeMap::new(),
         };
         (seal, parcels.concat())

@@ -2,8 +2,8 @@
 
 use super::super::JournalError;
 use super::super::codec::{
-    Decoded, Envelope, Forget, HEAD_BYTES, LaneBase, Payload, SnapshotEnd, Unreadable, decode_entry, decode_head,
-    encode,
+    ChunkBase, Decoded, Envelope, Forget, HEAD_BYTES, LaneBase, Payload, SnapshotEnd, Unreadable, decode_entry,
+    decode_head, encode,
 };
 use super::super::segment::{SegmentName, encode_header, scan};
 use super::super::writer::{JournalOptions, Writer};
@@ -11,8 +11,10 @@ use super::fixtures::{Maker, close_of, lane};
 use super::model::Entry;
 use crate::disk::faulty::FaultyDisk;
 use crate::disk::{Disk, create_dir_durable};
-use crate::stream::seal::{CutReason, Fates, LaneId, Parcel, ParcelKind, Place, Seal, Tally, Turn};
-use crate::stream::{Id128, Position, Run};
+use crate::stream::seal::{
+    CutReason, Fates, LaneId, Parcel, ParcelKind, Place, Seal, SpooledChunk, Taken, Tally, Turn,
+};
+use crate::stream::{Id128, NumberSet, Position, Run};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,6 +78,27 @@ fn parcel() -> impl Strategy<Value = Parcel> {
     )
 }
 
+fn number_set() -> impl Strategy<Value = NumberSet> {
+    proptest::collection::vec(0u32..30, 0..6).prop_map(|numbers| numbers.into_iter().collect())
+}
+
+fn spooled() -> impl Strategy<Value = SpooledChunk> {
+    (".{0,10}", any::<(u64, u32, u32)>()).prop_map(|(name, (length_bytes, crc32c, partitions))| SpooledChunk {
+        name,
+        length_bytes,
+        crc32c,
+        partitions,
+    })
+}
+
+fn taken() -> impl Strategy<Value = Taken> {
+    (".{0,10}", any::<u64>(), number_set()).prop_map(|(lane, chunk, partitions)| Taken { lane, chunk, partitions })
+}
+
+fn chunk_base() -> impl Strategy<Value = ChunkBase> {
+    (any::<u64>(), spooled(), number_set()).prop_map(|(number, chunk, closed)| ChunkBase { number, chunk, closed })
+}
+
 fn seal() -> impl Strategy<Value = Seal> {
     let cut = prop_oneof![
         Just(CutReason::Size),
@@ -89,31 +112,39 @@ fn seal() -> impl Strategy<Value = Seal> {
     let parcels = proptest::collection::vec(parcel(), 0..4);
     let run = (position(), position());
     let about = (any::<(u64, u64, i64, i64)>(), cut, texts);
-    (id(), lane_id(), run, about, fates(), parcels, extra).prop_map(
-        |(id, lane, (from, to), ((number, revision, oldest, newest), cut, texts), fates, parcels, extra)| Seal {
-            id,
-            lane,
-            number,
-            run: Run { from, to },
-            revision,
-            engine: texts.0,
-            cut,
-            oldest_arrival_ms: oldest,
-            newest_arrival_ms: newest,
-            schema: texts.1,
-            module: texts.2,
-            fates,
-            parcels,
-            extra,
+    let spool = (proptest::option::of(spooled()), proptest::collection::vec(taken(), 0..3));
+    (id(), lane_id(), run, about, fates(), parcels, spool, extra).prop_map(
+        |(id, lane, (from, to), about, fates, parcels, (spooled, taken), extra)| {
+            let ((number, revision, oldest, newest), cut, texts) = about;
+            Seal {
+                id,
+                lane,
+                number,
+                run: Run { from, to },
+                revision,
+                engine: texts.0,
+                cut,
+                oldest_arrival_ms: oldest,
+                newest_arrival_ms: newest,
+                schema: texts.1,
+                module: texts.2,
+                fates,
+                parcels,
+                spooled,
+                taken,
+                extra,
+            }
         },
     )
 }
 
 fn payload() -> impl Strategy<Value = Payload> {
     prop_oneof![
-        (lane_id(), position(), any::<u64>(), fates()).prop_map(|(lane, closed, closed_number, ledger)| {
-            Payload::Lane(LaneBase { lane, closed, closed_number, ledger })
-        }),
+        (lane_id(), position(), any::<u64>(), fates(), proptest::collection::vec(chunk_base(), 0..3)).prop_map(
+            |(lane, closed, closed_number, ledger, chunks)| {
+                Payload::Lane(LaneBase { lane, closed, closed_number, ledger, chunks })
+            }
+        ),
         any::<(u64, u64)>().prop_map(|(lanes, open_seals)| Payload::SnapshotEnd(SnapshotEnd { lanes, open_seals })),
         seal().prop_map(|seal| Payload::Seal(Arc::new(seal))),
         (seal(), parcel(), any::<(u32, u64)>(), ".{0,30}", tally()).prop_map(
@@ -188,7 +219,8 @@ fn golden_segment() -> (SegmentName, Vec<u8>, Vec<Entry>) {
     let mut maker = Maker::default();
     let tally = |records| Tally { records, bytes: records * 10 };
     let ledger = Fates { delivered: tally(4), refused: tally(3), dropped: tally(2), discarded: tally(1), split: 0 };
-    let base = LaneBase { lane: lane(1), closed: Position::from_number(10), closed_number: 2, ledger };
+    let base =
+        LaneBase { lane: lane(1), closed: Position::from_number(10), closed_number: 2, ledger, chunks: Vec::new() };
     maker.set(&lane(1), 2, 10);
     let (mut seal, mut inline) = maker.seal(&lane(1), 5, &[b"first parcel", b"\x00\x01\xff"]);
     seal.schema = Some("v7".to_owned());

@@ -1,6 +1,7 @@
 //! Tests of the journal: callers and threads here; `crash` holds it against `model` on a faulty disk, `damage` breaks its
-//! files byte by byte, `format` holds the persisted form, `fixtures` makes entries.
+//! files byte by byte, `chunks` takes spool chunks apart, `format` holds the persisted form, `fixtures` makes entries.
 
+mod chunks;
 mod crash;
 mod damage;
 mod fixtures;

@@ -146,6 +146,7 @@ impl ModelLane {
             ledger: self.ledger,
             open: self.open.iter().map(|open| Arc::clone(&open.seal)).collect(),
             turns: self.open.iter().flat_map(|open| open.turns.iter().cloned()).collect(),
+            chunks: Vec::new(),
         }
     }
 }
