@@ -1,7 +1,7 @@
 //! The bytes of one parcel while they are written.
 //!
 //! Small ones stay in the heap; at [`WRITE_BYTES`] the first write creates the file. Which of both it becomes is decided
-//! at the end by length alone.
+//! at the end by length alone, unless the bytes outlive their seal.
 
 use super::{Finished, INLINE_MAX_BYTES, Shared, Stored};
 use crate::disk::{Account, DiskFile, Purpose};
@@ -21,6 +21,8 @@ pub struct Draft {
     name: String,
     waiting: Vec<u8>,
     file: Option<OpenFile>,
+    /// Whether it may become a part of its seal.
+    may_be_inline: bool,
     written_bytes: u64,
     crc32c: u32,
     failed: bool,
@@ -37,7 +39,14 @@ struct OpenFile {
 impl Draft {
     pub(super) fn new(shared: Arc<Shared>, incarnation: Incarnation, name: String) -> Self {
         let (waiting, file) = (Vec::new(), None);
-        Self { shared, incarnation, name, waiting, file, written_bytes: 0, crc32c: 0, failed: false }
+        let may_be_inline = true;
+        Self { shared, incarnation, name, waiting, file, may_be_inline, written_bytes: 0, crc32c: 0, failed: false }
+    }
+
+    /// Makes it a file, however short: for bytes that outlive their seal.
+    pub fn in_file(mut self) -> Self {
+        self.may_be_inline = false;
+        self
     }
 
     /// Bytes so far.
@@ -54,7 +63,7 @@ impl Draft {
         if self.failed {
             return Err(io::Error::other("an earlier write to this parcel failed"));
         }
-        if self.file.is_none() && self.waiting.len() <= INLINE_MAX_BYTES {
+        if self.may_be_inline && self.file.is_none() && self.waiting.len() <= INLINE_MAX_BYTES {
             self.crc32c = crc32c::crc32c(&self.waiting);
             return Ok(false);
         }

@@ -192,3 +192,16 @@ fn a_failed_sync_fails_the_whole_run_and_leaves_nothing() {
     assert_eq!((disk.list(&folder).unwrap(), budget.used_bytes()), (Vec::new(), 0));
     assert_eq!(outbox.finish(drafts().collect()).unwrap().len(), 2);
 }
+
+#[test]
+fn bytes_that_outlive_their_seal_are_a_file_however_short() {
+    let t = Fixture::new(1 << 30);
+    let mut draft = t.outbox.begin(STREAM, SEAL, 0).in_file();
+    draft.write_all(b"short").unwrap();
+    let finished = t.outbox.finish(vec![draft]).unwrap();
+    assert_eq!(finished[0].content, Stored::File(format!("{SEAL}-0")));
+    assert_eq!(t.files(), [format!("{SEAL}-0")]);
+    let mut read = [0; 5];
+    t.outbox.open(STREAM, &t.files()[0]).unwrap().read_exact_at(&mut read, 0).unwrap();
+    assert_eq!(&read, b"short");
+}
