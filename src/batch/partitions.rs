@@ -4,6 +4,7 @@
 //! there from its first waiting piece until all of them are taken; what is taken of a partition is its oldest pieces, so
 //! that its records keep their order.
 
+use super::Decision;
 use crate::stream::definition::Hints;
 use crate::stream::seal::CutReason;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -17,6 +18,8 @@ pub struct Piece {
     pub chunk: u64,
     /// Number of the partition in the chunk.
     pub partition: u32,
+    /// Where the chunk tells of it: (offset, length).
+    pub place: (u32, u32),
     /// Its records.
     pub records: u64,
     /// Source bytes of its records.
@@ -59,7 +62,7 @@ pub struct Partitions {
     bytes: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Waiting {
     since: Duration,
     used: Duration,
@@ -95,8 +98,7 @@ impl Partitions {
             Some((key, _)) => key.clone(),
             None => Arc::from(key),
         };
-        let fresh = || Waiting { since: now, used: now, records: 0, bytes: 0, pieces: VecDeque::new() };
-        let mut waiting = self.take_out(&key).unwrap_or_else(fresh);
+        let mut waiting = self.take_out(&key).unwrap_or_else(|| Waiting { since: now, ..Waiting::default() });
         waiting.used = now;
         waiting.records += piece.records;
         waiting.bytes += piece.bytes;
@@ -104,26 +106,47 @@ impl Partitions {
         self.put_in(key, waiting);
     }
 
-    /// What has to be cut now, and when to ask again. At most `most` partitions at once; if there are more, `most` is
-    /// what it returns, and it is to be asked again at once. What it returns no longer waits.
-    /// `everything`: all that waits goes out, for this reason.
+    /// Whether something is to be cut, or when to ask again. `everything`: all that waits goes out, for this reason.
+    pub fn decide(&self, hints: &PartitionHints, now: Duration, everything: Option<CutReason>) -> Decision {
+        match (self.next_due(hints, now, everything), self.by_age.first()) {
+            (Some((_, reason)), _) => Decision::Cut(reason),
+            (None, Some((since, _))) => {
+                Decision::Wait((*since + Duration::from_millis(hints.hints.interval_ms)).saturating_sub(now))
+            }
+            (None, None) => Decision::Nothing,
+        }
+    }
+
+    /// What is to be cut: at most `most` partitions, and none more once they have `most_bytes`. It no longer waits.
     pub fn cut(
         &mut self,
         hints: &PartitionHints,
         now: Duration,
         everything: Option<CutReason>,
         most: usize,
-    ) -> (Vec<PartitionCut>, Option<Duration>) {
-        let mut cuts = Vec::new();
-        while cuts.len() < most {
+        most_bytes: u64,
+    ) -> Vec<PartitionCut> {
+        let mut cuts: Vec<PartitionCut> = Vec::new();
+        let mut bytes = 0;
+        while cuts.len() < most && bytes < most_bytes {
             let Some((key, reason)) = self.next_due(hints, now, everything) else { break };
-            cuts.extend(self.take(&key, hints.hints.size_bytes, reason));
+            let Some(cut) = self.take(&key, hints.hints.size_bytes, reason) else { break };
+            bytes += cut.pieces.iter().map(|piece| piece.bytes).sum::<u64>();
+            cuts.push(cut);
         }
-        let wait = self.by_age.first().map(|(since, _)| {
-            let interval = Duration::from_millis(hints.hints.interval_ms);
-            (*since + interval).saturating_sub(now)
-        });
-        (cuts, wait)
+        cuts
+    }
+
+    /// Puts back what could not be sealed; it is due again at once.
+    pub fn give_back(&mut self, cut: PartitionCut) {
+        let mut waiting = self.take_out(&cut.key).unwrap_or_default();
+        waiting.since = Duration::ZERO;
+        for piece in cut.pieces.into_iter().rev() {
+            waiting.records += piece.records;
+            waiting.bytes += piece.bytes;
+            waiting.pieces.push_front(piece);
+        }
+        self.put_in(cut.key, waiting);
     }
 
     fn next_due(
@@ -201,7 +224,7 @@ mod tests {
     }
 
     fn piece(chunk: u64, bytes: u64) -> Piece {
-        Piece { chunk, partition: 0, records: 1, bytes }
+        Piece { chunk, partition: 0, place: (0, 0), records: 1, bytes }
     }
 
     fn told(cuts: &[PartitionCut]) -> Vec<(&str, CutReason, Vec<u64>)> {
@@ -215,16 +238,21 @@ mod tests {
         partitions.add(b"a", piece(1, 60), SECOND);
         partitions.add(b"b", piece(1, 10), 2 * SECOND);
         let hints = hints(100, 10);
-        assert_eq!(partitions.cut(&hints, 3 * SECOND, None, 9), (vec![], Some(8 * SECOND)));
+        assert_eq!(partitions.decide(&hints, 3 * SECOND, None), Decision::Wait(8 * SECOND));
+        assert_eq!(partitions.cut(&hints, 3 * SECOND, None, 9, 999), []);
         partitions.add(b"a", piece(2, 50), 3 * SECOND);
         partitions.add(b"a", piece(3, 50), 3 * SECOND);
-        let (cuts, wait) = partitions.cut(&hints, 4 * SECOND, None, 9);
-        assert_eq!((told(&cuts), wait), (vec![("a", CutReason::Size, vec![1, 2])], Some(7 * SECOND)));
+        assert_eq!(partitions.decide(&hints, 4 * SECOND, None), Decision::Cut(CutReason::Size));
+        let cuts = partitions.cut(&hints, 4 * SECOND, None, 9, 999);
+        assert_eq!(told(&cuts), [("a", CutReason::Size, vec![1, 2])]);
+        assert_eq!(partitions.decide(&hints, 4 * SECOND, None), Decision::Wait(7 * SECOND));
         assert_eq!((partitions.len(), partitions.totals()), (2, (2, 60)));
-        let (cuts, wait) = partitions.cut(&hints, 11 * SECOND, None, 9);
-        assert_eq!((told(&cuts), wait), (vec![("a", CutReason::Interval, vec![3])], Some(SECOND)));
-        let (cuts, wait) = partitions.cut(&hints, 12 * SECOND, None, 9);
-        assert_eq!((told(&cuts), wait), (vec![("b", CutReason::Interval, vec![1])], None));
+        let cuts = partitions.cut(&hints, 11 * SECOND, None, 9, 999);
+        assert_eq!(told(&cuts), [("a", CutReason::Interval, vec![3])]);
+        assert_eq!(partitions.decide(&hints, 11 * SECOND, None), Decision::Wait(SECOND));
+        let cuts = partitions.cut(&hints, 12 * SECOND, None, 9, 999);
+        assert_eq!(told(&cuts), [("b", CutReason::Interval, vec![1])]);
+        assert_eq!(partitions.decide(&hints, 12 * SECOND, Some(CutReason::Flush)), Decision::Nothing);
         assert!(partitions.is_empty() && partitions.totals() == (0, 0));
     }
 
@@ -235,9 +263,9 @@ mod tests {
             partitions.add(key.as_bytes(), piece(at, 10), u32::try_from(at).unwrap() * SECOND);
         }
         let few = PartitionHints { max_waiting: 2, ..hints(100, 900) };
-        assert_eq!(told(&partitions.cut(&few, 5 * SECOND, None, 9).0), [("b", CutReason::Size, vec![2])]);
+        assert_eq!(told(&partitions.cut(&few, 5 * SECOND, None, 9, 999)), [("b", CutReason::Size, vec![2])]);
         let small = PartitionHints { max_waiting_bytes: 20, ..hints(100, 900) };
-        assert_eq!(told(&partitions.cut(&small, 5 * SECOND, None, 9).0), [("c", CutReason::Size, vec![3])]);
+        assert_eq!(told(&partitions.cut(&small, 5 * SECOND, None, 9, 999)), [("c", CutReason::Size, vec![3])]);
         assert!(partitions.contains(b"a") && !partitions.contains(b"c"));
     }
 
@@ -248,10 +276,10 @@ mod tests {
             partitions.add(key.as_bytes(), piece(1, 10), SECOND);
         }
         let flush = Some(CutReason::Flush);
-        let (cuts, wait) = partitions.cut(&hints(100, 900), SECOND, flush, 2);
-        assert_eq!((cuts.len(), wait.is_some()), (2, true));
-        let (cuts, wait) = partitions.cut(&hints(100, 900), SECOND, flush, 2);
-        assert_eq!((told(&cuts), wait), (vec![("c", CutReason::Flush, vec![1])], None));
+        assert_eq!(partitions.cut(&hints(100, 900), SECOND, flush, 9, 1).len(), 1);
+        assert_eq!(partitions.cut(&hints(100, 900), SECOND, flush, 1, 999).len(), 1);
+        let cuts = partitions.cut(&hints(100, 900), SECOND, flush, 9, 999);
+        assert_eq!(told(&cuts), [("c", CutReason::Flush, vec![1])]);
     }
 
     #[test]
@@ -265,7 +293,13 @@ mod tests {
             partitions.add(key.as_bytes(), piece(step, random.u64(0..30)), now);
             added.entry(key).or_default().push(step);
             let everything = (step == 1_999).then_some(CutReason::Stop);
-            for (key, _, chunks) in told(&partitions.cut(&hints, now, everything, usize::MAX).0) {
+            let mut cuts = partitions.cut(&hints, now, everything, usize::MAX, u64::MAX);
+            if random.u8(0..4) == 0 {
+                // Two of the same partition go back in the other order.
+                cuts.into_iter().rev().for_each(|cut| partitions.give_back(cut));
+                cuts = partitions.cut(&hints, now, everything, usize::MAX, u64::MAX);
+            }
+            for (key, _, chunks) in told(&cuts) {
                 taken.entry(key.to_owned()).or_default().extend(chunks);
             }
             assert!(partitions.by_age.first().is_none_or(|(since, _)| now - *since < 5 * SECOND));

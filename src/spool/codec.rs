@@ -64,6 +64,17 @@ pub struct Partition {
     pub key: Box<[u8]>,
     /// Its records, in order.
     pub extents: Vec<Extent>,
+    /// Where the footer tells of it.
+    pub entry: FooterEntry,
+}
+
+/// Where a footer tells of a partition, counted from the start of the footer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FooterEntry {
+    /// Where it starts.
+    pub offset_bytes: u32,
+    /// Its length.
+    pub length_bytes: u32,
 }
 
 impl Partition {
@@ -168,30 +179,36 @@ pub fn parse_extent(extent: Bytes) -> Result<(Chunk, Chunk), SpoolError> {
     Ok((Chunk { buffer: extent.clone(), slots: records }, Chunk { buffer: extent, slots: sources }))
 }
 
-/// The last bytes of a chunk.
-pub fn footer(partitions: &[Partition]) -> Vec<u8> {
+/// The last bytes of a chunk; tells each partition where its entry is.
+pub fn footer(partitions: &mut [Partition]) -> Vec<u8> {
     let mut out = Vec::new();
     put_number(&mut out, partitions.len() as u64);
     for partition in partitions {
-        put_number(&mut out, partition.key.len() as u64);
-        out.extend_from_slice(&partition.key);
-        put_number(&mut out, partition.extents.len() as u64);
-        let mut end = 0;
-        for extent in &partition.extents {
-            put_number(&mut out, extent.offset_bytes.wrapping_sub(end));
-            put_number(&mut out, u64::from(extent.length_bytes));
-            put_number(&mut out, u64::from(extent.records));
-            put_number(&mut out, extent.source_bytes);
-            put_number(&mut out, zigzag(extent.oldest_arrival_ms));
-            put_number(&mut out, extent.newest_arrival_ms.wrapping_sub(extent.oldest_arrival_ms) as u64);
-            end = extent.offset_bytes + u64::from(extent.length_bytes);
-        }
+        let start = out.len();
+        put_partition(&mut out, partition);
+        partition.entry = FooterEntry { offset_bytes: start as u32, length_bytes: (out.len() - start) as u32 };
     }
     seal(&mut out, 0);
     let length_bytes = out.len() as u32;
     out.extend_from_slice(&length_bytes.to_le_bytes());
     out.extend_from_slice(&MAGIC);
     out
+}
+
+fn put_partition(out: &mut Vec<u8>, partition: &Partition) {
+    put_number(out, partition.key.len() as u64);
+    out.extend_from_slice(&partition.key);
+    put_number(out, partition.extents.len() as u64);
+    let mut end = 0;
+    for extent in &partition.extents {
+        put_number(out, extent.offset_bytes.wrapping_sub(end));
+        put_number(out, u64::from(extent.length_bytes));
+        put_number(out, u64::from(extent.records));
+        put_number(out, extent.source_bytes);
+        put_number(out, zigzag(extent.oldest_arrival_ms));
+        put_number(out, extent.newest_arrival_ms.wrapping_sub(extent.oldest_arrival_ms) as u64);
+        end = extent.offset_bytes + u64::from(extent.length_bytes);
+    }
 }
 
 /// The length of the footer that a chunk's last bytes tell of.
@@ -203,48 +220,65 @@ pub fn footer_bytes(trailer: [u8; TRAILER_BYTES as usize]) -> Result<u32, SpoolE
     Ok(u32::from_le_bytes([a, b, c, d]))
 }
 
+const SHORT_FOOTER: SpoolError = SpoolError::Damaged("the footer is too short");
+
 /// The partitions of a chunk; `footer` without the trailer, of a chunk whose extents end at `extents_upto`.
 pub fn parse_footer(footer: &[u8], extents_upto: u64) -> Result<Vec<Partition>, SpoolError> {
-    const SHORT: SpoolError = SpoolError::Damaged("the footer is too short");
-    const OUTSIDE: SpoolError = SpoolError::Damaged("the footer names what is not there");
-    let mut rest = unsealed(footer).ok_or(SpoolError::Damaged("the checksum of the footer does not match"))?;
-    let bound = rest.len() as u64;
-    let count = take_number(&mut rest).filter(|count| *count <= bound).ok_or(SHORT)?;
+    let content = unsealed(footer).ok_or(SpoolError::Damaged("the checksum of the footer does not match"))?;
+    let mut rest = content;
+    let count = take_number(&mut rest).filter(|count| *count <= content.len() as u64).ok_or(SHORT_FOOTER)?;
     let mut partitions = Vec::with_capacity(count as usize);
     for _ in 0..count {
-        let length = take_number(&mut rest).ok_or(SHORT)?;
-        let (key, behind) = usize::try_from(length).ok().and_then(|at| rest.split_at_checked(at)).ok_or(SHORT)?;
-        rest = behind;
-        let count = take_number(&mut rest).filter(|count| *count <= bound).ok_or(SHORT)?;
-        let mut extents = Vec::with_capacity(count as usize);
-        let mut end = 0u64;
-        for _ in 0..count {
-            let mut next = || take_number(&mut rest).ok_or(SHORT);
-            let offset_bytes = end.wrapping_add(next()?);
-            let length_bytes = u32::try_from(next()?).map_err(|_| OUTSIDE)?;
-            let records = u32::try_from(next()?).map_err(|_| OUTSIDE)?;
-            let source_bytes = next()?;
-            let oldest_arrival_ms = unzigzag(next()?);
-            let newest_arrival_ms = oldest_arrival_ms.wrapping_add(next()? as i64);
-            end = offset_bytes.checked_add(u64::from(length_bytes)).ok_or(OUTSIDE)?;
-            if offset_bytes < HEADER_BYTES || end > extents_upto {
-                return Err(OUTSIDE);
-            }
-            extents.push(Extent {
-                offset_bytes,
-                length_bytes,
-                records,
-                source_bytes,
-                oldest_arrival_ms,
-                newest_arrival_ms,
-            });
+        let offset_bytes = (content.len() - rest.len()) as u32;
+        let mut partition = take_partition(&mut rest, extents_upto)?;
+        let length_bytes = (content.len() - rest.len()) as u32 - offset_bytes;
+        partition.entry = FooterEntry { offset_bytes, length_bytes };
+        partitions.push(partition);
+    }
+    match rest {
+        [] => Ok(partitions),
+        _ => Err(SpoolError::Damaged("the footer is too long")),
+    }
+}
+
+/// The partition that an entry of a footer tells of. Its own bytes have no checksum; those of its extents do.
+pub fn parse_entry(mut entry: &[u8], extents_upto: u64) -> Result<Partition, SpoolError> {
+    let partition = take_partition(&mut entry, extents_upto)?;
+    if entry.is_empty() { Ok(partition) } else { Err(SpoolError::Damaged("an entry of the footer is too long")) }
+}
+
+fn take_partition(rest: &mut &[u8], extents_upto: u64) -> Result<Partition, SpoolError> {
+    const OUTSIDE: SpoolError = SpoolError::Damaged("the footer names what is not there");
+    let bound = rest.len() as u64;
+    let length = take_number(rest).ok_or(SHORT_FOOTER)?;
+    let split = usize::try_from(length).ok().and_then(|at| rest.split_at_checked(at));
+    let (key, behind) = split.ok_or(SHORT_FOOTER)?;
+    *rest = behind;
+    let count = take_number(rest).filter(|count| *count <= bound).ok_or(SHORT_FOOTER)?;
+    let mut extents = Vec::with_capacity(count as usize);
+    let mut end = 0u64;
+    for _ in 0..count {
+        let mut next = || take_number(rest).ok_or(SHORT_FOOTER);
+        let offset_bytes = end.wrapping_add(next()?);
+        let length_bytes = u32::try_from(next()?).map_err(|_| OUTSIDE)?;
+        let records = u32::try_from(next()?).map_err(|_| OUTSIDE)?;
+        let source_bytes = next()?;
+        let oldest_arrival_ms = unzigzag(next()?);
+        let newest_arrival_ms = oldest_arrival_ms.wrapping_add(next()? as i64);
+        end = offset_bytes.checked_add(u64::from(length_bytes)).ok_or(OUTSIDE)?;
+        if offset_bytes < HEADER_BYTES || end > extents_upto {
+            return Err(OUTSIDE);
         }
-        partitions.push(Partition { key: key.into(), extents });
+        extents.push(Extent {
+            offset_bytes,
+            length_bytes,
+            records,
+            source_bytes,
+            oldest_arrival_ms,
+            newest_arrival_ms,
+        });
     }
-    if !rest.is_empty() {
-        return Err(SpoolError::Damaged("the footer is too long"));
-    }
-    Ok(partitions)
+    Ok(Partition { key: key.into(), extents, entry: FooterEntry::default() })
 }
 
 /// Appends the checksum of everything from `start` on.

@@ -14,7 +14,7 @@ mod read;
 mod tests;
 mod write;
 
-pub use codec::{Extent, Partition, SpoolError};
+pub use codec::{Extent, FooterEntry, Partition, SpoolError};
 pub use read::{Records, SpoolChunk};
 pub use write::{SpoolWriter, Spooled};
 

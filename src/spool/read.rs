@@ -1,6 +1,6 @@
 //! Reads a spool chunk, partition by partition.
 
-use super::codec::{self, Extent, HEADER_BYTES, Partition, SpoolError, TRAILER_BYTES};
+use super::codec::{self, Extent, FooterEntry, HEADER_BYTES, Partition, SpoolError, TRAILER_BYTES};
 use crate::record::{Chunk, ParcelBytes};
 use std::io;
 use std::sync::Arc;
@@ -35,20 +35,38 @@ impl SpoolChunk {
 
     /// Its partitions, in the order in which they were written. `InvalidData`: a [`SpoolError`].
     pub fn partitions(&self) -> io::Result<Vec<Partition>> {
-        let short = || SpoolError::Damaged("it is too short");
-        let length_bytes = self.bytes.length_bytes();
         let mut header = [0; HEADER_BYTES as usize];
-        let mut trailer = [0; TRAILER_BYTES as usize];
-        let footer_upto = length_bytes.checked_sub(TRAILER_BYTES).filter(|at| *at >= HEADER_BYTES).ok_or_else(short)?;
+        if self.bytes.length_bytes() < HEADER_BYTES {
+            return Err(SpoolError::Damaged("it is too short").into());
+        }
         self.bytes.read_exact_at(&mut header, 0)?;
         codec::check_header(header)?;
-        self.bytes.read_exact_at(&mut trailer, footer_upto)?;
-        let footer_bytes = codec::footer_bytes(trailer)?;
-        let extents_upto = footer_upto.checked_sub(footer_bytes.into()).filter(|at| *at >= HEADER_BYTES);
-        let extents_upto = extents_upto.ok_or_else(short)?;
+        let (extents_upto, footer_bytes) = self.footer()?;
         let mut footer = vec![0; footer_bytes as usize];
         self.bytes.read_exact_at(&mut footer, extents_upto)?;
         Ok(codec::parse_footer(&footer, extents_upto)?)
+    }
+
+    /// One of its partitions. `InvalidData`: a [`SpoolError`].
+    pub fn partition(&self, entry: FooterEntry) -> io::Result<Partition> {
+        let (extents_upto, footer_bytes) = self.footer()?;
+        if u64::from(entry.offset_bytes) + u64::from(entry.length_bytes) > u64::from(footer_bytes) {
+            return Err(SpoolError::Damaged("the footer is too short").into());
+        }
+        let mut bytes = vec![0; entry.length_bytes as usize];
+        self.bytes.read_exact_at(&mut bytes, extents_upto + u64::from(entry.offset_bytes))?;
+        Ok(Partition { entry, ..codec::parse_entry(&bytes, extents_upto)? })
+    }
+
+    /// Where the extents end and the footer begins, and its length.
+    fn footer(&self) -> io::Result<(u64, u32)> {
+        let short = || SpoolError::Damaged("it is too short");
+        let trailer_at = self.bytes.length_bytes().checked_sub(TRAILER_BYTES).ok_or_else(short)?;
+        let mut trailer = [0; TRAILER_BYTES as usize];
+        self.bytes.read_exact_at(&mut trailer, trailer_at)?;
+        let footer_bytes = codec::footer_bytes(trailer)?;
+        let extents_upto = trailer_at.checked_sub(footer_bytes.into()).filter(|at| *at >= HEADER_BYTES);
+        Ok((extents_upto.ok_or_else(short)?, footer_bytes))
     }
 
     /// The records of an extent. `InvalidData`: a [`SpoolError`].

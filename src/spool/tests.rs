@@ -48,6 +48,7 @@ fn read(bytes: Vec<u8>) -> io::Result<BTreeMap<Vec<u8>, Vec<Pushed>>> {
     let chunk = SpoolChunk::new(Arc::new(InMemory(bytes)));
     let mut found = BTreeMap::new();
     for partition in chunk.partitions()? {
+        assert_eq!(chunk.partition(partition.entry)?, partition);
         let mut records = Vec::new();
         for extent in &partition.extents {
             let read = chunk.records(extent)?;

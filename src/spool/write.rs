@@ -1,7 +1,7 @@
 //! Groups records by partition and writes them as a spool chunk.
 
 use super::SECTION_BYTES;
-use super::codec::{self, Entry, Extent, Partition};
+use super::codec::{self, Entry, Extent, FooterEntry, Partition};
 use crate::record::Slot;
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -66,7 +66,7 @@ impl<W: Write> SpoolWriter<W> {
             None => {
                 let number = self.partitions.len() as u32;
                 self.numbers.insert(key.into(), number);
-                self.partitions.push(Partition { key: key.into(), extents: Vec::new() });
+                self.partitions.push(Partition { key: key.into(), extents: Vec::new(), entry: FooterEntry::default() });
                 self.section.places.push(Vec::new());
                 number
             }
@@ -109,7 +109,7 @@ impl<W: Write> SpoolWriter<W> {
     /// Writes what is left, and the footer. Returns the partitions, in the order of their first record.
     pub fn finish(mut self) -> io::Result<Vec<Partition>> {
         self.write_section()?;
-        self.sink.write_all(&codec::footer(&self.partitions))?;
+        self.sink.write_all(&codec::footer(&mut self.partitions))?;
         Ok(self.partitions)
     }
 }
