@@ -5,16 +5,17 @@
 //!    footer   footer length u32 LE   magic "HYSP"
 //!
 //! extent  records   per record: ordinal (difference to the one before)  part  arrival ms (zigzag difference)
-//!                               length  0 | length of the source + 1
+//!                               length  0 (itself) | 1 (that of the one before) | length of the source + 2
+//!                               0 (the length of the source) | counted bytes + 1
 //!         bytes of the records   bytes of the sources   CRC-32C u32 LE of all before
 //! footer  partitions   per partition: key length  key  extents
 //!                      per extent: offset (difference to the end of the one before it in its partition)  length
-//!                                  records  source bytes  oldest arrival ms (zigzag)  newest (difference)
+//!                                  records  counted bytes  oldest arrival ms (zigzag)  newest (difference)
 //!         CRC-32C u32 LE of all before
 //! ```
 //!
-//! Numbers are LEB128 unless said otherwise. A partition's key is opaque here. A source is what a record was before the
-//! stages of the first half, where it was something else.
+//! Numbers are LEB128 unless said otherwise. A partition's key is opaque here. The source of a record is what an error
+//! record shows of it; records that were split share theirs. Counted bytes are those that the record's fate stands for.
 
 use crate::record::{Chunk, Origin, Slot};
 use bytes::Bytes;
@@ -49,8 +50,8 @@ pub struct Extent {
     pub length_bytes: u32,
     /// Its records.
     pub records: u32,
-    /// Source bytes of its records.
-    pub source_bytes: u64,
+    /// Bytes that the fates of its records stand for.
+    pub counted_bytes: u64,
     /// Arrival of its oldest record, ms since the epoch.
     pub oldest_arrival_ms: i64,
     /// Arrival of its newest record, ms since the epoch.
@@ -83,10 +84,21 @@ impl Partition {
         self.extents.iter().map(|extent| u64::from(extent.records)).sum()
     }
 
-    /// Source bytes of all records.
-    pub fn source_bytes(&self) -> u64 {
-        self.extents.iter().map(|extent| extent.source_bytes).sum()
+    /// Bytes that the fates of all records stand for.
+    pub fn counted_bytes(&self) -> u64 {
+        self.extents.iter().map(|extent| extent.counted_bytes).sum()
     }
+}
+
+/// Records of one partition.
+#[derive(Debug, Clone, Default)]
+pub struct Records {
+    /// The records.
+    pub passed: Chunk,
+    /// What error records show of them; the slots have the same origins.
+    pub source: Chunk,
+    /// Bytes that the fate of each stands for.
+    pub counted_bytes: Vec<u64>,
 }
 
 /// A record of an extent, where its bytes are.
@@ -98,8 +110,22 @@ pub struct Entry<'a> {
     pub arrival_ms: i64,
     /// Itself.
     pub bytes: &'a [u8],
-    /// What it was before, where that is something else.
+    /// What an error record shows of it, where that is something else.
     pub source: Option<&'a [u8]>,
+    /// Bytes that its fate stands for.
+    pub counted_bytes: u64,
+}
+
+impl Entry<'_> {
+    fn source_length(&self) -> u64 {
+        self.source.unwrap_or(self.bytes).len() as u64
+    }
+
+    /// Whether the source is the very same bytes as that of the entry before.
+    fn shares_source(&self, before: Option<&Self>) -> bool {
+        let same = |a: &[u8], b: &[u8]| std::ptr::eq(a, b);
+        matches!((self.source, before.and_then(|before| before.source)), (Some(a), Some(b)) if same(a, b))
+    }
 }
 
 /// The first bytes of a chunk.
@@ -125,28 +151,46 @@ pub fn check_header(header: [u8; HEADER_BYTES as usize]) -> Result<(), SpoolErro
 pub fn put_extent<'a>(out: &mut Vec<u8>, entries: impl ExactSizeIterator<Item = Entry<'a>> + Clone) {
     let start = out.len();
     put_number(out, entries.len() as u64);
-    let (mut ordinal, mut arrival_ms) = (0, 0i64);
+    let mut before: Option<Entry<'_>> = None;
     for entry in entries.clone() {
+        let (ordinal, arrival_ms) = before.map_or((0, 0), |before| (before.origin.ordinal, before.arrival_ms));
         put_number(out, entry.origin.ordinal.wrapping_sub(ordinal));
         put_number(out, u64::from(entry.origin.part));
         put_number(out, zigzag(entry.arrival_ms.wrapping_sub(arrival_ms)));
         put_number(out, entry.bytes.len() as u64);
-        put_number(out, entry.source.map_or(0, |source| source.len() as u64 + 1));
-        (ordinal, arrival_ms) = (entry.origin.ordinal, entry.arrival_ms);
+        put_number(
+            out,
+            match entry.source {
+                None => 0,
+                Some(_) if entry.shares_source(before.as_ref()) => 1,
+                Some(source) => source.len() as u64 + 2,
+            },
+        );
+        put_number(out, if entry.counted_bytes == entry.source_length() { 0 } else { entry.counted_bytes + 1 });
+        before = Some(entry);
     }
     entries.clone().for_each(|entry| out.extend_from_slice(entry.bytes));
-    entries.filter_map(|entry| entry.source).for_each(|source| out.extend_from_slice(source));
+    let mut before = None;
+    for entry in entries {
+        match entry.source {
+            Some(source) if !entry.shares_source(before.as_ref()) => out.extend_from_slice(source),
+            _ => {}
+        }
+        before = Some(entry);
+    }
     seal(out, start);
 }
 
-/// The records of an extent, and their sources, whose slots have the same origins.
-pub fn parse_extent(extent: Bytes) -> Result<(Chunk, Chunk), SpoolError> {
+/// The records of an extent.
+pub fn parse_extent(extent: Bytes) -> Result<Records, SpoolError> {
     const SHORT: SpoolError = SpoolError::Damaged("an extent is too short");
     let mut rest = unsealed(&extent).ok_or(SpoolError::Damaged("the checksum of an extent does not match"))?;
     let end = rest.len() as u64;
     let count = take_number(&mut rest).filter(|count| *count <= end).ok_or(SHORT)?;
     let mut records = Vec::with_capacity(count as usize);
-    let mut sources = Vec::with_capacity(count as usize);
+    // (start behind all records, length); `None`: the record itself.
+    let mut sources: Vec<Option<(u32, u32)>> = Vec::with_capacity(count as usize);
+    let mut counted_bytes = Vec::with_capacity(count as usize);
     let (mut ordinal, mut arrival_ms) = (0u64, 0i64);
     let (mut bytes_total, mut sources_total) = (0u64, 0u64);
     for _ in 0..count {
@@ -154,16 +198,25 @@ pub fn parse_extent(extent: Bytes) -> Result<(Chunk, Chunk), SpoolError> {
         ordinal = ordinal.wrapping_add(next()?);
         let part = u32::try_from(next()?).map_err(|_| SpoolError::Damaged("a part has too high a number"))?;
         arrival_ms = arrival_ms.wrapping_add(unzigzag(next()?));
-        let (length, source) = (next()?, next()?);
+        let (length, source, counted) = (next()?, next()?, next()?);
         let origin = Origin { ordinal, part };
-        // Both are places behind the head, whose length is not known yet; those of sources also behind all records.
         let start = bytes_total;
         bytes_total = bytes_total.checked_add(length).filter(|total| *total <= end).ok_or(SHORT)?;
         records.push(Slot { start: start as u32, len: length as u32, origin, arrival_ms });
-        let source = source.checked_sub(1);
-        let source_start = sources_total;
-        sources_total = sources_total.checked_add(source.unwrap_or(0)).filter(|total| *total <= end).ok_or(SHORT)?;
-        sources.push((source_start as u32, source.map(|length| length as u32)));
+        let source = match source {
+            0 => None,
+            1 => match sources.last() {
+                Some(Some(before)) => Some(*before),
+                _ => return Err(SpoolError::Damaged("a record shares a source that is not there")),
+            },
+            more => {
+                let start = sources_total as u32;
+                sources_total = sources_total.checked_add(more - 2).filter(|total| *total <= end).ok_or(SHORT)?;
+                Some((start, (more - 2) as u32))
+            }
+        };
+        sources.push(source);
+        counted_bytes.push(counted.checked_sub(1).unwrap_or(source.map_or(length, |(_, length)| length.into())));
     }
     if rest.len() as u64 != bytes_total + sources_total {
         return Err(SpoolError::Damaged("an extent has another length than its records"));
@@ -171,12 +224,13 @@ pub fn parse_extent(extent: Bytes) -> Result<(Chunk, Chunk), SpoolError> {
     let first_record = (end - rest.len() as u64) as u32;
     let first_source = first_record + bytes_total as u32;
     records.iter_mut().for_each(|slot| slot.start += first_record);
-    let source_slot = |(slot, (start, length)): (&Slot, (u32, Option<u32>))| match length {
-        Some(len) => Slot { start: first_source + start, len, ..*slot },
+    let source_slot = |(slot, source): (&Slot, Option<(u32, u32)>)| match source {
+        Some((start, len)) => Slot { start: first_source + start, len, ..*slot },
         None => *slot,
     };
     let sources = records.iter().zip(sources).map(source_slot).collect();
-    Ok((Chunk { buffer: extent.clone(), slots: records }, Chunk { buffer: extent, slots: sources }))
+    let passed = Chunk { buffer: extent.clone(), slots: records };
+    Ok(Records { passed, source: Chunk { buffer: extent, slots: sources }, counted_bytes })
 }
 
 /// The last bytes of a chunk; tells each partition where its entry is.
@@ -204,7 +258,7 @@ fn put_partition(out: &mut Vec<u8>, partition: &Partition) {
         put_number(out, extent.offset_bytes.wrapping_sub(end));
         put_number(out, u64::from(extent.length_bytes));
         put_number(out, u64::from(extent.records));
-        put_number(out, extent.source_bytes);
+        put_number(out, extent.counted_bytes);
         put_number(out, zigzag(extent.oldest_arrival_ms));
         put_number(out, extent.newest_arrival_ms.wrapping_sub(extent.oldest_arrival_ms) as u64);
         end = extent.offset_bytes + u64::from(extent.length_bytes);
@@ -262,7 +316,7 @@ fn take_partition(rest: &mut &[u8], extents_upto: u64) -> Result<Partition, Spoo
         let offset_bytes = end.wrapping_add(next()?);
         let length_bytes = u32::try_from(next()?).map_err(|_| OUTSIDE)?;
         let records = u32::try_from(next()?).map_err(|_| OUTSIDE)?;
-        let source_bytes = next()?;
+        let counted_bytes = next()?;
         let oldest_arrival_ms = unzigzag(next()?);
         let newest_arrival_ms = oldest_arrival_ms.wrapping_add(next()? as i64);
         end = offset_bytes.checked_add(u64::from(length_bytes)).ok_or(OUTSIDE)?;
@@ -273,7 +327,7 @@ fn take_partition(rest: &mut &[u8], extents_upto: u64) -> Result<Partition, Spoo
             offset_bytes,
             length_bytes,
             records,
-            source_bytes,
+            counted_bytes,
             oldest_arrival_ms,
             newest_arrival_ms,
         });

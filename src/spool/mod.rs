@@ -14,8 +14,8 @@ mod read;
 mod tests;
 mod write;
 
-pub use codec::{Extent, FooterEntry, Partition, SpoolError};
-pub use read::{Records, SpoolChunk};
+pub use codec::{Extent, FooterEntry, Partition, Records, SpoolError};
+pub use read::SpoolChunk;
 pub use write::{SpoolWriter, Spooled};
 
 /// Bytes of records that are grouped at once.

@@ -1,7 +1,7 @@
 //! Reads a spool chunk, partition by partition.
 
-use super::codec::{self, Extent, FooterEntry, HEADER_BYTES, Partition, SpoolError, TRAILER_BYTES};
-use crate::record::{Chunk, ParcelBytes};
+use super::codec::{self, Extent, FooterEntry, HEADER_BYTES, Partition, Records, SpoolError, TRAILER_BYTES};
+use crate::record::ParcelBytes;
 use std::io;
 use std::sync::Arc;
 
@@ -9,16 +9,6 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct SpoolChunk {
     bytes: Arc<dyn ParcelBytes>,
-}
-
-/// Records of one partition with what they were before the stages of the first half; the slots of both have the same
-/// origins.
-#[derive(Debug, Clone)]
-pub struct Records {
-    /// The records.
-    pub passed: Chunk,
-    /// Their sources.
-    pub source: Chunk,
 }
 
 impl From<SpoolError> for io::Error {
@@ -73,7 +63,6 @@ impl SpoolChunk {
     pub fn records(&self, extent: &Extent) -> io::Result<Records> {
         let mut bytes = vec![0; extent.length_bytes as usize];
         self.bytes.read_exact_at(&mut bytes, extent.offset_bytes)?;
-        let (passed, source) = codec::parse_extent(bytes.into())?;
-        Ok(Records { passed, source })
+        Ok(codec::parse_extent(bytes.into())?)
     }
 }

@@ -21,16 +21,17 @@ impl ParcelBytes for InMemory {
     }
 }
 
-/// (key, ordinal, part, arrival, record, source).
-type Pushed = (Vec<u8>, u64, u32, i64, Vec<u8>, Option<Vec<u8>>);
+/// (key, ordinal, part, arrival, record, source, counted bytes).
+type Pushed = (Vec<u8>, u64, u32, i64, Vec<u8>, Option<Vec<u8>>, u64);
 
 fn written(records: &[Pushed]) -> (Vec<u8>, Vec<Partition>) {
     let mut bytes = Vec::new();
     let mut writer = SpoolWriter::new(&mut bytes).unwrap();
-    for (key, ordinal, part, arrival_ms, record, source) in records {
+    for (key, ordinal, part, arrival_ms, record, source, counted_bytes) in records {
         let origin = Origin { ordinal: *ordinal, part: *part };
         let slot = Slot { start: 0, len: record.len() as u32, origin, arrival_ms: *arrival_ms };
-        writer.push(key, Spooled { slot, bytes: record, source: source.as_deref() }).unwrap();
+        let (source, counted_bytes) = (source.as_deref(), *counted_bytes);
+        writer.push(key, Spooled { slot, bytes: record, source, counted_bytes }).unwrap();
     }
     let partitions = writer.finish().unwrap();
     (bytes, partitions)
@@ -53,12 +54,20 @@ fn read(bytes: Vec<u8>) -> io::Result<BTreeMap<Vec<u8>, Vec<Pushed>>> {
         for extent in &partition.extents {
             let read = chunk.records(extent)?;
             assert_eq!(read.passed.slots.len(), extent.records as usize);
-            assert_eq!(read.source.data_bytes(), extent.source_bytes);
-            for (slot, record, source) in pairs(&read.passed, &read.source) {
+            assert_eq!(read.counted_bytes.iter().sum::<u64>(), extent.counted_bytes);
+            for ((slot, record, source), counted_bytes) in pairs(&read.passed, &read.source).zip(&read.counted_bytes) {
                 assert!((extent.oldest_arrival_ms..=extent.newest_arrival_ms).contains(&slot.arrival_ms));
                 let source = (source != record).then(|| source.to_vec());
                 let Origin { ordinal, part } = slot.origin;
-                records.push((partition.key.to_vec(), ordinal, part, slot.arrival_ms, record.to_vec(), source));
+                records.push((
+                    partition.key.to_vec(),
+                    ordinal,
+                    part,
+                    slot.arrival_ms,
+                    record.to_vec(),
+                    source,
+                    *counted_bytes,
+                ));
             }
         }
         assert_eq!(partition.records(), records.len() as u64);
@@ -67,17 +76,19 @@ fn read(bytes: Vec<u8>) -> io::Result<BTreeMap<Vec<u8>, Vec<Pushed>>> {
     Ok(found)
 }
 
+/// As a record is pushed, but for the step from the ordinal before.
+type Random = (u8, u64, u32, i64, Vec<u8>, Option<Vec<u8>>, u64);
+
 fn pushed() -> impl Strategy<Value = Vec<Pushed>> {
     let record = || proptest::collection::vec(any::<u8>(), 0..40);
-    let one = (0u8..4, 0u64..3, 0u32..3, any::<i64>(), record(), proptest::option::of(record()));
+    let one = (0u8..4, 0u64..3, 0u32..3, any::<i64>(), record(), proptest::option::of(record()), 0u64..50);
     proptest::collection::vec(one, 0..60).prop_map(|records| {
         let mut last = 0;
-        let ascending =
-            |(key, step, part, arrival_ms, record, source): (u8, u64, u32, i64, Vec<u8>, Option<Vec<u8>>)| {
-                last += step;
-                let source = source.filter(|source| *source != record);
-                (vec![key; usize::from(key)], last, part, arrival_ms, record, source)
-            };
+        let ascending = |(key, step, part, arrival_ms, record, source, counted): Random| {
+            last += step;
+            let source = source.filter(|source| *source != record);
+            (vec![key; usize::from(key)], last, part, arrival_ms, record, source, counted)
+        };
         records.into_iter().map(ascending).collect()
     })
 }
@@ -113,8 +124,8 @@ proptest! {
         let mut sealed = bytes.clone();
         sealed.extend(crc32c::crc32c(&bytes).to_le_bytes());
         let _ = codec::parse_footer(&sealed, 1 << 20);
-        if let Ok((passed, source)) = codec::parse_extent(sealed.into()) {
-            pairs(&passed, &source).for_each(drop);
+        if let Ok(read) = codec::parse_extent(sealed.into()) {
+            pairs(&read.passed, &read.source).for_each(drop);
         }
     }
 }
@@ -122,7 +133,7 @@ proptest! {
 #[test]
 fn more_than_a_section_keeps_its_order() {
     let record = vec![b'x'; SECTION_BYTES / 5];
-    let pushed = |i: u64| (vec![(i % 2) as u8], i, 0, i as i64, record.clone(), None);
+    let pushed = |i: u64| (vec![(i % 2) as u8], i, 0, i as i64, record.clone(), None, record.len() as u64);
     let records: Vec<Pushed> = (0..12).map(pushed).collect();
     let (bytes, partitions) = written(&records);
     assert_eq!(partitions.iter().map(|partition| partition.extents.len()).collect::<Vec<_>>(), [3, 3]);
@@ -143,9 +154,9 @@ fn a_newer_chunk_is_refused_by_name() {
 #[test]
 fn the_format_is_kept() {
     let records = [
-        (b"a".to_vec(), 7, 0, 1_783_951_509_364, b"{\"k\":1}".to_vec(), None),
-        (b"b".to_vec(), 8, 0, 1_783_951_509_365, b"".to_vec(), Some(b"src".to_vec())),
-        (b"a".to_vec(), 9, 1, 1_783_951_509_300, b"{\"k\":2}".to_vec(), Some(b"".to_vec())),
+        (b"a".to_vec(), 7, 0, 1_783_951_509_364, b"{\"k\":1}".to_vec(), None, 7),
+        (b"b".to_vec(), 8, 0, 1_783_951_509_365, b"".to_vec(), Some(b"src".to_vec()), 3),
+        (b"a".to_vec(), 9, 1, 1_783_951_509_300, b"{\"k\":2}".to_vec(), Some(b"".to_vec()), 900),
     ];
     let (bytes, _) = written(&records);
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -157,4 +168,20 @@ fn the_format_is_kept() {
     assert_eq!(std::fs::read_to_string(golden).unwrap().trim(), hex);
     let found = read(bytes).unwrap();
     assert_eq!(found[&b"a".to_vec()], [records[0].clone(), records[2].clone()]);
+}
+
+#[test]
+fn parts_of_a_record_share_its_source() {
+    let source = vec![b's'; 10_000];
+    let mut bytes = Vec::new();
+    let mut writer = SpoolWriter::new(&mut bytes).unwrap();
+    for part in 0..50 {
+        let slot = Slot { start: 0, len: 1, origin: Origin { ordinal: 3, part }, arrival_ms: 5 };
+        let counted_bytes = if part == 0 { 10_000 } else { 0 };
+        writer.push(b"k", Spooled { slot, bytes: b"p", source: Some(&source), counted_bytes }).unwrap();
+    }
+    writer.finish().unwrap();
+    assert!(bytes.len() < 11_000, "{}", bytes.len());
+    let found = read(bytes).unwrap();
+    assert!(found[&b"k".to_vec()].iter().all(|record| record.5.as_ref() == Some(&source)));
 }

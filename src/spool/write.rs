@@ -27,6 +27,8 @@ struct Section {
     /// Numbers of partitions with places, in the order of their first record.
     filled: Vec<u32>,
     count: usize,
+    /// The last source: ordinal of its record, where it came from, and where it is here.
+    shared: Option<(u64, (usize, usize), (u32, u32))>,
     extent: Vec<u8>,
 }
 
@@ -34,6 +36,7 @@ struct Section {
 struct Place {
     slot: Slot,
     source: Option<(u32, u32)>,
+    counted_bytes: u64,
 }
 
 /// A record on its way into the spool.
@@ -43,8 +46,11 @@ pub struct Spooled<'a> {
     pub slot: Slot,
     /// The record.
     pub bytes: &'a [u8],
-    /// What it was before the stages of the first half, where that is something else.
+    /// What an error record shows of it, where that is something else. Parts of one record may give the same slice,
+    /// which is then kept once.
     pub source: Option<&'a [u8]>,
+    /// Bytes that its fate stands for.
+    pub counted_bytes: u64,
 }
 
 impl<W: Write> SpoolWriter<W> {
@@ -83,9 +89,10 @@ impl<W: Write> SpoolWriter<W> {
             let slice = |start: u32, len: u32| &bytes[start as usize..start as usize + len as usize];
             section.extent.clear();
             let entry = |place: &Place| {
-                let Place { slot, source } = *place;
+                let Place { slot, source, counted_bytes } = *place;
                 let source = source.map(|(start, len)| slice(start, len));
-                Entry { origin: slot.origin, arrival_ms: slot.arrival_ms, bytes: slice(slot.start, slot.len), source }
+                let bytes = slice(slot.start, slot.len);
+                Entry { origin: slot.origin, arrival_ms: slot.arrival_ms, bytes, source, counted_bytes }
             };
             codec::put_extent(&mut section.extent, places.iter().map(entry));
             self.sink.write_all(&section.extent)?;
@@ -94,7 +101,7 @@ impl<W: Write> SpoolWriter<W> {
                 offset_bytes: self.written_bytes,
                 length_bytes: section.extent.len() as u32,
                 records: places.len() as u32,
-                source_bytes: places.iter().map(Place::source_bytes).sum(),
+                counted_bytes: places.iter().map(|place| place.counted_bytes).sum(),
                 oldest_arrival_ms: arrivals().min().unwrap_or_default(),
                 newest_arrival_ms: arrivals().max().unwrap_or_default(),
             });
@@ -103,6 +110,7 @@ impl<W: Write> SpoolWriter<W> {
         }
         section.bytes.clear();
         section.count = 0;
+        section.shared = None;
         Ok(())
     }
 
@@ -122,12 +130,21 @@ impl Section {
     fn push(&mut self, number: u32, record: Spooled<'_>) {
         let mut slot = record.slot;
         (slot.start, slot.len) = self.put(record.bytes);
-        let source = record.source.map(|source| self.put(source));
+        let source = record.source.map(|source| match &self.shared {
+            Some((ordinal, address, place)) if (*ordinal, *address) == (slot.origin.ordinal, address_of(source)) => {
+                *place
+            }
+            _ => {
+                let place = self.put(source);
+                self.shared = Some((slot.origin.ordinal, address_of(source), place));
+                place
+            }
+        });
         let places = &mut self.places[number as usize];
         if places.is_empty() {
             self.filled.push(number);
         }
-        places.push(Place { slot, source });
+        places.push(Place { slot, source, counted_bytes: record.counted_bytes });
         self.count += 1;
     }
 
@@ -138,8 +155,7 @@ impl Section {
     }
 }
 
-impl Place {
-    fn source_bytes(&self) -> u64 {
-        u64::from(self.source.map_or(self.slot.len, |(_, len)| len))
-    }
+/// Tells slices of one record from each other, not those of different records, whose buffers may follow in the same place.
+fn address_of(bytes: &[u8]) -> (usize, usize) {
+    (bytes.as_ptr() as usize, bytes.len())
 }

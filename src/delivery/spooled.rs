@@ -1,0 +1,174 @@
+//! What waits in a stream's spool, between the two halves of its delivery (rule D9), and when a partition of it is cut.
+//!
+//! From: the first half's worker, once the seal of a spool chunk is stored; at start, the journal's chunks. To: the
+//! second half's worker, to which this is a lane. Invariant: what waits here is what the journal's chunks have and no seal
+//! took, but for what is being staged.
+
+use super::DeliveryContext;
+use crate::batch::{Decision, PartitionCut, PartitionHints, Partitions, Piece};
+use crate::record::{ParcelBytes, Readable};
+use crate::source::{Lane, RunReader};
+use crate::spool::{Partition, SpoolChunk};
+use crate::stream::position::Run;
+use crate::stream::seal::{CutReason, LaneId, SpooledChunk, Tally};
+use crate::stream::{Incarnation, Position};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A stream's spool.
+#[derive(Debug)]
+pub struct Spooled {
+    id: LaneId,
+    inner: Mutex<Inner>,
+    readable: watch::Sender<Readable>,
+    /// What was sealed of the lane when it was opened, on the scale of `readable`.
+    consumed: Tally,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    partitions: Partitions,
+    /// File names by the numbers of the seals that made them.
+    chunks: BTreeMap<u64, String>,
+    /// What is being staged.
+    staging: Vec<PartitionCut>,
+}
+
+impl Spooled {
+    /// What the journal's chunks have and no seal took. Blocks; `InvalidData` if a chunk is damaged.
+    pub fn recover(context: &DeliveryContext, incarnation: Incarnation) -> io::Result<Self> {
+        let source = context.journal.lane(&LaneId::direct_put(incarnation));
+        let id = LaneId::partitions(incarnation);
+        let lane = context.journal.lane(&id);
+        let mut consumed = lane.ledger.total();
+        lane.open.iter().for_each(|seal| consumed += seal.fates.total());
+        let (mut inner, now) = (Inner::default(), context.clock.monotonic());
+        for (number, chunk) in &source.chunks {
+            inner.chunks.insert(*number, chunk.spooled.name.clone());
+            let partitions = open(context, incarnation, &chunk.spooled.name)?.partitions()?;
+            for (at, partition) in (0..).zip(&partitions).filter(|(at, _)| !chunk.sealed.contains(*at)) {
+                inner.partitions.add(&partition.key, piece(*number, at, partition), now);
+            }
+        }
+        let (records, bytes) = inner.partitions.totals();
+        let all = Readable { records: consumed.records + records, bytes: consumed.bytes + bytes, ended: false };
+        Ok(Self { id, inner: Mutex::new(inner), readable: watch::channel(all).0, consumed })
+    }
+
+    /// A chunk is sealed. Called once for each, in order.
+    pub fn add(&self, number: u64, spooled: &SpooledChunk, partitions: &[Partition], now: Duration) {
+        let mut inner = self.inner.lock();
+        inner.chunks.insert(number, spooled.name.clone());
+        let mut added = Tally::default();
+        for (at, partition) in (0..).zip(partitions) {
+            let piece = piece(number, at, partition);
+            added += Tally { records: piece.records, bytes: piece.bytes };
+            inner.partitions.add(&partition.key, piece, now);
+        }
+        drop(inner);
+        self.readable.send_modify(|readable| {
+            readable.records += added.records;
+            readable.bytes += added.bytes;
+        });
+    }
+
+    /// The first half has ended: no more comes.
+    pub fn end(&self) {
+        self.readable.send_modify(|readable| readable.ended = true);
+    }
+
+    /// Whether a partition is to be cut now. `everything`: all that waits goes out, for this reason.
+    pub fn decide(&self, hints: &PartitionHints, now: Duration, everything: Option<CutReason>) -> Decision {
+        self.inner.lock().partitions.decide(hints, now, everything)
+    }
+
+    /// Takes what is to be cut. It waits again if it is not [`Spooled::sealed`] before the next call.
+    pub fn cut(
+        &self,
+        hints: &PartitionHints,
+        now: Duration,
+        everything: Option<CutReason>,
+        most: usize,
+        most_bytes: u64,
+    ) -> Vec<PartitionCut> {
+        let mut inner = self.inner.lock();
+        let Inner { partitions, staging, .. } = &mut *inner;
+        // From the last on: of one partition, the older pieces come to stand before the younger.
+        staging.drain(..).rev().for_each(|cut| partitions.give_back(cut));
+        *staging = partitions.cut(hints, now, everything, most, most_bytes);
+        staging.clone()
+    }
+
+    /// What was cut last is sealed.
+    pub fn sealed(&self) {
+        self.inner.lock().staging.clear();
+    }
+
+    /// Removes chunks that the journal no longer knows. Blocks.
+    pub fn free_closed(&self, context: &DeliveryContext) {
+        let source = context.journal.lane(&LaneId::direct_put(self.id.incarnation));
+        let closed: Vec<String> = {
+            let mut inner = self.inner.lock();
+            // A chunk is told here after its seal is stored, so what is not in the journal was there and is gone.
+            let is_known = |number: u64| source.chunks.binary_search_by_key(&number, |(number, _)| *number).is_ok();
+            let gone: Vec<u64> = inner.chunks.keys().copied().filter(|number| !is_known(*number)).collect();
+            gone.iter().filter_map(|number| inner.chunks.remove(number)).collect()
+        };
+        for name in closed {
+            if let Err(error) = context.outbox.free(self.id.incarnation, &name) {
+                tracing::warn!(file = name, %error, "a delivered spool chunk could not be removed");
+            }
+        }
+    }
+
+    /// A chunk that waits, or is being staged.
+    pub fn chunk(&self, context: &DeliveryContext, number: u64) -> io::Result<SpoolChunk> {
+        let name = self.inner.lock().chunks.get(&number).cloned();
+        let name = name.ok_or_else(|| io::Error::other(format!("spool chunk {number} is not known")))?;
+        open(context, self.id.incarnation, &name)
+    }
+
+    /// Partitions that wait.
+    pub fn waiting_partitions(&self) -> u64 {
+        self.inner.lock().partitions.len()
+    }
+}
+
+fn open(context: &DeliveryContext, incarnation: Incarnation, name: &str) -> io::Result<SpoolChunk> {
+    Ok(SpoolChunk::new(context.outbox.open(incarnation, name)?))
+}
+
+fn piece(chunk: u64, number: u32, partition: &Partition) -> Piece {
+    let place = (partition.entry.offset_bytes, partition.entry.length_bytes);
+    Piece { chunk, partition: number, place, records: partition.records(), bytes: partition.counted_bytes() }
+}
+
+impl Lane for Spooled {
+    fn id(&self) -> &LaneId {
+        &self.id
+    }
+
+    fn readable(&self) -> watch::Receiver<Readable> {
+        self.readable.subscribe()
+    }
+
+    fn consumed(&self, _sealed: &Position) -> Tally {
+        self.consumed
+    }
+
+    fn reader(&self, _from: &Position, _to: Option<&Position>) -> io::Result<Box<dyn RunReader>> {
+        Err(io::Error::other("a spool is read by partition"))
+    }
+
+    fn joined(&self, _run: &Run) -> io::Result<Arc<dyn ParcelBytes>> {
+        Err(io::Error::other("a spool is read by partition"))
+    }
+
+    fn release(&self) {}
+
+    fn refuse_appends(&self) {}
+}
