@@ -67,6 +67,7 @@ fn record(name: &str) -> StreamRecord {
         }),
         target_object_bytes: None,
         backup: None,
+        partitioning: None,
     };
     StreamRecord {
         definition: Arc::new(definition),

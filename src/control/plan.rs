@@ -142,6 +142,7 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
         convert,
         target_object_bytes: number(destination, "TargetObjectSizeInMBs").map(|mib| mib * MIB),
         backup,
+        partitioning: None,
     })
 }
 

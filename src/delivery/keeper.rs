@@ -6,6 +6,7 @@
 
 use super::DeliveryContext;
 use super::opening::Opening;
+use super::spooled::Half;
 use super::status::LaneStatus;
 use super::supervisor::{Handle, Streams};
 use super::worker::{Deleting, Ended, Wishes, Worker};
@@ -84,6 +85,7 @@ impl Keeper {
                         context: self.context.clone(),
                         name: self.record.definition.name.clone(),
                         lane,
+                        half: Half::Whole,
                         status: status.clone(),
                         wishes: wishes.clone(),
                         stop: self.stop.clone(),

@@ -16,6 +16,7 @@
 //! | `counts`, `originals` | the fates of its records and parts; what a fate is about |
 //! | `learnt` | the tables of streams that have no schema |
 //! | `send` | a seal's parcels, attempt by attempt |
+//! | `spooled` | what waits between the halves of a delivery with dynamic partitioning |
 //! | `status`, `deleted` | what all of it tells; the sums of what is gone |
 //!
 //! Invariants: nothing is sent before its seal is stored. Seals of a lane are stored in order and closed in order;
@@ -36,6 +37,7 @@ mod parcels;
 mod run;
 mod sealing;
 mod send;
+mod spooled;
 mod stage_pool;
 mod status;
 mod supervisor;

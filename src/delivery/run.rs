@@ -8,7 +8,8 @@ use super::counts::Counts;
 use super::learnt::Learnt;
 use super::originals::Originals;
 use super::parcels::{self, Body, ErrorDrafts, FinishedParcels};
-use crate::batch::most_source_bytes;
+use super::spooled::Half;
+use crate::batch::{PartitionCut, most_source_bytes};
 use crate::destination::s3::key::{KeyError, ObjectName, data_key};
 use crate::fault::{Class, Fault, Retry};
 use crate::record::{Cause, Chunk, Refused};
@@ -56,6 +57,10 @@ pub struct RunPlan {
     pub max_bytes: u64,
     /// Decompressed bytes after which the run ends, so that no object and no disk depends on what records claim to hold.
     pub max_expanded_bytes: u64,
+    /// What of the delivery it is a run of.
+    pub half: Half,
+    /// Of the second half: what is cut.
+    pub cuts: Vec<PartitionCut>,
     /// Encoded bytes at which the run ends, however much source that takes.
     pub target_object_bytes: Option<u64>,
     /// Records after which the run ends; lowered after a panic.

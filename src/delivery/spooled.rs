@@ -9,8 +9,9 @@ use crate::batch::{Decision, PartitionCut, PartitionHints, Partitions, Piece};
 use crate::record::{ParcelBytes, Readable};
 use crate::source::{Lane, RunReader};
 use crate::spool::{Partition, SpoolChunk};
+use crate::stream::definition::{Definition, Hints};
 use crate::stream::position::Run;
-use crate::stream::seal::{CutReason, LaneId, SpooledChunk, Tally};
+use crate::stream::seal::{CutReason, LaneId, Seal, SpooledChunk, Tally};
 use crate::stream::{Incarnation, Position};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -36,6 +37,46 @@ struct Inner {
     chunks: BTreeMap<u64, String>,
     /// What is being staged.
     staging: Vec<PartitionCut>,
+    /// Records up to this count, on the scale of `readable`, are to go out without waiting.
+    flush_upto_records: u64,
+}
+
+/// Which half of a stream's delivery a lane's worker does (rule D9).
+#[derive(Debug, Clone)]
+pub enum Half {
+    /// All of it: a stream without dynamic partitioning, or a source backup.
+    Whole,
+    /// Records into the spool.
+    First(Arc<Spooled>),
+    /// Partitions out of it.
+    Second(Arc<Spooled>),
+}
+
+impl Half {
+    /// The spool, if there is one.
+    pub fn spooled(&self) -> Option<&Arc<Spooled>> {
+        match self {
+            Self::Whole => None,
+            Self::First(spooled) | Self::Second(spooled) => Some(spooled),
+        }
+    }
+}
+
+/// Most partitions of a seal.
+const MOST_PARTITIONS: usize = 256;
+/// A seal takes no further partition once it has so many source bytes.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// When the first half cuts: often enough that a record waits no longer than one and a half times the interval in both
+/// (reference: dynamic partitioning, run time).
+pub fn first_half_hints(hints: Hints) -> Hints {
+    Hints { size_bytes: hints.size_bytes.min(MOST_BYTES), interval_ms: hints.interval_ms / 2 }
+}
+
+/// When the second half cuts.
+pub fn partition_hints(definition: &Definition) -> PartitionHints {
+    let max_waiting_bytes = definition.partitioning.as_ref().map_or(u64::MAX, |spec| spec.max_waiting_bytes);
+    PartitionHints { hints: definition.hints, max_waiting_bytes, max_waiting: u64::MAX }
 }
 
 impl Spooled {
@@ -59,8 +100,9 @@ impl Spooled {
         Ok(Self { id, inner: Mutex::new(inner), readable: watch::channel(all).0, consumed })
     }
 
-    /// A chunk is sealed. Called once for each, in order.
-    pub fn add(&self, number: u64, spooled: &SpooledChunk, partitions: &[Partition], now: Duration) {
+    /// A chunk is sealed, and is to go out at once if its run was cut for that. Called once for each, in order.
+    pub fn add(&self, seal: &Seal, spooled: &SpooledChunk, partitions: &[Partition], now: Duration) {
+        let number = seal.number;
         let mut inner = self.inner.lock();
         inner.chunks.insert(number, spooled.name.clone());
         let mut added = Tally::default();
@@ -69,11 +111,14 @@ impl Spooled {
             added += Tally { records: piece.records, bytes: piece.bytes };
             inner.partitions.add(&partition.key, piece, now);
         }
-        drop(inner);
+        // Under the lock, so that what is told never lags behind what can be cut.
         self.readable.send_modify(|readable| {
             readable.records += added.records;
             readable.bytes += added.bytes;
         });
+        if matches!(seal.cut, CutReason::Flush | CutReason::Stop | CutReason::LaneEnd) {
+            inner.flush_upto_records = self.readable.borrow().records;
+        }
     }
 
     /// The first half has ended: no more comes.
@@ -86,20 +131,18 @@ impl Spooled {
         self.inner.lock().partitions.decide(hints, now, everything)
     }
 
+    /// Records up to this count, on the scale of what is readable, are to go out without waiting.
+    pub fn flush_upto_records(&self) -> u64 {
+        self.inner.lock().flush_upto_records
+    }
+
     /// Takes what is to be cut. It waits again if it is not [`Spooled::sealed`] before the next call.
-    pub fn cut(
-        &self,
-        hints: &PartitionHints,
-        now: Duration,
-        everything: Option<CutReason>,
-        most: usize,
-        most_bytes: u64,
-    ) -> Vec<PartitionCut> {
+    pub fn cut(&self, hints: &PartitionHints, now: Duration, everything: Option<CutReason>) -> Vec<PartitionCut> {
         let mut inner = self.inner.lock();
         let Inner { partitions, staging, .. } = &mut *inner;
         // From the last on: of one partition, the older pieces come to stand before the younger.
         staging.drain(..).rev().for_each(|cut| partitions.give_back(cut));
-        *staging = partitions.cut(hints, now, everything, most, most_bytes);
+        *staging = partitions.cut(hints, now, everything, MOST_PARTITIONS, MOST_BYTES);
         staging.clone()
     }
 

@@ -247,6 +247,7 @@ pub fn definition(name: &str, compression: Compression, size_bytes: u64, interva
         convert: None,
         target_object_bytes: None,
         backup: None,
+        partitioning: None,
     }
 }
 
@@ -545,6 +546,8 @@ async fn a_seal_that_fails_to_be_stored_is_tried_again_until_it_is_or_the_servic
         max_bytes: u64::MAX,
         max_expanded_bytes: u64::MAX,
         target_object_bytes: None,
+        half: super::spooled::Half::Whole,
+        cuts: Vec::new(),
         max_records: u64::MAX,
         refuse_all: None,
         records_read: Arc::default(),

@@ -9,6 +9,7 @@ use super::panics::Panics;
 use super::run::{MAX_EXPANDED_BYTES, RunPlan, StageRunError};
 use super::sealing::{StageFailure, stage_and_seal};
 use super::send::{Sender, Sent};
+use super::spooled::{Half, Spooled, first_half_hints, partition_hints};
 use super::status::LaneStatus;
 use crate::batch::{CutFacts, Decision, ObjectRatio, decide};
 use crate::catalog::Catalog;
@@ -72,6 +73,8 @@ pub struct Worker {
     pub name: StreamName,
     /// The lane.
     pub lane: Arc<dyn Lane>,
+    /// What of the delivery it does.
+    pub half: Half,
     /// What it tells.
     pub status: Arc<LaneStatus>,
     /// What is asked of it.
@@ -205,7 +208,7 @@ impl Worker {
             if self.may_stage(state, &wish) && waiting_records > 0 {
                 match self.decide(state, &wish, now, ended) {
                     Some(_) if state.pace.wait(now).is_some() => timer = state.pace.wait(now),
-                    Some(Decision::Cut(reason)) => self.start_staging(state, reason, now),
+                    Some(Decision::Cut(reason)) => self.start_staging(state, reason, &wish, now),
                     Some(Decision::Wait(wait)) => timer = Some(wait),
                     Some(Decision::Nothing) => {}
                     None => return Ended::Faulted("the stream's definition is gone from the catalog".to_owned()),
@@ -250,20 +253,49 @@ impl Worker {
         let definition = definition(&self.context.catalog, &self.name, self.lane.id())?;
         let consumed = self.status.consumed();
         let readable = *self.lane.readable().borrow();
+        let hints = match &self.half {
+            Half::Whole => Hints { size_bytes: size_bytes(state, &definition), ..definition.hints },
+            Half::First(_) => first_half_hints(definition.hints),
+            Half::Second(spooled) => {
+                let everything = self.everything(state, spooled, wish);
+                return Some(spooled.decide(&partition_hints(&definition), now, everything));
+            }
+        };
         Some(decide(&CutFacts {
             waiting_records: readable.records.saturating_sub(consumed.records),
             waiting_bytes: readable.bytes.saturating_sub(consumed.bytes),
             waited: state.waiting_since.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
-            hints: Hints { size_bytes: size_bytes(state, &definition), ..definition.hints },
+            hints,
             flush: state.flush_upto_records > consumed.records,
             ending: wish.deleting.is_some(),
             lane_ended: ended,
         }))
     }
 
-    fn start_staging(&self, state: &mut State, reason: CutReason, now: Duration) {
+    /// Why all partitions are to be cut, if they are.
+    fn everything(&self, state: &State, spooled: &Spooled, wish: &Wishes) -> Option<CutReason> {
+        let flush_upto_records = state.flush_upto_records.max(spooled.flush_upto_records());
+        match wish.deleting {
+            Some(_) => Some(CutReason::Stop),
+            None => (flush_upto_records > self.status.consumed().records).then_some(CutReason::Flush),
+        }
+    }
+
+    fn start_staging(&self, state: &mut State, reason: CutReason, wish: &Wishes, now: Duration) {
         let Some(definition) = definition(&self.context.catalog, &self.name, self.lane.id()) else {
             return;
+        };
+        let (max_bytes, cuts) = match &self.half {
+            Half::Whole => (size_bytes(state, &definition), Vec::new()),
+            Half::First(_) => (first_half_hints(definition.hints).size_bytes, Vec::new()),
+            Half::Second(spooled) => {
+                let everything = self.everything(state, spooled, wish);
+                let cuts = spooled.cut(&partition_hints(&definition), now, everything);
+                if cuts.is_empty() {
+                    return;
+                }
+                (u64::MAX, cuts)
+            }
         };
         let (max_records, refuse_all) = state.panics.next();
         let records_read = Arc::new(AtomicU64::new(0));
@@ -272,9 +304,11 @@ impl Worker {
             from: state.sealed.clone(),
             number: state.sealed_number + 1,
             cut: reason,
-            max_bytes: size_bytes(state, &definition),
-            target_object_bytes: definition.target_object_bytes,
             max_expanded_bytes: MAX_EXPANDED_BYTES,
+            max_bytes,
+            target_object_bytes: definition.target_object_bytes.filter(|_| matches!(self.half, Half::Whole)),
+            half: self.half.clone(),
+            cuts,
             max_records,
             refuse_all,
             records_read: records_read.clone(),
@@ -307,6 +341,7 @@ impl Worker {
                 state.waiting_since = Some(staging.began);
                 state.panics.note_sealed();
                 note_ratio(&mut state.ratio, &seal);
+                self.note_sealed();
                 if state.pace.sealed() && state.open.is_empty() {
                     self.status.attempt_succeeded();
                 }
@@ -340,6 +375,13 @@ impl Worker {
         }
         self.status.trouble(text, retry, pause);
         None
+    }
+
+    /// What was cut of the spool is sealed.
+    fn note_sealed(&self) {
+        if let Half::Second(spooled) = &self.half {
+            spooled.sealed();
+        }
     }
 
     fn start_sender(&self, seal: Arc<Seal>, state: &mut State, senders: &mut JoinSet<(u64, Sent)>) {
@@ -388,6 +430,7 @@ impl Worker {
 
     async fn free(&self, seal: &Arc<Seal>) -> Result<(), String> {
         let (context, lane, seal) = (self.context.clone(), self.lane.clone(), seal.clone());
+        let spooled = self.half.spooled().cloned();
         let freed = tokio::task::spawn_blocking(move || {
             for parcel in &seal.parcels {
                 if let Place::File { name } = &parcel.place
@@ -395,6 +438,9 @@ impl Worker {
                 {
                     tracing::warn!(file = name, %error, "a delivered parcel could not be removed");
                 }
+            }
+            if let Some(spooled) = spooled {
+                spooled.free_closed(&context);
             }
             lane.release();
         });
@@ -407,6 +453,7 @@ impl Worker {
             staging.abandon.ask();
             // A seal that comes of it all the same is found in the journal by the next worker, which goes on behind it.
             if let Ok(Ok(Some(seal))) = staging.task.await {
+                self.note_sealed();
                 self.status.sealed(&seal);
             }
         }

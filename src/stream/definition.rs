@@ -30,6 +30,9 @@ pub struct Definition {
     pub processors: Processors,
     /// The transform, when processing is enabled.
     pub transform: Option<TransformSpec>,
+    /// Dynamic partitioning, when enabled; for the whole life of a stream, or never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitioning: Option<PartitioningSpec>,
     /// Format conversion, when enabled.
     pub convert: Option<ConvertSpec>,
     /// TargetObjectSizeInMBs × 1,048,576 (an extension): the size of encoded objects, in place of the size hint.
@@ -56,6 +59,7 @@ impl Definition {
             convert: None,
             target_object_bytes: None,
             backup: None,
+            partitioning: None,
         })
     }
 
@@ -80,6 +84,17 @@ pub struct BackupSpec {
     /// The revision that enabled it. From the first on it holds every record of the stream; a later one begins with what
     /// is newest when delivery takes it up.
     pub since_revision: u64,
+}
+
+/// Dynamic partitioning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitioningSpec {
+    /// MetadataExtractionQuery, where keys come from the records.
+    pub query: Option<String>,
+    /// MaxActivePartitions: records of further partitions are refused while so many wait.
+    pub max_active: Option<u64>,
+    /// Source bytes that may wait in all partitions; above, the least recently used are cut.
+    pub max_waiting_bytes: u64,
 }
 
 /// BufferingHints, by source bytes.

@@ -32,6 +32,7 @@ fn a_bare_request_takes_the_services_defaults() {
             convert: None,
             target_object_bytes: None,
             backup: None,
+            partitioning: None,
         }
     );
     let plain = json!({
