@@ -6,8 +6,7 @@
 
 use super::DeliveryContext;
 use super::opening::Opening;
-use super::spooled::Half;
-use super::status::LaneStatus;
+use super::status::{LaneStatus, both_halves};
 use super::supervisor::{Handle, Streams};
 use super::worker::{Deleting, Ended, Wishes, Worker};
 use crate::catalog::StreamRecord;
@@ -47,17 +46,31 @@ impl Keeper {
     /// Runs until asked to stop or the stream is deleted, which takes both lanes.
     pub async fn keep(self) {
         // Even if it dies at once: the start waits for it.
-        let _known = [&self.handle.status, &self.handle.backup].map(|status| KnownAtLast(status.clone()));
+        let Handle { status, backup, partitions, .. } = &self.handle;
+        let _known = [status, backup, partitions].map(|status| KnownAtLast(status.clone()));
         let opening = Opening::new(self.context.clone(), self.record.clone());
         let incarnation = self.record.definition.incarnation;
-        let delivery = self.keep_lane(&opening, LaneId::direct_put(incarnation), &self.handle.status);
-        let backup = async {
-            match self.backup_wanted().await {
-                Some(end) => end,
-                None => self.keep_lane(&opening, LaneId::source_backup(incarnation), &self.handle.backup).await,
+        let delivery = async {
+            let end = self.keep_lane(&opening, LaneId::direct_put(incarnation), status).await;
+            if end == LaneEnd::Deleted {
+                opening.end_spool().await;
+            }
+            end
+        };
+        let partitions = async {
+            match self.record.definition.partitioning {
+                Some(_) => self.keep_lane(&opening, LaneId::partitions(incarnation), partitions).await,
+                None => LaneEnd::Deleted,
             }
         };
-        if let (LaneEnd::Deleted, LaneEnd::Deleted) = tokio::join!(delivery, backup) {
+        let backed_up = async {
+            match self.backup_wanted().await {
+                Some(end) => end,
+                None => self.keep_lane(&opening, LaneId::source_backup(incarnation), backup).await,
+            }
+        };
+        let (delivery, partitions, backed_up) = tokio::join!(delivery, partitions, backed_up);
+        if [delivery, partitions, backed_up] == [LaneEnd::Deleted; 3] {
             self.delete().await;
         }
     }
@@ -80,12 +93,12 @@ impl Keeper {
         let mut wishes = self.handle.wishes.subscribe();
         loop {
             let ended = match opening.lane(&id, status, &mut wishes, &self.stop).await {
-                Ok(lane) => {
+                Ok((lane, half)) => {
                     let mut worker = Worker {
                         context: self.context.clone(),
                         name: self.record.definition.name.clone(),
                         lane,
-                        half: Half::Whole,
+                        half,
                         status: status.clone(),
                         wishes: wishes.clone(),
                         stop: self.stop.clone(),
@@ -181,8 +194,7 @@ impl Keeper {
     /// Takes back what attempts of discarded parcels left outside. The deletion waits for that only so long.
     async fn give_up_parcels(&self) {
         let incarnation = self.record.definition.incarnation;
-        let lanes = [LaneId::direct_put(incarnation), LaneId::source_backup(incarnation)];
-        let lanes = lanes.map(|lane| self.context.journal.lane(&lane));
+        let lanes = LaneId::all_of(incarnation).map(|lane| self.context.journal.lane(&lane));
         let give_up = async {
             for parcel in lanes.iter().flat_map(|lane| &lane.open).flat_map(|seal| &seal.parcels) {
                 self.context.destination.give_up(parcel).await;
@@ -211,12 +223,20 @@ impl Keeper {
     /// What became of the stream's records, those included that are thrown away now. Of a log that could not be opened
     /// what was sealed is known, and how many records more were acknowledged at least.
     fn fates(&self) -> Fates {
-        self.handle.status.discarding().unwrap_or_else(|| {
-            let lane = self.context.journal.lane(&LaneId::direct_put(self.record.definition.incarnation));
-            let mut fates = lane.ledger;
-            lane.open.iter().for_each(|seal| fates.discarded += seal.fates.total());
-            fates
-        })
+        let incarnation = self.record.definition.incarnation;
+        let of_lane = |status: &LaneStatus, id: LaneId| {
+            status.discarding().unwrap_or_else(|| {
+                let lane = self.context.journal.lane(&id);
+                let mut fates = lane.ledger;
+                lane.open.iter().for_each(|seal| fates.discarded += seal.fates.total());
+                fates
+            })
+        };
+        let fates = of_lane(&self.handle.status, LaneId::direct_put(incarnation));
+        match self.record.definition.partitioning {
+            Some(_) => both_halves(&fates, &of_lane(&self.handle.partitions, LaneId::partitions(incarnation))),
+            None => fates,
+        }
     }
 }
 

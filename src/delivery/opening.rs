@@ -1,10 +1,12 @@
-//! Opens a stream's log as lanes: the log recovered, the outbox swept, the source backup's lane begun in the journal.
+//! Opens a stream's lanes: the log recovered, the outbox swept, the source backup's lane begun in the journal, the spool
+//! read.
 //!
 //! From: `keeper`, once for each lane and again after a fault. Invariant: a source backup that was there from the first
 //! revision on begins at the start of the log, a later one at what is newest then; either is durable before a worker of
 //! the stream runs, so that the log forgets nothing that the backup has not closed.
 
 use super::DeliveryContext;
+use super::spooled::{Half, Spooled};
 use super::status::LaneStatus;
 use super::worker::{Deleting, Ended, Wishes};
 use crate::catalog::StreamRecord;
@@ -12,7 +14,7 @@ use crate::fault::Retry;
 use crate::journal::JournalError;
 use crate::log::StreamLog;
 use crate::log::recovery::RecoveryError;
-use crate::source::local::LocalLane;
+use crate::source::Lane;
 use crate::stream::Position;
 use crate::stream::seal::{LaneId, Place};
 use crate::task::Stop;
@@ -30,6 +32,8 @@ pub struct Opening {
     /// Whether the outbox was swept. While a worker of another lane runs, files without a seal may be its own. Held over
     /// an attempt: lanes open one after the other.
     swept: Mutex<bool>,
+    /// Of a stream with dynamic partitioning, once it is known what waits in it.
+    spooled: Mutex<Option<Arc<Spooled>>>,
 }
 
 /// Why a lane could not be opened.
@@ -40,12 +44,14 @@ enum OpenError {
     Outbox(io::Error),
     /// The backup's lane could not be begun.
     Begin(JournalError),
+    /// The spool cannot be read.
+    Spool(io::Error),
 }
 
 impl Opening {
     /// Nothing is open yet.
     pub fn new(context: Arc<DeliveryContext>, record: Arc<StreamRecord>) -> Self {
-        Self { context, record, swept: Mutex::new(false) }
+        Self { context, record, swept: Mutex::new(false), spooled: Mutex::new(None) }
     }
 
     /// The lane, once the disk can be read. `Err`: how it ends without one.
@@ -55,7 +61,7 @@ impl Opening {
         status: &LaneStatus,
         wishes: &mut watch::Receiver<Wishes>,
         stop: &Stop,
-    ) -> Result<Arc<LocalLane>, Ended> {
+    ) -> Result<(Arc<dyn Lane>, Half), Ended> {
         let options = &self.context.options;
         let mut pause = options.backoff_first;
         loop {
@@ -81,6 +87,12 @@ impl Opening {
                 }
                 Err(OpenError::Outbox(error)) => format!("the outbox cannot be swept: {error}"),
                 Err(OpenError::Begin(error)) => format!("the source backup could not be begun: {error}"),
+                Err(OpenError::Spool(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                    let what = "nothing was changed; put the file back from a copy and resume the stream, or delete it with \
+                                AllowForceDelete";
+                    return Err(Ended::Faulted(format!("{error}; {what}")));
+                }
+                Err(OpenError::Spool(error)) => format!("the spool cannot be read: {error}"),
             };
             status.trouble(text, Retry::Backoff, pause);
             status.set_known();
@@ -93,7 +105,7 @@ impl Opening {
     }
 
     /// Opens the log, sweeps the outbox of what no open seal names, and begins the backup's lane if there is to be one.
-    async fn try_lane(&self, id: &LaneId) -> Result<Arc<LocalLane>, OpenError> {
+    async fn try_lane(&self, id: &LaneId) -> Result<(Arc<dyn Lane>, Half), OpenError> {
         let mut swept = self.swept.lock().await;
         let incarnation = id.incarnation;
         let log = self.context.logs.open_again(incarnation).await.map_err(OpenError::Log)?;
@@ -102,19 +114,46 @@ impl Opening {
             *swept = true;
         }
         self.begin_backup(&log).await.map_err(OpenError::Begin)?;
-        Ok(Arc::new(self.context.logs.lane(log, id.clone())))
+        if self.record.definition.partitioning.is_none() || id.is_backup() {
+            return Ok((Arc::new(self.context.logs.lane(log, id.clone())), Half::Whole));
+        }
+        let spooled = self.spooled().await.map_err(OpenError::Spool)?;
+        Ok(match *id == LaneId::partitions(incarnation) {
+            true => (spooled.clone(), Half::Second(spooled)),
+            false => (Arc::new(self.context.logs.lane(log, id.clone())), Half::First(spooled)),
+        })
+    }
+
+    /// The stream's spool, the same for both halves.
+    async fn spooled(&self) -> io::Result<Arc<Spooled>> {
+        let mut known = self.spooled.lock().await;
+        if let Some(spooled) = &*known {
+            return Ok(spooled.clone());
+        }
+        let (context, incarnation) = (self.context.clone(), self.record.definition.incarnation);
+        let recovered = tokio::task::spawn_blocking(move || Spooled::recover(&context, incarnation));
+        let spooled = Arc::new(recovered.await.map_err(io::Error::other)??);
+        *known = Some(spooled.clone());
+        Ok(spooled)
+    }
+
+    /// Nothing more comes into the spool.
+    pub async fn end_spool(&self) {
+        if let Some(spooled) = &*self.spooled.lock().await {
+            spooled.end();
+        }
     }
 
     async fn sweep(&self) -> io::Result<()> {
         let incarnation = self.record.definition.incarnation;
-        let lanes = [LaneId::direct_put(incarnation), LaneId::source_backup(incarnation)];
-        let states: Vec<_> = lanes.iter().map(|lane| self.context.journal.lane(lane)).collect();
+        let states: Vec<_> = LaneId::all_of(incarnation).iter().map(|lane| self.context.journal.lane(lane)).collect();
         let parcels = states.iter().flat_map(|state| &state.open).flat_map(|seal| &seal.parcels);
         let named = parcels.filter_map(|parcel| match &parcel.place {
             Place::File { name } => Some(name.clone()),
             _ => None,
         });
-        let keep: HashSet<String> = named.collect();
+        let chunks = states.iter().flat_map(|state| &state.chunks).map(|(_, chunk)| chunk.spooled.name.clone());
+        let keep: HashSet<String> = named.chain(chunks).collect();
         let context = self.context.clone();
         let swept = tokio::task::spawn_blocking(move || {
             // For the status alone: a run that needs it says what is wrong.

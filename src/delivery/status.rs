@@ -228,6 +228,20 @@ impl LaneStatus {
     }
 }
 
+/// The fates of records that go through two halves: those of the first, of which what is spooled counts as delivered, and
+/// those of the second. What has none is discarded.
+pub fn both_halves(first: &Fates, second: &Fates) -> Fates {
+    let all = first.total();
+    let mut fates = *first;
+    (fates.delivered, fates.discarded) = (second.delivered, Tally::default());
+    fates.refused += second.refused;
+    fates.dropped += second.dropped;
+    let known = fates.total();
+    fates.discarded =
+        Tally { records: all.records.saturating_sub(known.records), bytes: all.bytes.saturating_sub(known.bytes) };
+    fates
+}
+
 /// Why a deletion that delivers what waits does not come to its end.
 fn held_deletion(name: &str) -> String {
     format!("the deletion waits because the stream is paused; POST /streams/{name}/resume lets it deliver and end")

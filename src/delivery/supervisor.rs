@@ -43,6 +43,9 @@ pub(super) struct Handle {
     pub status: Arc<LaneStatus>,
     /// Of the source backup's lane, where there is one.
     pub backup: Arc<LaneStatus>,
+    /// Of the second half of a delivery with dynamic partitioning.
+    pub partitions: Arc<LaneStatus>,
+    is_partitioned: bool,
     pub wishes: watch::Sender<Wishes>,
     /// Whether a keeper runs for it.
     kept: Arc<AtomicBool>,
@@ -74,6 +77,8 @@ fn handle_of(context: &DeliveryContext, streams: &Streams, record: &StreamRecord
                 incarnation,
                 status: status("delivery"),
                 backup: status("source backup"),
+                partitions: status("partitions"),
+                is_partitioned: record.definition.partitioning.is_some(),
                 wishes: watch::channel(wishes).0,
                 kept: Arc::default(),
             };
@@ -102,6 +107,9 @@ impl Supervisor {
             if handle.has_backup() {
                 handle.backup.known().await;
             }
+            if handle.is_partitioned {
+                handle.partitions.known().await;
+            }
         }
         Ok(supervisor)
     }
@@ -122,7 +130,12 @@ impl Supervisor {
 
     /// What a lane tells, with what is known of its stream besides.
     fn told(&self, handle: &Handle) -> StreamStatus {
+        // The second half first: what moves between the looks is in flight in both, or in neither.
+        let second = handle.is_partitioned.then(|| handle.partitions.snapshot());
         let mut status = handle.status.snapshot();
+        if let Some(second) = second {
+            status.add_second_half(second);
+        }
         if let Some(fates) = self.context.deleted.leaving(handle.incarnation) {
             status.ledger = deleted::ledger(&fates);
         }

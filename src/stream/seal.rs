@@ -39,6 +39,11 @@ impl LaneId {
         Self { incarnation, lane: BACKUP.to_owned() }
     }
 
+    /// The lanes that a Direct PUT stream may have.
+    pub fn all_of(incarnation: Incarnation) -> [Self; 3] {
+        [Self::direct_put(incarnation), Self::source_backup(incarnation), Self::partitions(incarnation)]
+    }
+
     /// Whether it is that of a source backup.
     pub fn is_backup(&self) -> bool {
         self.lane == BACKUP

@@ -141,6 +141,13 @@ pub struct StreamStatus {
     pub ledger: Ledger,
 }
 
+impl Count {
+    fn add(&mut self, more: &Self) {
+        self.records += more.records;
+        self.bytes += more.bytes;
+    }
+}
+
 /// A stream's source backup now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupStatus {
@@ -163,6 +170,28 @@ pub struct BackupStatus {
 }
 
 impl StreamStatus {
+    /// Adds what the second half of a delivery with dynamic partitioning tells: what the first half delivered is in flight
+    /// until the second has.
+    pub fn add_second_half(&mut self, second: Self) {
+        let Ledger { received, delivered, refused, dropped, discarded, in_flight, .. } = &mut self.ledger;
+        *delivered = second.ledger.delivered;
+        refused.add(&second.ledger.refused);
+        dropped.add(&second.ledger.dropped);
+        let known = [&*delivered, &*refused, &*dropped, &*discarded];
+        *in_flight = Count {
+            records: received.records.saturating_sub(known.iter().map(|count| count.records).sum()),
+            bytes: received.bytes.saturating_sub(known.iter().map(|count| count.bytes).sum()),
+        };
+        self.waiting_records += second.waiting_records;
+        self.waiting_bytes += second.waiting_bytes;
+        self.open_seals += second.open_seals;
+        self.oldest_undelivered_age_ms = self.oldest_undelivered_age_ms.max(second.oldest_undelivered_age_ms);
+        if self.state == StreamState::Running {
+            self.state = second.state;
+        }
+        self.last_error = self.last_error.take().or(second.last_error);
+    }
+
     /// Adds what the lane of the source backup tells. A failure of it is told as the stream's if that has none of its
     /// own: it holds the log, and with it producers, once there is no room.
     pub fn set_backup(&mut self, lane: Self) {
