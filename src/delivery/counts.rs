@@ -3,6 +3,7 @@
 use super::originals::Originals;
 use super::run::StageRunError;
 use crate::record::{Chunk, Origin};
+use crate::spool::Records;
 use crate::stage::Staged;
 use crate::stream::seal::{Fates, Tally};
 
@@ -37,6 +38,25 @@ impl Counts {
     pub fn note_source(&mut self, chunk: &Chunk) {
         for slot in &chunk.slots {
             self.total.add(u64::from(slot.len));
+            self.oldest_arrival_ms = self.oldest_arrival_ms.min(slot.arrival_ms);
+            self.newest_arrival_ms = self.newest_arrival_ms.max(slot.arrival_ms);
+        }
+    }
+
+    /// Those of another object of the same seal.
+    pub fn add(&mut self, other: &Self) {
+        self.total += other.total;
+        self.refused += other.refused;
+        self.dropped += other.dropped;
+        self.split += other.split;
+        self.oldest_arrival_ms = self.oldest_arrival_ms.min(other.oldest_arrival_ms);
+        self.newest_arrival_ms = self.newest_arrival_ms.max(other.newest_arrival_ms);
+    }
+
+    /// Records of the spool, parts of records among them.
+    pub fn note_spooled(&mut self, records: &Records) {
+        for (slot, bytes) in records.passed.slots.iter().zip(&records.counted_bytes) {
+            self.total.add(*bytes);
             self.oldest_arrival_ms = self.oldest_arrival_ms.min(slot.arrival_ms);
             self.newest_arrival_ms = self.newest_arrival_ms.max(slot.arrival_ms);
         }

@@ -16,6 +16,7 @@
 //! | `counts`, `originals` | the fates of its records and parts; what a fate is about |
 //! | `learnt` | the tables of streams that have no schema |
 //! | `send` | a seal's parcels, attempt by attempt |
+//! | `shuffle`, `partitioned` | a run into a spool chunk, and partitions of chunks into objects |
 //! | `spooled` | what waits between the halves of a delivery with dynamic partitioning |
 //! | `status`, `deleted` | what all of it tells; the sums of what is gone |
 //!
@@ -34,9 +35,11 @@ mod originals;
 mod pace;
 mod panics;
 mod parcels;
+mod partitioned;
 mod run;
 mod sealing;
 mod send;
+mod shuffle;
 mod spooled;
 mod stage_pool;
 mod status;

@@ -5,10 +5,20 @@
 
 use super::run::StageRunError;
 use crate::record::{Chunk, Origin, Slot};
+use crate::spool::Records;
 
-/// The chunks in which origins are looked up.
+/// Where origins are looked up.
 #[derive(Clone, Copy)]
-pub struct Originals<'a> {
+pub enum Originals<'a> {
+    /// In a chunk that was read.
+    Read(Read<'a>),
+    /// In records of the spool.
+    Spooled(&'a Records),
+}
+
+/// Chunks of a lane.
+#[derive(Clone, Copy)]
+pub struct Read<'a> {
     /// As it was read.
     pub source: &'a Chunk,
     /// The parts of its records that the verdicts can be about, if they were split.
@@ -20,27 +30,62 @@ pub struct Originals<'a> {
 impl<'a> Originals<'a> {
     /// Of a chunk that is as it was read.
     pub fn unsplit(source: &'a Chunk) -> Self {
-        Self { source, parts: None, shows_source: true }
+        Self::Read(Read { source, parts: None, shows_source: true })
     }
 
+    /// Arrival of the record that a part is of, ms since the epoch.
+    pub fn arrival_ms(&self, origin: Origin) -> Result<i64, StageRunError> {
+        match self {
+            Self::Read(read) => Ok(read.record(origin)?.arrival_ms),
+            Self::Spooled(records) => Ok(records.source.slots[place(records, origin)?].arrival_ms),
+        }
+    }
+
+    /// Source bytes that the fate of a part counts: the first part stands for the whole record.
+    pub fn counted_bytes(&self, origin: Origin) -> Result<u64, StageRunError> {
+        match self {
+            Self::Read(read) => {
+                let record = read.record(origin)?;
+                Ok(if origin.part == 0 { u64::from(record.len) } else { 0 })
+            }
+            Self::Spooled(records) => Ok(records.counted_bytes[place(records, origin)?]),
+        }
+    }
+
+    /// What an error record shows.
+    pub fn shown(&self, origin: Origin) -> Result<&'a [u8], StageRunError> {
+        match self {
+            Self::Read(read) => read.shown(origin),
+            Self::Spooled(records) => Ok(records.source.bytes(&records.source.slots[place(records, origin)?])),
+        }
+    }
+
+    /// Whether several parts may show the same record.
+    pub fn shows_records_of_parts(&self) -> bool {
+        matches!(self, Self::Read(read) if read.parts.is_some() && read.shows_source)
+    }
+}
+
+fn place(records: &Records, origin: Origin) -> Result<usize, StageRunError> {
+    records.source.slots.binary_search_by(|slot| slot.origin.cmp(&origin)).map_err(|_| unknown(origin))
+}
+
+fn unknown(origin: Origin) -> StageRunError {
+    StageRunError::Bug(format!("a stage told the fate of {origin:?}, which it was not given"))
+}
+
+impl<'a> Read<'a> {
     /// The record that a part is of.
-    pub fn record(&self, origin: Origin) -> Result<&'a Slot, StageRunError> {
+    fn record(&self, origin: Origin) -> Result<&'a Slot, StageRunError> {
         let is_known = self.parts.is_none_or(|parts| parts.find(origin).is_some());
         let whole = Origin { part: 0, ..origin };
         self.source
             .find(whole)
             .filter(|_| is_known && (self.parts.is_some() || origin.part == 0))
-            .ok_or_else(|| StageRunError::Bug(format!("a stage told the fate of {origin:?}, which it was not given")))
+            .ok_or_else(|| unknown(origin))
     }
 
-    /// Source bytes that the fate of a part counts: the first part stands for the whole record.
-    pub fn counted_bytes(&self, origin: Origin) -> Result<u64, StageRunError> {
-        let record = self.record(origin)?;
-        Ok(if origin.part == 0 { u64::from(record.len) } else { 0 })
-    }
-
-    /// What an error record shows.
-    pub fn shown(&self, origin: Origin) -> Result<&'a [u8], StageRunError> {
+    fn shown(&self, origin: Origin) -> Result<&'a [u8], StageRunError> {
         let record = self.record(origin)?;
         match self.parts.filter(|_| !self.shows_source).and_then(|parts| Some((parts, parts.find(origin)?))) {
             Some((parts, slot)) => Ok(parts.bytes(slot)),

@@ -8,6 +8,7 @@ use super::counts::Counts;
 use super::error_record::{self, ErrorContext};
 use super::originals::Originals;
 use super::run::{CHUNK_BYTES, RunPlan, StageRunError};
+use super::spooled::Half;
 use crate::destination::s3::key::{ObjectName, common_folder, error_key, schema_key};
 use crate::outbox::{Draft, Finished, Stored};
 use crate::record::{Chunk, ErrorKind, Refused};
@@ -34,19 +35,21 @@ pub struct Body<'a> {
     context: &'a DeliveryContext,
     incarnation: Incarnation,
     seal_id: SealId,
+    number: u32,
     kind: BodyKind,
     /// Records pushed as they are.
     pub verbatim_records: u64,
 }
 
 impl<'a> Body<'a> {
-    pub fn new(context: &'a DeliveryContext, plan: &RunPlan, is_encoded: bool, seal_id: SealId) -> Self {
+    /// Of the data parcel `number`.
+    pub fn new(context: &'a DeliveryContext, plan: &RunPlan, is_encoded: bool, seal_id: SealId, number: u32) -> Self {
         let incarnation = plan.definition.incarnation;
         let kind = match is_encoded {
-            true => BodyKind::Drafted(context.outbox.begin(incarnation, seal_id, 0)),
+            true => BodyKind::Drafted(context.outbox.begin(incarnation, seal_id, number)),
             false => BodyKind::LogRange { crc32c: 0, length_bytes: 0 },
         };
-        Self { context, incarnation, seal_id, kind, verbatim_records: 0 }
+        Self { context, incarnation, seal_id, number, kind, verbatim_records: 0 }
     }
 
     /// Bytes so far.
@@ -76,27 +79,31 @@ impl<'a> Body<'a> {
         Ok(())
     }
 
-    /// Returns ((length, CRC-32C), place).
+    /// Returns ((length, CRC-32C), place). `reader`: the one that records were pushed from as they are, if they were.
     pub fn finish(
         self,
         context: &DeliveryContext,
-        reader: &dyn RunReader,
+        reader: Option<&dyn RunReader>,
         inline: &mut Vec<u8>,
     ) -> Result<((u64, u32), Place), StageRunError> {
         match self.kind {
             BodyKind::Drafted(draft) => store(context, draft, inline),
-            BodyKind::LogRange { crc32c, length_bytes } => match reader.joined() {
+            BodyKind::LogRange { crc32c, length_bytes } => match reader.ok_or_else(unread)?.joined() {
                 Some(joined) if joined.length_bytes() == length_bytes => Ok(((length_bytes, crc32c), Place::Log)),
                 Some(_) => Err(StageRunError::Bug("the range of the log has another length".to_owned())),
                 None => {
                     // Many small frames: copied, so that delivery need not gather them one by one.
-                    let mut draft = self.context.outbox.begin(self.incarnation, self.seal_id, 0);
-                    copy_records(context, reader, &mut draft)?;
+                    let mut draft = self.context.outbox.begin(self.incarnation, self.seal_id, self.number);
+                    copy_records(context, reader.ok_or_else(unread)?, &mut draft)?;
                     store(context, draft, inline)
                 }
             },
         }
     }
+}
+
+fn unread() -> StageRunError {
+    StageRunError::Bug("a range of the log without its reader".to_owned())
 }
 
 fn copy_records(_context: &DeliveryContext, reader: &dyn RunReader, draft: &mut Draft) -> Result<(), StageRunError> {
@@ -203,6 +210,10 @@ pub struct ErrorDrafts<'a> {
     staged_ms: i64,
     glue_version: Option<String>,
     drafts: BTreeMap<ErrorKind, (u32, Draft, u64)>,
+    /// Number of the first of them among the parcels of its seal.
+    first_number: u32,
+    /// What ordinals are counted from: the number of the last record before the run.
+    base: u64,
     /// Records of this chunk that have a line, by kind; only of those that were split.
     told: BTreeMap<ErrorKind, HashSet<u64>>,
     line: Vec<u8>,
@@ -218,7 +229,12 @@ impl<'a> ErrorDrafts<'a> {
         glue_version: Option<String>,
     ) -> Self {
         let (drafts, told, line) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        Self { context, plan, seal_id, staged_ms, glue_version, drafts, told, line }
+        let (first_number, base) = match &plan.half {
+            // Each partition has a data parcel, and ordinals count from the start of the lane.
+            Half::Second(_) => (plan.cuts.len() as u32, 0),
+            Half::Whole | Half::First(_) => (1, plan.from.number().unwrap_or(0)),
+        };
+        Self { context, plan, seal_id, staged_ms, glue_version, drafts, first_number, base, told, line }
     }
 }
 
@@ -233,17 +249,15 @@ impl ErrorDrafts<'_> {
     ) -> Result<(), StageRunError> {
         for Refused { origin, cause } in refused {
             counts.refused.add(originals.counted_bytes(*origin)?);
-            let is_told = originals.parts.is_some()
-                && originals.shows_source
-                && !self.told.entry(cause.kind).or_default().insert(origin.ordinal);
+            let is_told =
+                originals.shows_records_of_parts() && !self.told.entry(cause.kind).or_default().insert(origin.ordinal);
             if is_told {
                 continue;
             }
-            let base = self.plan.from.number().unwrap_or(0);
-            let sequence_number = (base + 1 + origin.ordinal).to_string();
+            let sequence_number = (self.base + 1 + origin.ordinal).to_string();
             let context = ErrorContext {
                 definition: &self.plan.definition,
-                arrival_ms: originals.record(*origin)?.arrival_ms,
+                arrival_ms: originals.arrival_ms(*origin)?,
                 staged_ms: self.staged_ms,
                 sequence_number: &sequence_number,
                 part: origin.part,
@@ -252,7 +266,7 @@ impl ErrorDrafts<'_> {
             self.line.clear();
             error_record::write_line(&mut self.line, cause, originals.shown(*origin)?, &context)
                 .map_err(|e| StageRunError::Bug(format!("an error record could not be written: {e}")))?;
-            let next = self.drafts.len() as u32 + 1;
+            let next = self.first_number + self.drafts.len() as u32;
             let (_, draft, records) = self.drafts.entry(cause.kind).or_insert_with(|| {
                 (next, self.context.outbox.begin(self.plan.definition.incarnation, self.seal_id, next), 0)
             });

@@ -6,8 +6,10 @@
 use super::DeliveryContext;
 use super::counts::Counts;
 use super::learnt::Learnt;
-use super::originals::Originals;
+use super::originals::{Originals, Read};
 use super::parcels::{self, Body, ErrorDrafts, FinishedParcels};
+use super::partitioned;
+use super::shuffle::Shuffle;
 use super::spooled::Half;
 use crate::batch::{PartitionCut, most_source_bytes};
 use crate::destination::s3::key::{KeyError, ObjectName, data_key};
@@ -15,6 +17,7 @@ use crate::fault::{Class, Fault, Retry};
 use crate::record::{Cause, Chunk, Refused};
 use crate::schemas::LookupError;
 use crate::source::Lane;
+use crate::spool::Partition;
 use crate::stage::convert::infer::{Learner, LearntTable};
 use crate::stage::convert::{self, ConvertError, TableSchema};
 use crate::stage::deaggregate::DeaggregateStage;
@@ -24,7 +27,7 @@ use crate::stage::{Encoder, Expand, Stage, compress};
 use crate::stream::definition::{Compression, Definition, Processors, S3Target};
 use crate::stream::position::Run;
 use crate::stream::prefix::PartitionKeys;
-use crate::stream::seal::{CutReason, LaneId, Parcel, ParcelKind, Seal};
+use crate::stream::seal::{CutReason, LaneId, Parcel, ParcelKind, Place, Seal};
 use crate::stream::{Position, SealId};
 use crate::task::Stop;
 use std::collections::BTreeMap;
@@ -83,6 +86,8 @@ pub struct StagedRun {
     pub seal: Seal,
     /// Bytes that go into the journal beside it.
     pub inline: Vec<u8>,
+    /// Partitions of the spool chunk it made.
+    pub partitions: Vec<Partition>,
 }
 
 /// Why a run could not be staged. Nothing happened; it is tried again.
@@ -147,7 +152,7 @@ impl From<KeyError> for StageRunError {
 const MAX_LESSONS: u32 = 8;
 
 /// What came of going through a run.
-enum Gone {
+pub(super) enum Gone {
     /// It is staged; or nothing could be read.
     Staged(Option<Box<StagedRun>>),
     /// Its records, so many, do not fit the table that was learnt so far. They were learnt from; nothing else happened.
@@ -156,9 +161,9 @@ enum Gone {
 
 /// What transforms are told, the same however often a run is gone through.
 #[derive(Clone, Copy)]
-struct Attempt {
-    seal_id: SealId,
-    staged_ms: i64,
+pub(super) struct Attempt {
+    pub seal_id: SealId,
+    pub staged_ms: i64,
 }
 
 /// Stages the run. `None` when nothing can be read.
@@ -172,7 +177,11 @@ pub fn stage_run(
     let mut lessons = 0;
     loop {
         let is_final = plan.refuse_all.is_some() || lessons == MAX_LESSONS;
-        match go_through(context, lane, &plan, attempt, is_final)? {
+        let gone = match plan.half.clone() {
+            Half::Second(spooled) => partitioned::go_through(context, &spooled, &plan, attempt, is_final)?,
+            Half::Whole | Half::First(_) => go_through(context, lane, &plan, attempt, is_final)?,
+        };
+        match gone {
             Gone::Staged(staged) => return Ok(staged.map(|staged| *staged)),
             // Those that came meanwhile were not learnt from.
             Gone::Learnt(records) => plan.max_records = records,
@@ -192,7 +201,7 @@ fn go_through(
     let Attempt { seal_id, staged_ms } = attempt;
     let mut stages = Stages::prepare(context, plan, seal_id, staged_ms, is_final)?;
     let incarnation = plan.definition.incarnation;
-    let mut body = Body::new(context, plan, stages.is_encoded(), seal_id);
+    let mut body = Body::new(context, plan, stages.is_encoded(), seal_id, 0);
     let mut errors = ErrorDrafts::new(context, plan, seal_id, staged_ms, stages.glue_version.take());
     let mut counts = Counts::default();
 
@@ -215,63 +224,33 @@ fn go_through(
     if counts.total.records == 0 {
         return Ok(Gone::Staged(None));
     }
-    if let Some(learner) = &mut stages.learner {
-        let definition = &plan.definition;
-        let Some(spec) = &definition.convert else {
-            return Err(StageRunError::Bug("records were learnt from that are not converted".to_owned()));
-        };
-        let declared = |table: &LearntTable| {
-            let written = convert::written(spec, Arc::clone(&table.schema)).map_err(invalid_schema)?;
-            Ok(declared(&definition.s3, &written))
-        };
-        context.learnt.store(incarnation, learner.freeze(), plan.number, declared)?;
+    if stages.learner.is_some() {
+        stages.store_lesson(context, plan)?;
         return Ok(Gone::Learnt(counts.total.records));
     }
     let run = Run { from: plan.from.clone(), to: reader.last() };
-    let data_records = stages.finish(&mut body)?;
+    let shuffle = stages.shuffle.take();
+    let data_records = match &shuffle {
+        Some(shuffle) => shuffle.records,
+        None => stages.finish(&mut body)?,
+    };
 
     let mut finished = FinishedParcels { context, incarnation, parcels: Vec::new(), inline: Vec::new() };
-    if data_records > 0 {
-        let extension = stages.extension(&plan.definition);
-        let s3 = &plan.definition.s3;
-        let name = ObjectName {
-            stream: &plan.definition.name,
-            revision: plan.definition.revision,
-            oldest_arrival_ms: counts.oldest_arrival_ms,
-            seal: seal_id,
-            parcel: 0,
-            extension,
-        };
-        let key = data_key(s3, &name, &PartitionKeys::default())?;
-        let ((length_bytes, crc32c), place) = body.finish(context, reader.as_ref(), &mut finished.inline)?;
-        finished.parcels.push(Parcel {
-            number: 0,
-            kind: ParcelKind::Data,
-            bucket: s3.bucket.clone(),
-            key,
-            content_type: "application/octet-stream".to_owned(),
-            content_encoding: stages.content_encoding(&plan.definition).map(str::to_owned),
-            kms_key: s3.kms_key.clone(),
-            length_bytes,
-            crc32c,
-            records: data_records,
-            place,
-        });
+    if data_records > 0 && shuffle.is_none() {
+        let key = data_key(&plan.definition.s3, &stages.name(plan, seal_id, 0, &counts), &PartitionKeys::default())?;
+        let ((length_bytes, crc32c), place) = body.finish(context, Some(reader.as_ref()), &mut finished.inline)?;
+        finished.parcels.push(stages.parcel(plan, 0, key, (length_bytes, crc32c), data_records, place));
     }
     errors.finish(&mut finished, &counts)?;
-    match &stages.learnt {
-        Some((learnt, written)) => {
-            let (number, is_as_created) = (plan.number, plan.definition.revision == 1);
-            let declared = declared(&plan.definition.s3, written);
-            if let Some(revision) = context.learnt.declare(incarnation, learnt, number, declared, is_as_created)? {
-                finished.add_declaration(plan, seal_id, revision, written)?;
-            }
-        }
-        // Other lanes number their seals by themselves.
-        None if *lane.id() == LaneId::direct_put(incarnation) => context.learnt.unused(incarnation, plan.number)?,
-        None => {}
-    }
+    // What is spooled is converted later, by seals that number themselves. So do other lanes.
+    let is_main = *lane.id() == LaneId::direct_put(incarnation) && matches!(plan.half, Half::Whole);
+    stages.declare(context, plan, seal_id, is_main, &mut finished)?;
     let fates = counts.fates(data_records)?;
+    // Last: nothing but the seal is between the chunk and whoever keeps its file.
+    let (spooled, partitions) = match shuffle {
+        Some(shuffle) => shuffle.finish(context, plan)?,
+        None => (None, Vec::new()),
+    };
     let (parcels, inline) = finished.into_parts();
     let seal = Seal {
         id: seal_id,
@@ -287,12 +266,12 @@ fn go_through(
         module: stages.module_sha256,
         fates,
         parcels,
-        spooled: None,
+        spooled,
         taken: Vec::new(),
         extra: BTreeMap::new(),
     };
     debug_assert_eq!(seal.lane.incarnation, incarnation);
-    Ok(Gone::Staged(Some(Box::new(StagedRun { seal, inline }))))
+    Ok(Gone::Staged(Some(Box::new(StagedRun { seal, inline, partitions }))))
 }
 
 /// What is declared of a learnt table: columns, and where their data lie.
@@ -317,16 +296,16 @@ fn invalid_schema(error: ConvertError) -> StageRunError {
 }
 
 /// What a chunk of records comes to.
-struct Sinks<'a, 'b> {
-    definition: &'a Definition,
-    source: &'a Chunk,
-    body: &'a mut Body<'b>,
-    errors: &'a mut ErrorDrafts<'b>,
-    counts: &'a mut Counts,
+pub(super) struct Sinks<'a, 'b> {
+    pub definition: &'a Definition,
+    pub source: &'a Chunk,
+    pub body: &'a mut Body<'b>,
+    pub errors: &'a mut ErrorDrafts<'b>,
+    pub counts: &'a mut Counts,
 }
 
 /// The stages of one run.
-struct Stages {
+pub(super) struct Stages {
     decompress: Option<Box<dyn Expand>>,
     deaggregate: Option<Box<dyn Expand>>,
     transform: Option<Box<dyn Stage>>,
@@ -334,17 +313,19 @@ struct Stages {
     encoder: Option<Box<dyn Encoder>>,
     /// The table that `encoder` has, where it was learnt, and what is written of it.
     learnt: Option<(Arc<Learnt>, Arc<TableSchema>)>,
+    /// Takes the records instead of the encoder, in the first half of a delivery.
+    shuffle: Option<Shuffle>,
     /// Shown the records instead of the encoder, once they do not fit.
-    learner: Option<Learner>,
-    refuse_all: Option<Cause>,
+    pub(super) learner: Option<Learner>,
+    pub(super) refuse_all: Option<Cause>,
     converts: bool,
-    schema_version: Option<String>,
-    glue_version: Option<String>,
+    pub(super) schema_version: Option<String>,
+    pub(super) glue_version: Option<String>,
     module_sha256: Option<String>,
 }
 
 impl Stages {
-    fn prepare(
+    pub(super) fn prepare(
         context: &DeliveryContext,
         plan: &RunPlan,
         seal_id: SealId,
@@ -352,13 +333,13 @@ impl Stages {
         is_final: bool,
     ) -> Result<Self, StageRunError> {
         let definition = &plan.definition;
-        let processors = &definition.processors;
         let mut stages = Self {
-            decompress: processors.decompress.map(|spec| Box::new(DecompressStage::new(spec)) as _),
-            deaggregate: processors.deaggregate.as_ref().map(|spec| Box::new(DeaggregateStage::new(spec)) as _),
+            decompress: None,
+            deaggregate: None,
             transform: None,
             encoder: None,
             learnt: None,
+            shuffle: None,
             learner: None,
             refuse_all: plan.refuse_all.clone(),
             converts: definition.convert.is_some(),
@@ -366,6 +347,12 @@ impl Stages {
             glue_version: None,
             module_sha256: None,
         };
+        if let Half::Second(_) = plan.half {
+            return Ok(stages);
+        }
+        let processors = &definition.processors;
+        stages.decompress = processors.decompress.map(|spec| Box::new(DecompressStage::new(spec)) as _);
+        stages.deaggregate = processors.deaggregate.as_ref().map(|spec| Box::new(DeaggregateStage::new(spec)) as _);
         if let Some(spec) = &definition.transform {
             let module = context.transforms.load(spec).map_err(|error| StageRunError::NotReady {
                 code: "Lambda.ResourceNotFound",
@@ -383,6 +370,26 @@ impl Stages {
             let (stop, abandon) = (plan.stop.clone(), plan.abandon.clone());
             let interrupted = Arc::new(move || stop.is_asked() || abandon.is_asked());
             stages.transform = Some(module.stage(spec, info, interrupted));
+        }
+        match plan.half {
+            Half::First(_) => stages.shuffle = Some(Shuffle::begin(context, plan, seal_id)?),
+            Half::Whole | Half::Second(_) => stages.begin_object(context, plan, seal_id.parcel_uuid(0), is_final)?,
+        }
+        Ok(stages)
+    }
+
+    /// An encoder for the next object, if it needs one.
+    pub(super) fn begin_object(
+        &mut self,
+        context: &DeliveryContext,
+        plan: &RunPlan,
+        entry_name: String,
+        is_final: bool,
+    ) -> Result<(), StageRunError> {
+        let (definition, stages) = (&plan.definition, self);
+        let processors = &definition.processors;
+        if stages.learner.is_some() {
+            return Ok(());
         }
         if let Some(spec) = definition.convert.as_ref().filter(|spec| spec.schema.is_inferred()) {
             match context.learnt.load(definition.incarnation)? {
@@ -408,16 +415,91 @@ impl Stages {
         } else if stages.transform.is_some()
             || definition.s3.compression != Compression::Uncompressed
             || *processors != Processors::default()
+            || matches!(plan.half, Half::Second(_))
         {
-            let entry_name = seal_id.parcel_uuid(0);
             let delimiter = processors.append_delimiter.as_deref().unwrap_or_default();
             stages.encoder = Some(compress::encoder(definition.s3.compression, &entry_name, delimiter));
         }
-        Ok(stages)
+        Ok(())
+    }
+
+    /// Keeps what was learnt of records that do not fit.
+    pub(super) fn store_lesson(&mut self, context: &DeliveryContext, plan: &RunPlan) -> Result<(), StageRunError> {
+        let definition = &plan.definition;
+        let (Some(learner), Some(spec)) = (&mut self.learner, &definition.convert) else {
+            return Err(StageRunError::Bug("records were learnt from that are not converted".to_owned()));
+        };
+        let declared = |table: &LearntTable| {
+            let written = convert::written(spec, Arc::clone(&table.schema)).map_err(invalid_schema)?;
+            Ok(declared(&definition.s3, &written))
+        };
+        context.learnt.store(definition.incarnation, learner.freeze(), plan.number, declared)
+    }
+
+    /// Adds the declaration of the table that was learnt, if it is due. `is_main`: the lane is the one whose seals use it.
+    pub(super) fn declare(
+        &self,
+        context: &DeliveryContext,
+        plan: &RunPlan,
+        seal_id: SealId,
+        is_main: bool,
+        finished: &mut FinishedParcels<'_>,
+    ) -> Result<(), StageRunError> {
+        let incarnation = plan.definition.incarnation;
+        match &self.learnt {
+            Some((learnt, written)) => {
+                let (number, is_as_created) = (plan.number, plan.definition.revision == 1);
+                let declared = declared(&plan.definition.s3, written);
+                if let Some(revision) = context.learnt.declare(incarnation, learnt, number, declared, is_as_created)? {
+                    finished.add_declaration(plan, seal_id, revision, written)?;
+                }
+            }
+            None if is_main => context.learnt.unused(incarnation, plan.number)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Facts of the name of a data parcel.
+    pub(super) fn name<'a>(&self, plan: &'a RunPlan, seal: SealId, parcel: u32, counts: &Counts) -> ObjectName<'a> {
+        ObjectName {
+            stream: &plan.definition.name,
+            revision: plan.definition.revision,
+            oldest_arrival_ms: counts.oldest_arrival_ms,
+            seal,
+            parcel,
+            extension: self.extension(&plan.definition),
+        }
+    }
+
+    /// A data parcel of so many records; `stored` are its length and CRC-32C.
+    pub(super) fn parcel(
+        &self,
+        plan: &RunPlan,
+        number: u32,
+        key: String,
+        stored: (u64, u32),
+        records: u64,
+        place: Place,
+    ) -> Parcel {
+        let s3 = &plan.definition.s3;
+        Parcel {
+            number,
+            kind: ParcelKind::Data,
+            bucket: s3.bucket.clone(),
+            key,
+            content_type: "application/octet-stream".to_owned(),
+            content_encoding: self.content_encoding(&plan.definition).map(str::to_owned),
+            kms_key: s3.kms_key.clone(),
+            length_bytes: stored.0,
+            crc32c: stored.1,
+            records,
+            place,
+        }
     }
 
     /// Whether the records become something else than themselves.
-    fn is_encoded(&self) -> bool {
+    pub(super) fn is_encoded(&self) -> bool {
         self.encoder.is_some() || self.learner.is_some()
     }
 
@@ -469,9 +551,9 @@ impl Stages {
         while let Some(staged) = deaggregate.next() {
             sinks.counts.note_split(&staged);
             let cut_off = Chunk { buffer: staged.passed.buffer.clone(), slots: staged.refused_parts };
-            let originals = Originals { source, parts: Some(&cut_off), shows_source };
+            let originals = Originals::Read(Read { source, parts: Some(&cut_off), shows_source });
             sinks.errors.write(&originals, &staged.refused, sinks.counts)?;
-            let originals = Originals { source, parts: Some(&staged.passed), shows_source };
+            let originals = Originals::Read(Read { source, parts: Some(&staged.passed), shows_source });
             self.encode(&staged.passed, originals, sinks)?;
         }
         self.deaggregate = Some(deaggregate);
@@ -496,12 +578,26 @@ impl Stages {
                 &transformed
             }
         };
+        if let Some(shuffle) = &mut self.shuffle {
+            let refused = shuffle.push(passed, &originals)?;
+            return sinks.errors.write(&originals, &refused, sinks.counts);
+        }
+        self.put_in_object(passed, &originals, sinks)
+    }
+
+    /// Converts or joins, or learns.
+    pub(super) fn put_in_object(
+        &mut self,
+        passed: &Chunk,
+        originals: &Originals<'_>,
+        sinks: &mut Sinks<'_, '_>,
+    ) -> Result<(), StageRunError> {
         match (&mut self.encoder, &mut self.learner) {
             (_, Some(learner)) => learner.observe_chunk(passed),
             (Some(encoder), None) => {
                 let refused = encoder.push(passed, sinks.body.writer()?)?;
                 match encoder.fits() {
-                    true => sinks.errors.write(&originals, &refused, sinks.counts)?,
+                    true => sinks.errors.write(originals, &refused, sinks.counts)?,
                     false => self.learn(sinks.definition, passed)?,
                 }
             }
@@ -522,7 +618,7 @@ impl Stages {
     }
 
     /// Ends the encoder; returns the number of records in the data parcel.
-    fn finish(&mut self, body: &mut Body<'_>) -> Result<u64, StageRunError> {
+    pub(super) fn finish(&mut self, body: &mut Body<'_>) -> Result<u64, StageRunError> {
         if self.refuse_all.is_some() {
             return Ok(0);
         }

@@ -4,6 +4,7 @@
 
 use super::DeliveryContext;
 use super::run::{RunPlan, StageRunError, StagedRun, stage_run};
+use super::spooled::Half;
 use super::stage_pool::JobDied;
 use super::status::LaneStatus;
 use crate::failpoint;
@@ -31,12 +32,12 @@ pub async fn stage_and_seal(
     status: Arc<LaneStatus>,
     plan: RunPlan,
 ) -> Result<Option<Arc<Seal>>, StageFailure> {
-    let (stop, abandon) = (plan.stop.clone(), plan.abandon.clone());
+    let (stop, abandon, half) = (plan.stop.clone(), plan.abandon.clone(), plan.half.clone());
     let run_context = context.clone();
     // Guests may hold their threads for minutes, so streams without one have threads of their own.
     let threads = if plan.definition.transform.is_some() { &context.transform_stages } else { &context.stages };
     let staged = threads.run(move || stage_run(&run_context, lane.as_ref(), &plan)).await;
-    let StagedRun { seal, inline } = match staged {
+    let StagedRun { seal, inline, partitions } = match staged {
         Ok(Ok(Some(staged))) => staged,
         Ok(Ok(None)) => return Ok(None),
         Ok(Err(error)) => return Err(StageFailure::Run(error)),
@@ -47,6 +48,9 @@ pub async fn stage_and_seal(
     // ORDER: the outbox is synced (stage_run), then the seal; the first byte leaves after both.
     store_seal(&context, &status, &seal, inline, [stop, abandon]).await?;
     failpoint::crash_at(failpoint::AFTER_SEAL);
+    if let (Half::First(spool), Some(chunk)) = (&half, &seal.spooled) {
+        spool.add(&seal, chunk, &partitions, context.clock.monotonic());
+    }
     Ok(Some(Arc::new(seal)))
 }
 

@@ -174,11 +174,6 @@ impl Spooled {
         let name = name.ok_or_else(|| io::Error::other(format!("spool chunk {number} is not known")))?;
         open(context, self.id.incarnation, &name)
     }
-
-    /// Partitions that wait.
-    pub fn waiting_partitions(&self) -> u64 {
-        self.inner.lock().partitions.len()
-    }
 }
 
 fn open(context: &DeliveryContext, incarnation: Incarnation, name: &str) -> io::Result<SpoolChunk> {

@@ -3,6 +3,7 @@
 mod backup;
 mod faults;
 mod learning;
+mod partitioned;
 mod power_loss;
 mod processors;
 mod target;

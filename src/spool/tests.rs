@@ -33,7 +33,7 @@ fn written(records: &[Pushed]) -> (Vec<u8>, Vec<Partition>) {
         let (source, counted_bytes) = (source.as_deref(), *counted_bytes);
         writer.push(key, Spooled { slot, bytes: record, source, counted_bytes }).unwrap();
     }
-    let partitions = writer.finish().unwrap();
+    let (partitions, _) = writer.finish().unwrap();
     (bytes, partitions)
 }
 

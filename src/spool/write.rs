@@ -114,11 +114,16 @@ impl<W: Write> SpoolWriter<W> {
         Ok(())
     }
 
-    /// Writes what is left, and the footer. Returns the partitions, in the order of their first record.
-    pub fn finish(mut self) -> io::Result<Vec<Partition>> {
+    /// Whether a record of the partition with this key was pushed.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.numbers.contains_key(key)
+    }
+
+    /// Writes what is left, and the footer. Returns the partitions, in the order of their first record, and the sink.
+    pub fn finish(mut self) -> io::Result<(Vec<Partition>, W)> {
         self.write_section()?;
         self.sink.write_all(&codec::footer(&mut self.partitions))?;
-        Ok(self.partitions)
+        Ok((self.partitions, self.sink))
     }
 }
 

@@ -202,6 +202,8 @@ pub struct SpooledChunk {
     pub crc32c: u32,
     /// Partitions in it, numbered from 0.
     pub partitions: u32,
+    /// Prefix of the revision that its run was cut by: one that its keys are enough for.
+    pub prefix: String,
 }
 
 /// What a seal of the second half takes out of a spool chunk.

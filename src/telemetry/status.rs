@@ -173,13 +173,13 @@ impl StreamStatus {
     /// Adds what the second half of a delivery with dynamic partitioning tells: what the first half delivered is in flight
     /// until the second has.
     pub fn add_second_half(&mut self, second: Self) {
-        let Ledger { received, delivered, refused, dropped, discarded, in_flight, .. } = &mut self.ledger;
+        let Ledger { received, delivered, refused, dropped, discarded, in_flight, split } = &mut self.ledger;
         *delivered = second.ledger.delivered;
         refused.add(&second.ledger.refused);
         dropped.add(&second.ledger.dropped);
         let known = [&*delivered, &*refused, &*dropped, &*discarded];
         *in_flight = Count {
-            records: received.records.saturating_sub(known.iter().map(|count| count.records).sum()),
+            records: (received.records + *split).saturating_sub(known.iter().map(|count| count.records).sum()),
             bytes: received.bytes.saturating_sub(known.iter().map(|count| count.bytes).sum()),
         };
         self.waiting_records += second.waiting_records;

@@ -2,6 +2,7 @@
 //! tears and reorders what was not synced. Oracle: every acknowledged record in exactly one object, every other in at
 //! most one, nothing else anywhere. The same of the source backup's objects, and both have the same records.
 
+use super::partitioned::partitioned;
 use super::*;
 use crate::disk::faulty::FaultyDisk;
 use std::collections::{BTreeSet, HashMap};
@@ -11,6 +12,15 @@ use std::collections::{BTreeSet, HashMap};
 struct Producers {
     acknowledged: BTreeSet<String>,
     tried: BTreeSet<String>,
+}
+
+/// What a case delivers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum What {
+    /// Runs as they are, and a source backup.
+    Runs,
+    /// Partitions, and a source backup.
+    Partitions,
 }
 
 /// How a case ends a process.
@@ -25,19 +35,23 @@ struct World {
     store: Arc<MemoryStore>,
     producers: Producers,
     definition: Definition,
+    what: What,
 }
 
 /// Longest a case may take; only a hang reaches it.
 const HANG: Duration = Duration::from_secs(60);
 
 impl World {
-    fn new(ignore_syncs: bool) -> Self {
+    fn new(what: What, ignore_syncs: bool) -> Self {
         let disk = FaultyDisk::new();
         disk.ignore_syncs(ignore_syncs);
-        let mut definition = definition("s", Compression::Gzip, 1500, 0);
+        let mut definition = match what {
+            What::Runs => definition("s", Compression::Gzip, 1500, 0),
+            What::Partitions => partitioned(500, 0),
+        };
         // Cut elsewhere than the stream's own, and a range of the log where that serves it cheaply.
         definition.backup = Some(backup(Compression::Uncompressed, 700, 0));
-        Self { disk, store: Arc::default(), producers: Producers::default(), definition }
+        Self { disk, store: Arc::default(), producers: Producers::default(), definition, what }
     }
 
     /// One life of the process: puts until it is done or the disk goes off. Then the disk as the next life finds it.
@@ -69,7 +83,7 @@ impl World {
             return;
         }
         for i in 0..puts {
-            let new = records(self.producers.tried.len(), 1 + i % 5);
+            let new = self.records(self.producers.tried.len(), 1 + i % 5);
             self.producers.tried.extend(new.iter().cloned());
             if node.put(self.definition.incarnation, &new).await.is_ok() {
                 self.producers.acknowledged.extend(new);
@@ -77,6 +91,13 @@ impl World {
             if self.disk.is_off() {
                 return;
             }
+        }
+    }
+
+    fn records(&self, from: usize, count: usize) -> Vec<String> {
+        match self.what {
+            What::Runs => records(from, count),
+            What::Partitions => (from..from + count).map(|i| format!("{{\"k\":\"{}\",\"i\":{i}}}\n", i % 3)).collect(),
         }
     }
 
@@ -133,9 +154,9 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// A short run that ends at disk operation `cut_after`, a second life that ends soon after, and a third that drains.
-fn short_case(cut_after: u64, end: End, ignore_syncs: bool) -> Result<usize, String> {
+fn short_case(what: What, cut_after: u64, end: End, ignore_syncs: bool) -> Result<usize, String> {
     runtime().block_on(async {
-        let mut world = World::new(ignore_syncs);
+        let mut world = World::new(what, ignore_syncs);
         world.live(6, Some(cut_after), end, cut_after).await?;
         world.live(2, Some(cut_after % 23 + 1), end, cut_after + 1).await?;
         world.live(1, None, end, 0).await?;
@@ -144,9 +165,9 @@ fn short_case(cut_after: u64, end: End, ignore_syncs: bool) -> Result<usize, Str
 }
 
 /// Operations that a short run needs when nothing ends it.
-fn short_run_operations() -> u64 {
+fn short_run_operations(what: What) -> u64 {
     runtime().block_on(async {
-        let mut world = World::new(false);
+        let mut world = World::new(what, false);
         let disk = world.disk.clone();
         world.live(6, None, End::Kill, 0).await.unwrap();
         disk.operations()
@@ -155,12 +176,21 @@ fn short_run_operations() -> u64 {
 
 #[test]
 fn a_short_run_may_end_at_every_write_and_sync() {
-    let operations = short_run_operations();
+    ends_everywhere(What::Runs);
+}
+
+#[test]
+fn a_short_run_of_partitions_may_end_at_every_write_and_sync() {
+    ends_everywhere(What::Partitions);
+}
+
+fn ends_everywhere(what: What) {
+    let operations = short_run_operations(what);
     assert!(operations > 30, "{operations}");
     let mut acknowledged = 0;
     for end in [End::PowerCut, End::Kill] {
         for cut_after in 0..operations {
-            match short_case(cut_after, end, false) {
+            match short_case(what, cut_after, end, false) {
                 Ok(count) => acknowledged += count,
                 Err(error) => panic!("cut after operation {cut_after} of {operations}: {error}"),
             }
@@ -172,6 +202,15 @@ fn a_short_run_may_end_at_every_write_and_sync() {
 
 #[test]
 fn a_long_run_survives_cuts_at_random() {
+    survives_cuts(What::Runs);
+}
+
+#[test]
+fn a_long_run_of_partitions_survives_cuts_at_random() {
+    survives_cuts(What::Partitions);
+}
+
+fn survives_cuts(what: What) {
     let full = std::env::var("HYDRANT_TEST_FULL").is_ok();
     let seed =
         std::env::var("HYDRANT_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
@@ -179,7 +218,7 @@ fn a_long_run_survives_cuts_at_random() {
     let mut random = fastrand::Rng::with_seed(seed);
     let cuts = if full { 500 } else { 25 };
     runtime().block_on(async {
-        let mut world = World::new(false);
+        let mut world = World::new(what, false);
         for _ in 0..cuts {
             let end = if random.bool() { End::PowerCut } else { End::Kill };
             world.live(30, Some(random.u64(1..120)), end, random.u64(..)).await.unwrap();
@@ -192,7 +231,7 @@ fn a_long_run_survives_cuts_at_random() {
 
 #[test]
 fn without_fdatasync_the_same_test_fails() {
-    let operations = short_run_operations();
-    let failed = (0..operations).any(|cut_after| short_case(cut_after, End::PowerCut, true).is_err());
+    let operations = short_run_operations(What::Runs);
+    let failed = (0..operations).any(|cut_after| short_case(What::Runs, cut_after, End::PowerCut, true).is_err());
     assert!(failed, "a disk that ignores syncs lost nothing: the test proves nothing");
 }

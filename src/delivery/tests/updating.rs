@@ -243,7 +243,8 @@ async fn a_learnt_table_is_declared_where_its_data_lie_and_as_it_is_written() {
     let mut sent = 0;
     let mut expected = Vec::new();
     // Each change, whether it leads to a declaration, and what the record has besides its id.
-    let steps: [(fn(&mut Definition), bool, &str); 9] = [
+    type Step = (fn(&mut Definition), bool, &'static str);
+    let steps: [Step; 9] = [
         (|_| {}, true, ""),
         (|d| d.hints.size_bytes += 1, false, ""),
         (|d| d.s3.prefix = "moved/to".to_owned(), true, ""),
@@ -292,6 +293,8 @@ async fn a_table_learnt_for_a_seal_that_does_not_use_it_is_declared_by_the_next_
             from: Position::start(),
             number,
             cut: CutReason::Flush,
+            half: crate::delivery::spooled::Half::Whole,
+            cuts: Vec::new(),
             max_bytes: u64::MAX,
             target_object_bytes: None,
             max_expanded_bytes: u64::MAX,
@@ -302,7 +305,8 @@ async fn a_table_learnt_for_a_seal_that_does_not_use_it_is_declared_by_the_next_
             abandon: stop.stop(),
         };
         let parcels = stage_run(&node.context, &lane, &plan).unwrap().unwrap().seal.parcels;
-        parcels.iter().filter_map(|p| p.key.contains("_schema/").then(|| version(&p.key))).collect::<Vec<_>>()
+        let declarations = parcels.iter().filter(|parcel| parcel.key.contains("_schema/"));
+        declarations.map(|parcel| version(&parcel.key)).collect::<Vec<_>>()
     };
     let mut plain = Definition { revision: 2, convert: None, ..converts.clone() };
     let mut again = Definition { revision: 3, ..converts.clone() };

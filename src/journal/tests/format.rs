@@ -83,11 +83,8 @@ fn number_set() -> impl Strategy<Value = NumberSet> {
 }
 
 fn spooled() -> impl Strategy<Value = SpooledChunk> {
-    (".{0,10}", any::<(u64, u32, u32)>()).prop_map(|(name, (length_bytes, crc32c, partitions))| SpooledChunk {
-        name,
-        length_bytes,
-        crc32c,
-        partitions,
+    (".{0,10}", any::<(u64, u32, u32)>(), ".{0,10}").prop_map(|(name, (length_bytes, crc32c, partitions), prefix)| {
+        SpooledChunk { name, length_bytes, crc32c, partitions, prefix }
     })
 }
 

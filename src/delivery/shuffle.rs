@@ -1,0 +1,108 @@
+//! The first half of a delivery with dynamic partitioning: the records of a run into a spool chunk (rule D9).
+//!
+//! From: `run`, with records that passed the stages before. To: `spooled`, by way of the seal. A record without keys, or
+//! with keys that make a prefix too long, is refused here: what is spooled can be delivered.
+
+use super::DeliveryContext;
+use super::originals::Originals;
+use super::run::{RunPlan, StageRunError};
+use crate::destination::s3::key::{KeyError, ObjectName, data_key};
+use crate::outbox::{Draft, Finished, Stored};
+use crate::record::{Chunk, Refused};
+use crate::spool::{Partition, SpoolWriter, Spooled};
+use crate::stage::partition::keys::{self, Partitioner};
+use crate::stream::SealId;
+use crate::stream::definition::Definition;
+use crate::stream::seal::SpooledChunk;
+use std::sync::Arc;
+
+/// Takes the records of a run.
+pub struct Shuffle {
+    definition: Arc<Definition>,
+    seal_id: SealId,
+    partitioner: Partitioner,
+    writer: SpoolWriter<Draft>,
+    key: Vec<u8>,
+    /// Records taken.
+    pub records: u64,
+}
+
+impl Shuffle {
+    /// Begins the chunk.
+    pub fn begin(context: &DeliveryContext, plan: &RunPlan, seal_id: SealId) -> Result<Self, StageRunError> {
+        let definition = plan.definition.clone();
+        let query = definition.partitioning.as_ref().and_then(|spec| spec.query.as_deref());
+        let query = query.ok_or_else(|| StageRunError::Bug("a partition without a query".to_owned()))?;
+        let partitioner = Partitioner::new(query)
+            .map_err(|error| StageRunError::NotReady { code: keys_code(), message: error.to_string() })?;
+        let draft = context.outbox.begin(definition.incarnation, seal_id, 0).in_file();
+        let writer = SpoolWriter::new(draft)?;
+        Ok(Self { definition, seal_id, partitioner, writer, key: Vec::new(), records: 0 })
+    }
+
+    /// Takes records; returns those that belong to no partition.
+    pub fn push(&mut self, passed: &Chunk, originals: &Originals<'_>) -> Result<Vec<Refused>, StageRunError> {
+        let mut refused = Vec::new();
+        for (slot, bytes) in passed.iter() {
+            if let Err(cause) = self.partitioner.key_of(bytes, &mut self.key) {
+                refused.push(Refused { origin: slot.origin, cause });
+                continue;
+            }
+            if !self.writer.contains(&self.key)
+                && let Some(problem) = self.key_problem(slot.arrival_ms)?
+            {
+                refused.push(Refused { origin: slot.origin, cause: keys::refusal(problem) });
+                continue;
+            }
+            let source = originals.shown(slot.origin)?;
+            let counted_bytes = originals.counted_bytes(slot.origin)?;
+            let source = (source != bytes).then_some(source);
+            self.writer.push(&self.key, Spooled { slot: *slot, bytes, source, counted_bytes })?;
+            self.records += 1;
+        }
+        Ok(refused)
+    }
+
+    /// Why no object can have these keys.
+    fn key_problem(&self, arrival_ms: i64) -> Result<Option<String>, StageRunError> {
+        let keys = keys::parse(&self.key).ok_or_else(|| StageRunError::Bug("keys that cannot be read".to_owned()))?;
+        let name = ObjectName {
+            stream: &self.definition.name,
+            revision: self.definition.revision,
+            oldest_arrival_ms: arrival_ms,
+            seal: self.seal_id,
+            parcel: 0,
+            extension: &self.definition.s3.file_extension,
+        };
+        match data_key(&self.definition.s3, &name, &keys) {
+            Ok(_) => Ok(None),
+            Err(error @ KeyError::BadTime(_)) => Err(error.into()),
+            Err(error) => Ok(Some(error.to_string())),
+        }
+    }
+
+    /// Makes the chunk durable. No chunk comes of a run without records for it.
+    pub fn finish(
+        self,
+        context: &DeliveryContext,
+        plan: &RunPlan,
+    ) -> Result<(Option<SpooledChunk>, Vec<Partition>), StageRunError> {
+        let (partitions, draft) = self.writer.finish()?;
+        if partitions.is_empty() {
+            return Ok((None, partitions));
+        }
+        let lost = || StageRunError::Bug("the outbox lost a spool chunk".to_owned());
+        let Some(Finished { length_bytes, crc32c, content: Stored::File(name) }) =
+            context.outbox.finish(vec![draft])?.pop()
+        else {
+            return Err(lost());
+        };
+        let count = partitions.len() as u32;
+        let prefix = plan.definition.s3.prefix.clone();
+        Ok((Some(SpooledChunk { name, length_bytes, crc32c, partitions: count, prefix }), partitions))
+    }
+}
+
+fn keys_code() -> &'static str {
+    crate::stage::partition::query::FAILURE_CODE
+}
