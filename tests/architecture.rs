@@ -20,6 +20,7 @@ const NARROWER: &[(&str, &[&str], &str)] = &[
     ("stream", &["fault", "record"], "vocabulary: types without I/O"),
     ("wire", &["fault", "record", "stream"], "shapes of the API: no I/O"),
     ("stage", &["fault", "failpoint", "record", "stream"], "pure: no disk, no clock, no network"),
+    ("spool", &["record"], "a format: knows neither partitions' keys nor where its bytes lie"),
     ("batch", &["fault", "clock", "record", "stream"], "decides where a run ends: no I/O"),
     (
         "destination",

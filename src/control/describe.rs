@@ -6,7 +6,7 @@ use super::Control;
 use super::members::{flag, given, given_at, items, text};
 use super::model::DESCRIBE;
 use super::plan::{DEFAULT_INTERVAL_S, default_size_mib};
-use super::rules::{EXTENDED, PLAIN, conversion, parameters};
+use super::rules::{EXTENDED, PLAIN, conversion, is_partitioned, parameters};
 use crate::catalog::{Status, StreamRecord};
 use crate::wire::{ApiError, check};
 use serde_json::{Map, Value, json};
@@ -78,10 +78,10 @@ fn seconds(ms: i64) -> Value {
 fn destinations(request: &Value) -> Vec<(&'static str, Value)> {
     match (given(request, EXTENDED), given(request, PLAIN)) {
         (Some(extended), _) => {
-            let converts = conversion::enabled(extended).is_some();
+            let is_large = conversion::enabled(extended).is_some() || is_partitioned(extended);
             vec![
-                ("S3DestinationDescription", plain_s3(extended, converts)),
-                ("ExtendedS3DestinationDescription", extended_s3(extended, converts)),
+                ("S3DestinationDescription", plain_s3(extended, is_large)),
+                ("ExtendedS3DestinationDescription", extended_s3(extended, is_large)),
             ]
         }
         (None, Some(plain)) => vec![("S3DestinationDescription", plain_s3(plain, false))],
@@ -89,7 +89,7 @@ fn destinations(request: &Value) -> Vec<(&'static str, Value)> {
     }
 }
 
-fn plain_s3(configuration: &Value, converts: bool) -> Value {
+fn plain_s3(configuration: &Value, is_large: bool) -> Value {
     let hint = |name, default: u64| {
         given_at(configuration, &["BufferingHints", name]).cloned().unwrap_or_else(|| json!(default))
     };
@@ -100,7 +100,7 @@ fn plain_s3(configuration: &Value, converts: bool) -> Value {
     described.insert(
         "BufferingHints".to_owned(),
         json!({
-            "SizeInMBs": hint("SizeInMBs", default_size_mib(converts)),
+            "SizeInMBs": hint("SizeInMBs", default_size_mib(is_large)),
             "IntervalInSeconds": hint("IntervalInSeconds", DEFAULT_INTERVAL_S),
         }),
     );
@@ -115,8 +115,8 @@ fn plain_s3(configuration: &Value, converts: bool) -> Value {
     Value::Object(described)
 }
 
-fn extended_s3(configuration: &Value, converts: bool) -> Value {
-    let mut described = plain_s3(configuration, converts);
+fn extended_s3(configuration: &Value, is_large: bool) -> Value {
+    let mut described = plain_s3(configuration, is_large);
     let Some(members) = described.as_object_mut() else { return described };
     if let Some(processing) = given(configuration, "ProcessingConfiguration") {
         let role = given(configuration, "RoleARN");
@@ -134,10 +134,15 @@ fn extended_s3(configuration: &Value, converts: bool) -> Value {
     }
     if let Some(partitioning) = given(configuration, "DynamicPartitioningConfiguration") {
         let retry = given_at(partitioning, &["RetryOptions", "DurationInSeconds"]).cloned();
-        let described = json!({
+        let mut described = json!({
             "RetryOptions": {"DurationInSeconds": retry.unwrap_or_else(|| json!(300))},
             "Enabled": flag(partitioning, "Enabled").unwrap_or(false),
         });
+        for extension in ["MaxActivePartitions", "MaxWaitingMBs"] {
+            if let Some(value) = given(partitioning, extension) {
+                described[extension] = value.clone();
+            }
+        }
         members.insert("DynamicPartitioningConfiguration".to_owned(), described);
     }
     for name in ["FileExtension", "CustomTimeZone", "TargetObjectSizeInMBs"] {

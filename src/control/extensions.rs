@@ -103,6 +103,8 @@ const TABLE: &[(&str, Place)] = &[
         Place::Number(&[PARQUET[0], PARQUET[1], PARQUET[2], PARQUET[3], "BloomFilterFalsePositiveProbability"]),
     ),
     ("S3BackupConfiguration.CompressionFormat", Place::Text(&["S3BackupConfiguration", "CompressionFormat"])),
+    ("MaxActivePartitions", Place::Integer(&["DynamicPartitioningConfiguration", "MaxActivePartitions"])),
+    ("MaxWaitingMBs", Place::Integer(&["DynamicPartitioningConfiguration", "MaxWaitingMBs"])),
     ("TimeoutInSeconds", Place::Parameter),
     ("MemoryInMBs", Place::Parameter),
     ("Variable.*", Place::Parameter),

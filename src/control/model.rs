@@ -200,6 +200,9 @@ static PROCESSING: Shape =
 static PARTITIONING: Shape = Shape::Structure(&[
     optional("RetryOptions", &Shape::Structure(&[optional("DurationInSeconds", &integer(0, 7200))])),
     optional("Enabled", &BOOLEAN),
+    // Extensions (`super::extensions`).
+    optional("MaxActivePartitions", &integer(1, 1_000_000)),
+    optional("MaxWaitingMBs", &integer(64, 16_777_216)),
 ]);
 
 static PROCESSOR: Shape = Shape::Structure(&[

@@ -8,7 +8,7 @@ use super::rules::{self, EXTENDED, LambdaArn, PLAIN, conversion, parameters};
 use crate::stage::convert;
 use crate::stream::definition::*;
 use crate::stream::{Incarnation, StreamName};
-use crate::wire::{ApiError, check, without_nulls};
+use crate::wire::{ApiError, Compatibility, check, without_nulls};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -135,14 +135,30 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
         revision: 1,
         arn: rules.stream_arn(name.as_str()),
         name,
-        hints: hints(destination, convert.is_some()),
+        hints: hints(destination, convert.is_some() || rules::is_partitioned(destination)),
         s3,
         processors: processors(destination),
         transform: transform(destination),
         convert,
         target_object_bytes: number(destination, "TargetObjectSizeInMBs").map(|mib| mib * MIB),
         backup,
-        partitioning: None,
+        partitioning: partitioning(rules, destination),
+    })
+}
+
+/// Partitions that may be active at once where AWS's limits hold.
+const STRICT_MAX_ACTIVE: u64 = 500;
+/// MaxWaitingMBs where none is given.
+const DEFAULT_MAX_WAITING_MIB: u64 = 4096;
+
+/// Dynamic partitioning, when enabled.
+fn partitioning(rules: &Rules, destination: &Value) -> Option<PartitioningSpec> {
+    let configuration = given(destination, "DynamicPartitioningConfiguration")?;
+    rules::is_partitioned(destination).then(|| PartitioningSpec {
+        query: given(destination, "ProcessingConfiguration").and_then(rules::query_text).map(str::to_owned),
+        max_active: number(configuration, "MaxActivePartitions")
+            .or((rules.compatibility == Compatibility::Strict).then_some(STRICT_MAX_ACTIVE)),
+        max_waiting_bytes: number(configuration, "MaxWaitingMBs").unwrap_or(DEFAULT_MAX_WAITING_MIB) * MIB,
     })
 }
 
@@ -156,11 +172,11 @@ fn backup(destination: &Value) -> Option<BackupSpec> {
     })
 }
 
-/// BufferingHints with the service's defaults: 5 MiB or, with conversion, 128 MiB; 300 s.
-fn hints(destination: &Value, converts: bool) -> Hints {
+/// BufferingHints with the service's defaults: 5 MiB or, with conversion or dynamic partitioning, 128 MiB; 300 s.
+fn hints(destination: &Value, is_large: bool) -> Hints {
     let hint = |name| given(destination, "BufferingHints").and_then(|hints| number(hints, name));
     Hints {
-        size_bytes: hint("SizeInMBs").unwrap_or(default_size_mib(converts)) * MIB,
+        size_bytes: hint("SizeInMBs").unwrap_or(default_size_mib(is_large)) * MIB,
         interval_ms: hint("IntervalInSeconds").unwrap_or(DEFAULT_INTERVAL_S) * 1000,
     }
 }
@@ -168,9 +184,9 @@ fn hints(destination: &Value, converts: bool) -> Hints {
 /// IntervalInSeconds where none is given.
 pub const DEFAULT_INTERVAL_S: u64 = 300;
 
-/// SizeInMBs where none is given.
-pub fn default_size_mib(converts: bool) -> u64 {
-    if converts { 128 } else { 5 }
+/// SizeInMBs where none is given; `is_large` with conversion or dynamic partitioning.
+pub fn default_size_mib(is_large: bool) -> u64 {
+    if is_large { 128 } else { 5 }
 }
 
 /// The service bounds prefixes by characters, S3 keys by bytes: a prefix of other letters than ASCII may pass the one

@@ -372,7 +372,9 @@ impl Stages {
             stages.transform = Some(module.stage(spec, info, interrupted));
         }
         match plan.half {
-            Half::First(_) => stages.shuffle = Some(Shuffle::begin(context, plan, seal_id)?),
+            Half::First(ref spooled) => {
+                stages.shuffle = Some(Shuffle::begin(context, plan, spooled.clone(), seal_id)?);
+            }
             Half::Whole | Half::Second(_) => stages.begin_object(context, plan, seal_id.parcel_uuid(0), is_final)?,
         }
         Ok(stages)

@@ -6,10 +6,11 @@
 use super::DeliveryContext;
 use super::originals::Originals;
 use super::run::{RunPlan, StageRunError};
+use super::spooled::Spooled;
 use crate::destination::s3::key::{KeyError, ObjectName, data_key};
 use crate::outbox::{Draft, Finished, Stored};
 use crate::record::{Chunk, Refused};
-use crate::spool::{Partition, SpoolWriter, Spooled};
+use crate::spool::{self, Partition, SpoolWriter};
 use crate::stage::partition::keys::{self, Partitioner};
 use crate::stream::SealId;
 use crate::stream::definition::Definition;
@@ -23,13 +24,21 @@ pub struct Shuffle {
     partitioner: Partitioner,
     writer: SpoolWriter<Draft>,
     key: Vec<u8>,
+    /// What waits from earlier runs, and partitions of this one that did not.
+    spooled: Arc<Spooled>,
+    new_partitions: u64,
     /// Records taken.
     pub records: u64,
 }
 
 impl Shuffle {
     /// Begins the chunk.
-    pub fn begin(context: &DeliveryContext, plan: &RunPlan, seal_id: SealId) -> Result<Self, StageRunError> {
+    pub fn begin(
+        context: &DeliveryContext,
+        plan: &RunPlan,
+        spooled: Arc<Spooled>,
+        seal_id: SealId,
+    ) -> Result<Self, StageRunError> {
         let definition = plan.definition.clone();
         let query = definition.partitioning.as_ref().and_then(|spec| spec.query.as_deref());
         let query = query.ok_or_else(|| StageRunError::Bug("a partition without a query".to_owned()))?;
@@ -37,7 +46,8 @@ impl Shuffle {
             .map_err(|error| StageRunError::NotReady { code: keys_code(), message: error.to_string() })?;
         let draft = context.outbox.begin(definition.incarnation, seal_id, 0).in_file();
         let writer = SpoolWriter::new(draft)?;
-        Ok(Self { definition, seal_id, partitioner, writer, key: Vec::new(), records: 0 })
+        let key = Vec::new();
+        Ok(Self { definition, seal_id, partitioner, writer, key, spooled, new_partitions: 0, records: 0 })
     }
 
     /// Takes records; returns those that belong to no partition.
@@ -57,14 +67,29 @@ impl Shuffle {
             let source = originals.shown(slot.origin)?;
             let counted_bytes = originals.counted_bytes(slot.origin)?;
             let source = (source != bytes).then_some(source);
-            self.writer.push(&self.key, Spooled { slot: *slot, bytes, source, counted_bytes })?;
+            self.writer.push(&self.key, spool::Spooled { slot: *slot, bytes, source, counted_bytes })?;
             self.records += 1;
         }
         Ok(refused)
     }
 
+    /// Why the partition of a record cannot be begun.
+    fn key_problem(&mut self, arrival_ms: i64) -> Result<Option<String>, StageRunError> {
+        if !self.spooled.is_active(&self.key) {
+            let max = self.definition.partitioning.as_ref().and_then(|spec| spec.max_active);
+            if let Some(max) = max.filter(|max| self.spooled.active() + self.new_partitions >= *max) {
+                return Ok(Some(format!("{max} partitions are active, and no more may be (MaxActivePartitions)")));
+            }
+            if let Some(problem) = self.name_problem(arrival_ms)? {
+                return Ok(Some(problem));
+            }
+            self.new_partitions += 1;
+        }
+        Ok(None)
+    }
+
     /// Why no object can have these keys.
-    fn key_problem(&self, arrival_ms: i64) -> Result<Option<String>, StageRunError> {
+    fn name_problem(&self, arrival_ms: i64) -> Result<Option<String>, StageRunError> {
         let keys = keys::parse(&self.key).ok_or_else(|| StageRunError::Bug("keys that cannot be read".to_owned()))?;
         let name = ObjectName {
             stream: &self.definition.name,

@@ -168,6 +168,18 @@ impl Spooled {
         }
     }
 
+    /// Partitions that wait or are being staged.
+    pub fn active(&self) -> u64 {
+        let inner = self.inner.lock();
+        inner.partitions.len() + inner.staging.len() as u64
+    }
+
+    /// Whether the partition waits or is being staged.
+    pub fn is_active(&self, key: &[u8]) -> bool {
+        let inner = self.inner.lock();
+        inner.partitions.contains(key) || inner.staging.iter().any(|cut| cut.key[..] == *key)
+    }
+
     /// A chunk that waits, or is being staged.
     pub fn chunk(&self, context: &DeliveryContext, number: u64) -> io::Result<SpoolChunk> {
         let name = self.inner.lock().chunks.get(&number).cloned();

@@ -41,8 +41,7 @@ pub fn check(checks: &mut Checks, request: &Value) -> Result<(), ApiError> {
 }
 
 fn extended(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
-    let partitioned = given(destination, "DynamicPartitioningConfiguration")
-        .is_some_and(|configuration| flag(configuration, "Enabled") == Some(true));
+    let partitioned = partitioning::is_partitioned(destination);
     let namespaces = if partitioned { partitioning::Namespaces::Allowed } else { partitioning::Namespaces::Refused };
     // A zone that the service does not have comes to light behind what is wrong with the prefixes.
     s3(checks, destination, custom_time_zone(destination).unwrap_or_default(), namespaces)?;

@@ -13,6 +13,7 @@ mod time_patterns;
 mod time_zones;
 
 pub use destination::{DESTINATIONS, EXTENDED, PLAIN, custom_time_zone};
+pub use partitioning::{is_partitioned, query_text};
 pub use prefix::parse as parse_prefix;
 pub use processing::{LambdaArn, parameters};
 

@@ -3,6 +3,7 @@
 use super::processing::parameters;
 use super::{Checks, prefix, refuse};
 use crate::control::members::{flag, given, given_at, items, number, text};
+use crate::stage::partition::query::Query;
 use crate::stream::prefix::KeySource;
 use crate::wire::{ApiError, Compatibility};
 use serde_json::Value;
@@ -33,12 +34,20 @@ pub fn check(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
     if query && !has("MetadataExtraction") {
         refuse("MetadataExtraction processor should be present when S3 Prefix has partitionKeyFromQuery namespace")?;
     }
-    let of_prefix = |key: &&str| prefix.partition_keys().any(|of_prefix| of_prefix == (KeySource::Query, *key));
-    let query = items(processing, "Processors").iter().find(|p| text(p, "Type") == Some("MetadataExtraction"));
-    let query = query.map(parameters).unwrap_or_default();
-    let query = query.iter().find(|(name, _)| *name == "MetadataExtractionQuery").map(|(_, query)| *query);
-    if !query.map(query_keys).unwrap_or_default().iter().all(of_prefix) {
-        refuse("MetaDataExtraction JQ Query can't contain keys that are not present in the S3 Prefix expression")?;
+    if let Some(text) = query_text(processing) {
+        let query = Query::parse(text).map_err(|error| ApiError::invalid_argument(error.to_string()))?;
+        let of_prefix = |key: &str| prefix.partition_keys().any(|of_prefix| of_prefix == (KeySource::Query, key));
+        if !query.keys().iter().all(|key| of_prefix(key)) {
+            refuse("MetaDataExtraction JQ Query can't contain keys that are not present in the S3 Prefix expression")?;
+        }
+        let of_query = |key: &str| query.keys().iter().any(|of_query| of_query == key);
+        let missing = prefix.partition_keys().find(|(source, key)| *source == KeySource::Query && !of_query(key));
+        if let Some((_, key)) = missing {
+            refuse(&format!("S3 Prefix contains the key {key}, which the MetadataExtractionQuery does not give."))?;
+        }
+    }
+    if lambda {
+        checks.unbuilt("!{partitionKeyFromLambda:…} in Prefix");
     }
     if checks.rules.compatibility == Compatibility::Strict {
         let hint = |name| given_at(destination, &["BufferingHints"]).and_then(|hints| number(hints, name));
@@ -51,55 +60,16 @@ pub fn check(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
             refuse("BufferingHints.SizeInMBs must be at least 64 when Dynamic Partitioning is enabled.")?;
         }
     }
-    checks.unbuilt("DynamicPartitioningConfiguration with Enabled true");
     Ok(())
 }
 
-/// The keys of a jq object construction, `{a:.x, "b":.y, c}`, as far as they are plain names.
-fn query_keys(query: &str) -> Vec<&str> {
-    let Some(inside) = query.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
-        return Vec::new();
-    };
-    let (mut keys, mut depth, mut quoted, mut escaped, mut start) = (Vec::new(), 0usize, false, false, Some(0));
-    for (at, c) in inside.char_indices().chain([(inside.len(), ',')]) {
-        if quoted {
-            quoted = escaped || c != '"';
-            escaped = c == '\\' && !escaped;
-            continue;
-        }
-        match c {
-            '"' => quoted = true,
-            '{' | '[' | '(' => depth += 1,
-            '}' | ']' | ')' => depth = depth.saturating_sub(1),
-            // A key ends at its colon; without one (`{c}`) at the comma.
-            ':' | ',' if depth == 0 => {
-                if let Some(from) = start.take() {
-                    let key = inside[from..at].trim().trim_matches('"');
-                    if !key.is_empty() && key.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_' || c == b'-') {
-                        keys.push(key);
-                    }
-                }
-                if c == ',' {
-                    start = Some(at + 1);
-                }
-            }
-            _ => {}
-        }
-    }
-    keys
+/// Whether DynamicPartitioningConfiguration is enabled.
+pub fn is_partitioned(destination: &Value) -> bool {
+    given(destination, "DynamicPartitioningConfiguration").is_some_and(|of| flag(of, "Enabled") == Some(true))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::query_keys;
-
-    #[test]
-    fn keys_of_a_query_are_found_outside_of_strings_and_brackets() {
-        let query =
-            r#"{customer_id:.customer_id, "device": .type["a,b:c"], year:(.t|strftime("%Y,\"%m:"), {x:1}) , plain}"#;
-        assert_eq!(query_keys(query), ["customer_id", "device", "year", "plain"]);
-        for query in ["", ".", "{}", "{($a):.b}"] {
-            assert!(query_keys(query).is_empty(), "{query}");
-        }
-    }
+/// MetadataExtractionQuery of the processors.
+pub fn query_text(processing: &Value) -> Option<&str> {
+    let processor = items(processing, "Processors").iter().find(|p| text(p, "Type") == Some("MetadataExtraction"))?;
+    parameters(processor).into_iter().find(|(name, _)| *name == "MetadataExtractionQuery").map(|(_, query)| query)
 }

@@ -24,8 +24,14 @@ pub fn check(checks: &mut Checks, destination: &Value, partitioned: bool) -> Res
         refuse("A maximum of 5 and a minimum of 1 processor needs to be supplied when processing is enabled.")?;
     }
     let count = |kind| processors.iter().filter(|p| text(p, "Type") == Some(kind)).count();
-    for kind in ["Lambda", "Decompression", "CloudWatchLogProcessing", "RecordDeAggregation", "AppendDelimiterToRecord"]
-    {
+    for kind in [
+        "Lambda",
+        "Decompression",
+        "CloudWatchLogProcessing",
+        "RecordDeAggregation",
+        "MetadataExtraction",
+        "AppendDelimiterToRecord",
+    ] {
         if count(kind) > 1 {
             refuse(&format!("Cannot have more than 1 {kind} processor."))?;
         }
@@ -50,8 +56,14 @@ pub fn check(checks: &mut Checks, destination: &Value, partitioned: bool) -> Res
                 known("Decompression", &parameters, &["CompressionFormat"])?;
             }
             "AppendDelimiterToRecord" => known("AppendDelimiterToRecord", &parameters, &["Delimiter"])?,
-            "MetadataExtraction" if value("JsonParsingEngine") != Some("JQ-1.6") => {
-                refuse("MetaDataExtraction JSON Parsing Engine has to be one of JQ-1.6")?;
+            "MetadataExtraction" => {
+                if value("JsonParsingEngine") != Some("JQ-1.6") {
+                    refuse("MetaDataExtraction JSON Parsing Engine has to be one of JQ-1.6")?;
+                }
+                if value("MetadataExtractionQuery").is_none() {
+                    refuse("MetadataExtractionQuery is required when MetadataExtraction processor is used.")?;
+                }
+                known("MetadataExtraction", &parameters, &["MetadataExtractionQuery", "JsonParsingEngine"])?;
             }
             "CloudWatchLogProcessing" => {
                 if count("Decompression") == 0 {
@@ -75,9 +87,6 @@ pub fn check(checks: &mut Checks, destination: &Value, partitioned: bool) -> Res
                  Partitioning is enabled."
             ))?;
         }
-    }
-    if count("MetadataExtraction") > 0 {
-        checks.unbuilt("The processor MetadataExtraction");
     }
     Ok(())
 }

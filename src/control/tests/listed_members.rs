@@ -125,8 +125,12 @@ pub fn table() -> Vec<(String, Ground, Value, Use)> {
     add("FileExtension", Ground::Bare, json!(".x"), Acts);
     add("CustomTimeZone", Ground::Bare, json!("Europe/Berlin"), Acts);
     add("CustomTimeZone", Ground::Bare, json!("UTC"), Shown);
-    add("DynamicPartitioningConfiguration.Enabled", Ground::Partitioned, json!(true), Refused);
-    add("DynamicPartitioningConfiguration.RetryOptions.DurationInSeconds", Ground::Partitioned, json!(1), Refused);
+    // That it acts is what `definitions` and `messages` hold: its prefix is refused without it.
+    add("DynamicPartitioningConfiguration.Enabled", Ground::Partitioned, json!(true), Shown);
+    // Telling keys needs nobody who could fail for a while.
+    add("DynamicPartitioningConfiguration.RetryOptions.DurationInSeconds", Ground::Partitioned, json!(1), Shown);
+    add("DynamicPartitioningConfiguration.MaxActivePartitions", Ground::Partitioned, json!(7), Acts);
+    add("DynamicPartitioningConfiguration.MaxWaitingMBs", Ground::Partitioned, json!(64), Acts);
     let mut add = |path: &str, of: Ground, value: Value, usage: Use| {
         add(&format!("DataFormatConversionConfiguration.{path}"), of, value, usage);
     };
@@ -234,7 +238,9 @@ ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputForma
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.BloomFilterColumns
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.BloomFilterFalsePositiveProbability
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.InputFormatConfiguration.UnknownFieldsColumn
-ExtendedS3DestinationConfiguration.TargetObjectSizeInMBs";
+ExtendedS3DestinationConfiguration.TargetObjectSizeInMBs
+ExtendedS3DestinationConfiguration.DynamicPartitioningConfiguration.MaxActivePartitions
+ExtendedS3DestinationConfiguration.DynamicPartitioningConfiguration.MaxWaitingMBs";
 
 /// The members without members of their own in the service model of 2015-08-04, from CreateDeliveryStream down;
 /// sources and destinations that are refused as a whole are not opened.

@@ -684,8 +684,46 @@ fn dynamic_partitioning_rules() {
             ),
         ],
     );
-    let unbuilt = outcome(&relaxed(), &hints(1, 0));
-    assert!(unbuilt.contains(&format!("DynamicPartitioningConfiguration with Enabled true{UNBUILT}")), "{unbuilt}");
+    let with = |query: &str, prefix: &str| {
+        let parameters = [("JsonParsingEngine", "JQ-1.6"), ("MetadataExtractionQuery", query)];
+        on(prefix, json!([processor("MetadataExtraction", &parameters)]))
+    };
+    expect(
+        &relaxed(),
+        [
+            (hints(1, 0), "ok".to_owned()),
+            (
+                with("{k:.k, year:(.t|strftime(\"%Y\"))}", "!{partitionKeyFromQuery:k}/!{partitionKeyFromQuery:year}"),
+                "ok".to_owned(),
+            ),
+            (
+                with("{k:.k,other:.o}", "!{partitionKeyFromQuery:k}/"),
+                invalid(
+                    "MetaDataExtraction JQ Query can't contain keys that are not present in the S3 Prefix expression",
+                ),
+            ),
+            (
+                with("{k:.k}", "!{partitionKeyFromQuery:k}/!{partitionKeyFromQuery:z}/"),
+                invalid("S3 Prefix contains the key z, which the MetadataExtractionQuery does not give."),
+            ),
+            (
+                on("!{partitionKeyFromQuery:k}/", json!([query, query])),
+                invalid("Cannot have more than 1 MetadataExtraction processor."),
+            ),
+            (
+                on(
+                    "!{partitionKeyFromQuery:k}/",
+                    json!([processor("MetadataExtraction", &[("JsonParsingEngine", "JQ-1.6")])]),
+                ),
+                invalid("MetadataExtractionQuery is required when MetadataExtraction processor is used."),
+            ),
+        ],
+    );
+    let bad = outcome(&relaxed(), &with("{k:(now)}", "!{partitionKeyFromQuery:k}/"));
+    assert!(bad.starts_with("InvalidArgumentException: Invalid MetadataExtractionQuery: "), "{bad}");
+    let lambda = on("!{partitionKeyFromLambda:k}/", json!([processor("Lambda", &[("LambdaArn", LAMBDA)])]));
+    let unbuilt = outcome(&relaxed(), &lambda);
+    assert!(unbuilt.contains(&format!("!{{partitionKeyFromLambda:…}} in Prefix{UNBUILT}")), "{unbuilt}");
     expect(
         &strict(),
         [
@@ -734,7 +772,8 @@ fn extension_tags_are_checked() {
                  hydrant:IntervalInSeconds, hydrant:TargetObjectSizeInMBs, hydrant:UnknownFieldsColumn, hydrant:ParquetSerDe.Compression, hydrant:ParquetSerDe.BlockSizeBytes, \
                  hydrant:ParquetSerDe.PageSizeBytes, hydrant:ParquetSerDe.TimestampType, \
                  hydrant:ParquetSerDe.BloomFilterColumns, hydrant:ParquetSerDe.BloomFilterFalsePositiveProbability, \
-                 hydrant:S3BackupConfiguration.CompressionFormat, hydrant:TimeoutInSeconds, hydrant:MemoryInMBs, \
+                 hydrant:S3BackupConfiguration.CompressionFormat, hydrant:MaxActivePartitions, hydrant:MaxWaitingMBs, \
+                 hydrant:TimeoutInSeconds, hydrant:MemoryInMBs, \
                  hydrant:Variable.*."
                 ),
             ),
