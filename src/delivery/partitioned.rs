@@ -20,6 +20,7 @@ use crate::stream::prefix::PartitionKeys;
 use crate::stream::seal::{LaneId, Seal, Taken};
 use crate::stream::{NumberSet, Position};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -112,11 +113,11 @@ fn each_extent(
     mut show: impl FnMut(&Records) -> Result<(), StageRunError>,
 ) -> Result<(), StageRunError> {
     for piece in &cut.pieces {
-        if !chunks.contains_key(&piece.chunk) {
-            chunks.insert(piece.chunk, spooled.chunk(context, piece.chunk)?);
-        }
+        let chunk = match chunks.entry(piece.chunk) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(spooled.chunk(context, piece.chunk)?),
+        };
         let (offset_bytes, length_bytes) = piece.place;
-        let chunk = &chunks[&piece.chunk];
         let partition = chunk.partition(FooterEntry { offset_bytes, length_bytes })?;
         if partition.key[..] != cut.key[..] {
             let text = format!("spool chunk {} has another partition where one is taken", piece.chunk);

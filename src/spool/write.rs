@@ -27,9 +27,18 @@ struct Section {
     /// Numbers of partitions with places, in the order of their first record.
     filled: Vec<u32>,
     count: usize,
-    /// The last source: ordinal of its record, where it came from, and where it is here.
-    shared: Option<(u64, (usize, usize), (u32, u32))>,
+    /// The last source.
+    shared: Option<SharedSource>,
     extent: Vec<u8>,
+}
+
+/// A source that the parts of its record share.
+struct SharedSource {
+    ordinal: u64,
+    /// Where it came from.
+    address: (usize, usize),
+    /// Where it is in the section.
+    place: (u32, u32),
 }
 
 #[derive(Clone, Copy)]
@@ -135,22 +144,23 @@ impl Section {
     fn push(&mut self, number: u32, record: Spooled<'_>) {
         let mut slot = record.slot;
         (slot.start, slot.len) = self.put(record.bytes);
-        let source = record.source.map(|source| match &self.shared {
-            Some((ordinal, address, place)) if (*ordinal, *address) == (slot.origin.ordinal, address_of(source)) => {
-                *place
-            }
-            _ => {
-                let place = self.put(source);
-                self.shared = Some((slot.origin.ordinal, address_of(source), place));
-                place
-            }
-        });
+        let source = record.source.map(|source| self.put_source(slot.origin.ordinal, source));
         let places = &mut self.places[number as usize];
         if places.is_empty() {
             self.filled.push(number);
         }
         places.push(Place { slot, source, counted_bytes: record.counted_bytes });
         self.count += 1;
+    }
+
+    fn put_source(&mut self, ordinal: u64, source: &[u8]) -> (u32, u32) {
+        let address = address_of(source);
+        if let Some(shared) = self.shared.as_ref().filter(|last| (last.ordinal, last.address) == (ordinal, address)) {
+            return shared.place;
+        }
+        let place = self.put(source);
+        self.shared = Some(SharedSource { ordinal, address, place });
+        place
     }
 
     fn put(&mut self, bytes: &[u8]) -> (u32, u32) {

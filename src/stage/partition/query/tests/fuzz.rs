@@ -310,9 +310,8 @@ fn mutated_queries_give_what_jq_gives() {
             different.push(format!("{text}: jq does not compile it"));
             continue;
         };
-        let differs = |(_, (ours, judged)): &(_, (&Result<Vec<String>, Failure>, &Option<Vec<String>>))| {
-            ours.as_ref().ok() != judged.as_ref()
-        };
+        type Judged<'a> = (&'a Result<Vec<String>, Failure>, &'a Option<Vec<String>>);
+        let differs = |(_, (ours, judged)): &(_, Judged<'_>)| ours.as_ref().ok() != judged.as_ref();
         if let Some((record, (ours, judged))) = records.iter().zip(ours.iter().zip(&judged)).find(differs) {
             different.push(format!("{text}: {ours:?} and not {judged:?} of {}", String::from_utf8_lossy(record)));
         }
