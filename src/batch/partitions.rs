@@ -22,8 +22,10 @@ pub struct Piece {
     pub place: (u32, u32),
     /// Its records.
     pub records: u64,
-    /// Source bytes of its records.
+    /// Source bytes of its records, for sums: of a record that was split, its first part has all.
     pub bytes: u64,
+    /// Source bytes of its records, for hints.
+    pub size_bytes: u64,
 }
 
 /// What of a partition is cut.
@@ -60,6 +62,7 @@ pub struct Partitions {
     by_bytes: BTreeSet<(u64, Arc<[u8]>)>,
     records: u64,
     bytes: u64,
+    size_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +71,7 @@ struct Waiting {
     used: Duration,
     records: u64,
     bytes: u64,
+    size_bytes: u64,
     pieces: VecDeque<Piece>,
 }
 
@@ -102,6 +106,7 @@ impl Partitions {
         waiting.used = now;
         waiting.records += piece.records;
         waiting.bytes += piece.bytes;
+        waiting.size_bytes += piece.size_bytes;
         waiting.pieces.push_back(piece);
         self.put_in(key, waiting);
     }
@@ -131,7 +136,7 @@ impl Partitions {
         while cuts.len() < most && bytes < most_bytes {
             let Some((key, reason)) = self.next_due(hints, now, everything) else { break };
             let Some(cut) = self.take(&key, hints.hints.size_bytes, reason) else { break };
-            bytes += cut.pieces.iter().map(|piece| piece.bytes).sum::<u64>();
+            bytes += cut.pieces.iter().map(|piece| piece.size_bytes).sum::<u64>();
             cuts.push(cut);
         }
         cuts
@@ -144,6 +149,7 @@ impl Partitions {
         for piece in cut.pieces.into_iter().rev() {
             waiting.records += piece.records;
             waiting.bytes += piece.bytes;
+            waiting.size_bytes += piece.size_bytes;
             waiting.pieces.push_front(piece);
         }
         self.put_in(cut.key, waiting);
@@ -158,7 +164,7 @@ impl Partitions {
         let (bytes, largest) = self.by_bytes.last()?;
         let (since, oldest) = self.by_age.first()?;
         let (_, least_used) = self.by_use.first()?;
-        let is_over = self.bytes > hints.max_waiting_bytes || self.len() > hints.max_waiting;
+        let is_over = self.size_bytes > hints.max_waiting_bytes || self.len() > hints.max_waiting;
         Some(if *bytes >= hints.hints.size_bytes {
             (largest.clone(), CutReason::Size)
         } else if now.saturating_sub(*since) >= Duration::from_millis(hints.hints.interval_ms) {
@@ -179,11 +185,12 @@ impl Partitions {
         while taken_bytes < size_bytes
             && let Some(piece) = waiting.pieces.pop_front()
         {
-            taken_bytes += piece.bytes;
+            taken_bytes += piece.size_bytes;
             waiting.records -= piece.records;
+            waiting.bytes -= piece.bytes;
+            waiting.size_bytes -= piece.size_bytes;
             pieces.push(piece);
         }
-        waiting.bytes -= taken_bytes;
         if !waiting.pieces.is_empty() {
             // Those that are left may be younger; when the first of them came is not kept.
             self.put_in(key.clone(), waiting);
@@ -195,8 +202,9 @@ impl Partitions {
         let waiting = self.waiting.remove(key)?;
         self.by_age.remove(&(waiting.since, key.clone()));
         self.by_use.remove(&(waiting.used, key.clone()));
-        self.by_bytes.remove(&(waiting.bytes, key.clone()));
+        self.by_bytes.remove(&(waiting.size_bytes, key.clone()));
         self.bytes -= waiting.bytes;
+        self.size_bytes -= waiting.size_bytes;
         self.records -= waiting.records;
         Some(waiting)
     }
@@ -204,8 +212,9 @@ impl Partitions {
     fn put_in(&mut self, key: Arc<[u8]>, waiting: Waiting) {
         self.by_age.insert((waiting.since, key.clone()));
         self.by_use.insert((waiting.used, key.clone()));
-        self.by_bytes.insert((waiting.bytes, key.clone()));
+        self.by_bytes.insert((waiting.size_bytes, key.clone()));
         self.bytes += waiting.bytes;
+        self.size_bytes += waiting.size_bytes;
         self.records += waiting.records;
         self.waiting.insert(key, waiting);
     }
@@ -224,7 +233,7 @@ mod tests {
     }
 
     fn piece(chunk: u64, bytes: u64) -> Piece {
-        Piece { chunk, partition: 0, place: (0, 0), records: 1, bytes }
+        Piece { chunk, partition: 0, place: (0, 0), records: 1, bytes, size_bytes: bytes }
     }
 
     fn told(cuts: &[PartitionCut]) -> Vec<(&str, CutReason, Vec<u64>)> {

@@ -74,8 +74,10 @@ pub fn go_through(
         stages.store_lesson(context, plan)?;
         return Ok(Gone::Learnt(plan.max_records));
     }
-    if all.total.records == 0 {
-        return Ok(Gone::Staged(None));
+    let cut_records: u64 = plan.cuts.iter().flat_map(|cut| &cut.pieces).map(|piece| piece.records).sum();
+    if all.total.records != cut_records {
+        let text = format!("{} records were cut out of the spool, but {} found there", cut_records, all.total.records);
+        return Err(StageRunError::Bug(text));
     }
     if let Some(errors) = errors {
         errors.finish(&mut finished, &all)?;
@@ -112,19 +114,28 @@ fn each_extent(
     chunks: &mut Chunks,
     mut show: impl FnMut(&Records) -> Result<(), StageRunError>,
 ) -> Result<(), StageRunError> {
+    let damaged = |error: io::Error| match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => {
+            StageRunError::NotReady {
+                code: "Spool.Damaged",
+                message: format!("{error}; put the file back from a copy, or delete the stream with AllowForceDelete"),
+            }
+        }
+        _ => error.into(),
+    };
     for piece in &cut.pieces {
         let chunk = match chunks.entry(piece.chunk) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(spooled.chunk(context, piece.chunk)?),
+            Entry::Vacant(new) => new.insert(spooled.chunk(context, piece.chunk).map_err(damaged)?),
         };
         let (offset_bytes, length_bytes) = piece.place;
-        let partition = chunk.partition(FooterEntry { offset_bytes, length_bytes })?;
+        let partition = chunk.partition(FooterEntry { offset_bytes, length_bytes }).map_err(damaged)?;
         if partition.key[..] != cut.key[..] {
             let text = format!("spool chunk {} has another partition where one is taken", piece.chunk);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
+            return Err(damaged(io::Error::new(io::ErrorKind::InvalidData, text)));
         }
         for extent in &partition.extents {
-            show(&chunk.records(extent)?)?;
+            show(&chunk.records(extent).map_err(damaged)?)?;
         }
     }
     Ok(())

@@ -27,6 +27,8 @@ pub struct Shuffle {
     /// What waits from earlier runs, and partitions of this one that did not.
     spooled: Arc<Spooled>,
     new_partitions: u64,
+    /// What is added to ordinals, which count from the start of the lane in the spool.
+    base: u64,
     /// Records taken.
     pub records: u64,
 }
@@ -47,7 +49,8 @@ impl Shuffle {
         let draft = context.outbox.begin(definition.incarnation, seal_id, 0).in_file();
         let writer = SpoolWriter::new(draft)?;
         let key = Vec::new();
-        Ok(Self { definition, seal_id, partitioner, writer, key, spooled, new_partitions: 0, records: 0 })
+        let base = plan.from.number().unwrap_or(0);
+        Ok(Self { definition, seal_id, partitioner, writer, key, spooled, new_partitions: 0, base, records: 0 })
     }
 
     /// Takes records; returns those that belong to no partition.
@@ -67,7 +70,9 @@ impl Shuffle {
             let source = originals.shown(slot.origin)?;
             let counted_bytes = originals.counted_bytes(slot.origin)?;
             let source = (source != bytes).then_some(source);
-            self.writer.push(&self.key, spool::Spooled { slot: *slot, bytes, source, counted_bytes })?;
+            let mut slot = *slot;
+            slot.origin.ordinal += self.base;
+            self.writer.push(&self.key, spool::Spooled { slot, bytes, source, counted_bytes })?;
             self.records += 1;
         }
         Ok(refused)
@@ -75,13 +80,13 @@ impl Shuffle {
 
     /// Why the partition of a record cannot be begun.
     fn key_problem(&mut self, arrival_ms: i64) -> Result<Option<String>, StageRunError> {
+        if let Some(problem) = self.name_problem(arrival_ms)? {
+            return Ok(Some(problem));
+        }
         if !self.spooled.is_active(&self.key) {
             let max = self.definition.partitioning.as_ref().and_then(|spec| spec.max_active);
             if let Some(max) = max.filter(|max| self.spooled.active() + self.new_partitions >= *max) {
                 return Ok(Some(format!("{max} partitions are active, and no more may be (MaxActivePartitions)")));
-            }
-            if let Some(problem) = self.name_problem(arrival_ms)? {
-                return Ok(Some(problem));
             }
             self.new_partitions += 1;
         }
@@ -93,11 +98,15 @@ impl Shuffle {
         let keys = keys::parse(&self.key).ok_or_else(|| StageRunError::Bug("keys that cannot be read".to_owned()))?;
         let name = ObjectName {
             stream: &self.definition.name,
-            revision: self.definition.revision,
+            // As long as any.
+            revision: u64::MAX,
             oldest_arrival_ms: arrival_ms,
             seal: self.seal_id,
             parcel: 0,
-            extension: &self.definition.s3.file_extension,
+            extension: match &*self.definition.s3.file_extension {
+                "" => ".parquet",
+                given => given,
+            },
         };
         match data_key(&self.definition.s3, &name, &keys) {
             Ok(_) => Ok(None),

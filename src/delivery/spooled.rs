@@ -26,6 +26,8 @@ pub struct Spooled {
     id: LaneId,
     inner: Mutex<Inner>,
     readable: watch::Sender<Readable>,
+    /// Whether the first half is to leave records in the log: the second does not get rid of what it has.
+    held: watch::Sender<bool>,
     /// What was sealed of the lane when it was opened, on the scale of `readable`.
     consumed: Tally,
 }
@@ -39,6 +41,14 @@ struct Inner {
     staging: Vec<PartitionCut>,
     /// Records up to this count, on the scale of `readable`, are to go out without waiting.
     flush_upto_records: u64,
+}
+
+impl Inner {
+    /// What was cut and came to no seal waits again.
+    fn give_back(&mut self) {
+        // From the last on: of one partition, the older pieces come to stand before the younger.
+        self.staging.drain(..).rev().for_each(|cut| self.partitions.give_back(cut));
+    }
 }
 
 /// Which half of a stream's delivery a lane's worker does (rule D9).
@@ -90,14 +100,17 @@ impl Spooled {
         let (mut inner, now) = (Inner::default(), context.clock.monotonic());
         for (number, chunk) in &source.chunks {
             inner.chunks.insert(*number, chunk.spooled.name.clone());
-            let partitions = open(context, incarnation, &chunk.spooled.name)?.partitions()?;
+            let name = &chunk.spooled.name;
+            let partitions = open(context, incarnation, name).and_then(|chunk| chunk.partitions());
+            let partitions = partitions.map_err(|error| named(name, &error))?;
             for (at, partition) in (0..).zip(&partitions).filter(|(at, _)| !chunk.sealed.contains(*at)) {
                 inner.partitions.add(&partition.key, piece(*number, at, partition), now);
             }
         }
         let (records, bytes) = inner.partitions.totals();
         let all = Readable { records: consumed.records + records, bytes: consumed.bytes + bytes, ended: false };
-        Ok(Self { id, inner: Mutex::new(inner), readable: watch::channel(all).0, consumed })
+        let (readable, held) = (watch::channel(all).0, watch::channel(false).0);
+        Ok(Self { id, inner: Mutex::new(inner), readable, held, consumed })
     }
 
     /// A chunk is sealed, and is to go out at once if its run was cut for that. Called once for each, in order.
@@ -121,6 +134,27 @@ impl Spooled {
         }
     }
 
+    /// Tells the first half to wait, or to go on: it waits while the second half fails, or has more than it may.
+    pub fn hold(&self, is_failing: bool, hints: &PartitionHints) {
+        let waiting_bytes = self.inner.lock().partitions.totals().1;
+        let held = is_failing || waiting_bytes > hints.max_waiting_bytes.saturating_mul(2);
+        self.held.send_if_modified(|before| std::mem::replace(before, held) != held);
+    }
+
+    /// Whether the first half is to wait, as it changes.
+    pub fn held(&self) -> watch::Receiver<bool> {
+        self.held.subscribe()
+    }
+
+    /// All that is here is to go out without waiting.
+    pub fn flush(&self) {
+        let mut inner = self.inner.lock();
+        inner.flush_upto_records = self.readable.borrow().records;
+        drop(inner);
+        // Whoever waits for more looks again.
+        self.readable.send_modify(|_| {});
+    }
+
     /// The first half has ended: no more comes.
     pub fn end(&self) {
         self.readable.send_modify(|readable| readable.ended = true);
@@ -128,7 +162,9 @@ impl Spooled {
 
     /// Whether a partition is to be cut now. `everything`: all that waits goes out, for this reason.
     pub fn decide(&self, hints: &PartitionHints, now: Duration, everything: Option<CutReason>) -> Decision {
-        self.inner.lock().partitions.decide(hints, now, everything)
+        let mut inner = self.inner.lock();
+        inner.give_back();
+        inner.partitions.decide(hints, now, everything)
     }
 
     /// Records up to this count, on the scale of what is readable, are to go out without waiting.
@@ -136,14 +172,19 @@ impl Spooled {
         self.inner.lock().flush_upto_records
     }
 
-    /// Takes what is to be cut. It waits again if it is not [`Spooled::sealed`] before the next call.
-    pub fn cut(&self, hints: &PartitionHints, now: Duration, everything: Option<CutReason>) -> Vec<PartitionCut> {
+    /// Takes what is to be cut, of `most` partitions or fewer. It waits again if it is not [`Spooled::sealed`] before the
+    /// next call of this or [`Spooled::decide`].
+    pub fn cut(
+        &self,
+        hints: &PartitionHints,
+        now: Duration,
+        everything: Option<CutReason>,
+        most: usize,
+    ) -> Vec<PartitionCut> {
         let mut inner = self.inner.lock();
-        let Inner { partitions, staging, .. } = &mut *inner;
-        // From the last on: of one partition, the older pieces come to stand before the younger.
-        staging.drain(..).rev().for_each(|cut| partitions.give_back(cut));
-        *staging = partitions.cut(hints, now, everything, MOST_PARTITIONS, MOST_BYTES);
-        staging.clone()
+        inner.give_back();
+        inner.staging = inner.partitions.cut(hints, now, everything, most.min(MOST_PARTITIONS), MOST_BYTES);
+        inner.staging.clone()
     }
 
     /// What was cut last is sealed.
@@ -153,10 +194,11 @@ impl Spooled {
 
     /// Removes chunks that the journal no longer knows. Blocks.
     pub fn free_closed(&self, context: &DeliveryContext) {
-        let source = context.journal.lane(&LaneId::direct_put(self.id.incarnation));
         let closed: Vec<String> = {
+            // ORDER: locked, then asked: a chunk is told here after its seal is stored, so one that is known here and not
+            // to the journal is closed.
             let mut inner = self.inner.lock();
-            // A chunk is told here after its seal is stored, so what is not in the journal was there and is gone.
+            let source = context.journal.lane(&LaneId::direct_put(self.id.incarnation));
             let is_known = |number: u64| source.chunks.binary_search_by_key(&number, |(number, _)| *number).is_ok();
             let gone: Vec<u64> = inner.chunks.keys().copied().filter(|number| !is_known(*number)).collect();
             gone.iter().filter_map(|number| inner.chunks.remove(number)).collect()
@@ -183,8 +225,8 @@ impl Spooled {
     /// A chunk that waits, or is being staged.
     pub fn chunk(&self, context: &DeliveryContext, number: u64) -> io::Result<SpoolChunk> {
         let name = self.inner.lock().chunks.get(&number).cloned();
-        let name = name.ok_or_else(|| io::Error::other(format!("spool chunk {number} is not known")))?;
-        open(context, self.id.incarnation, &name)
+        let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("spool chunk {number}")))?;
+        open(context, self.id.incarnation, &name).map_err(|error| named(&name, &error))
     }
 }
 
@@ -192,9 +234,21 @@ fn open(context: &DeliveryContext, incarnation: Incarnation, name: &str) -> io::
     Ok(SpoolChunk::new(context.outbox.open(incarnation, name)?))
 }
 
+/// The error with the name of the file in the outbox. A file that is gone is damage as well.
+fn named(name: &str, error: &io::Error) -> io::Error {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => io::ErrorKind::InvalidData,
+        kind => kind,
+    };
+    io::Error::new(kind, format!("spool chunk outbox/{name}: {error}"))
+}
+
 fn piece(chunk: u64, number: u32, partition: &Partition) -> Piece {
     let place = (partition.entry.offset_bytes, partition.entry.length_bytes);
-    Piece { chunk, partition: number, place, records: partition.records(), bytes: partition.counted_bytes() }
+    let (bytes, length_bytes) = (partition.counted_bytes(), partition.length_bytes());
+    // Parts of records count nothing, and still have a size.
+    let size_bytes = if bytes < length_bytes / 2 { length_bytes } else { bytes };
+    Piece { chunk, partition: number, place, records: partition.records(), bytes, size_bytes }
 }
 
 impl Lane for Spooled {

@@ -236,9 +236,12 @@ pub fn both_halves(first: &Fates, second: &Fates) -> Fates {
     (fates.delivered, fates.discarded) = (second.delivered, Tally::default());
     fates.refused += second.refused;
     fates.dropped += second.dropped;
-    let known = fates.total();
+    let known = [fates.delivered, fates.refused, fates.dropped];
+    let records: u64 = known.iter().map(|tally| tally.records).sum();
+    let bytes: u64 = known.iter().map(|tally| tally.bytes).sum();
+    // Parts of records have fates of their own.
     fates.discarded =
-        Tally { records: all.records.saturating_sub(known.records), bytes: all.bytes.saturating_sub(known.bytes) };
+        Tally { records: (all.records + first.split).saturating_sub(records), bytes: all.bytes.saturating_sub(bytes) };
     fates
 }
 

@@ -151,6 +151,9 @@ impl Worker {
     async fn work(&mut self, state: &mut State, senders: &mut JoinSet<(u64, Sent)>) -> Ended {
         let mut readable = self.lane.readable();
         let mut wishes = self.wishes.clone();
+        // Of the first half alone; nobody sends anything to the others.
+        let (_never, never) = watch::channel(false);
+        let mut held = if let Half::First(spooled) = &self.half { spooled.held() } else { never };
         loop {
             if let Err(fault) = self.close_delivered(state).await {
                 return Ended::Faulted(fault);
@@ -204,8 +207,13 @@ impl Worker {
                 _ => {}
             }
 
+            if let Half::Second(spooled) = &self.half
+                && let Some(definition) = definition(&self.context.catalog, &self.name, self.lane.id())
+            {
+                spooled.hold(self.status.is_failing(), &partition_hints(&definition));
+            }
             let mut timer = None;
-            if self.may_stage(state, &wish) && waiting_records > 0 {
+            if !*held.borrow_and_update() && self.may_stage(state, &wish) && waiting_records > 0 {
                 match self.decide(state, &wish, now, ended) {
                     Some(_) if state.pace.wait(now).is_some() => timer = state.pace.wait(now),
                     Some(Decision::Cut(reason)) => self.start_staging(state, reason, &wish, now),
@@ -223,6 +231,7 @@ impl Worker {
                 changed = wishes.changed() => if changed.is_err() {
                     return Ended::Stopped;
                 },
+                _ = held.changed() => {}
                 staged = staged(&mut state.staging) => {
                     if let Some(fault) = self.take_staged(staged, state, senders) {
                         return Ended::Faulted(fault);
@@ -285,19 +294,21 @@ impl Worker {
         let Some(definition) = definition(&self.context.catalog, &self.name, self.lane.id()) else {
             return;
         };
+        let (max_records, refuse_all) = state.panics.next();
         let (max_bytes, cuts) = match &self.half {
             Half::Whole => (size_bytes(state, &definition), Vec::new()),
             Half::First(_) => (first_half_hints(definition.hints).size_bytes, Vec::new()),
             Half::Second(spooled) => {
                 let everything = self.everything(state, spooled, wish);
-                let cuts = spooled.cut(&partition_hints(&definition), now, everything);
+                // One that makes a stage panic must not take the others with it.
+                let most = if max_records == u64::MAX { usize::MAX } else { 1 };
+                let cuts = spooled.cut(&partition_hints(&definition), now, everything, most);
                 if cuts.is_empty() {
                     return;
                 }
                 (u64::MAX, cuts)
             }
         };
-        let (max_records, refuse_all) = state.panics.next();
         let records_read = Arc::new(AtomicU64::new(0));
         let abandon = StopSource::new();
         let plan = RunPlan {
@@ -345,7 +356,13 @@ impl Worker {
                 if state.pace.sealed() && state.open.is_empty() {
                     self.status.attempt_succeeded();
                 }
+                let before = self.status.consumed().records;
                 self.status.sealed(&seal);
+                if let Half::First(spooled) = &self.half
+                    && state.flush_upto_records > before
+                {
+                    spooled.flush();
+                }
                 self.start_sender(seal, state, senders);
                 return None;
             }

@@ -32,8 +32,10 @@ use std::sync::Arc;
 pub const MAGIC: &[u8; 4] = b"JENT";
 /// Newest layout this program reads, and the one it writes.
 pub const VERSION: u8 = 1;
-/// Newest JSON body this program reads, and the one it writes.
-const BODY_VERSION: u32 = 1;
+/// Newest JSON body this program reads.
+const BODY_VERSION: u32 = 2;
+/// Of bodies that say nothing of spool chunks: older programs read them.
+const BODY_VERSION_WITHOUT_SPOOL: u32 = 1;
 /// Length of an entry's head.
 pub const HEAD_BYTES: usize = 44;
 /// Length of the checksum at an entry's end.
@@ -139,8 +141,18 @@ impl Payload {
         }
     }
 
+    /// The oldest version that has all that is said.
+    fn body_version(&self) -> u32 {
+        let tells_of_spool = match self {
+            Self::Lane(base) => !base.chunks.is_empty(),
+            Self::Seal(seal) => seal.spooled.is_some() || !seal.taken.is_empty(),
+            _ => false,
+        };
+        if tells_of_spool { BODY_VERSION } else { BODY_VERSION_WITHOUT_SPOOL }
+    }
+
     fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let version = BODY_VERSION;
+        let version = self.body_version();
         match self {
             Self::Lane(base) => serde_json::to_vec(&LaneBody { version, lane_base: base.clone() }),
             Self::SnapshotEnd(end) => serde_json::to_vec(&SnapshotEndBody { version, snapshot_end: *end }),

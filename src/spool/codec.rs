@@ -84,6 +84,11 @@ impl Partition {
         self.extents.iter().map(|extent| u64::from(extent.records)).sum()
     }
 
+    /// Length of all extents.
+    pub fn length_bytes(&self) -> u64 {
+        self.extents.iter().map(|extent| u64::from(extent.length_bytes)).sum()
+    }
+
     /// Bytes that the fates of all records stand for.
     pub fn counted_bytes(&self) -> u64 {
         self.extents.iter().map(|extent| extent.counted_bytes).sum()

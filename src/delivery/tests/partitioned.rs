@@ -120,6 +120,59 @@ async fn partitions_wait_for_their_interval_and_a_flush_sends_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_staged_is_cut_again_without_a_new_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let mut definition = partitioned(1 << 20, 10);
+    // A table that is not there: records are spooled, and no object can be made of them.
+    definition.convert = Some(missing_table());
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &rows(0, 100)).await.unwrap();
+    node.until("s", |s| s.last_error.as_ref().is_some_and(|error| error.contains("no_such_table"))).await;
+    let spooled = || node.context.journal.lane(&LaneId::direct_put(incarnation)).chunks.len();
+    while spooled() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    node.redefine("s", |definition| definition.convert = None).unwrap();
+    settled(&node, 100).await;
+    judge(&store, 100);
+    node.stop().await;
+}
+
+fn missing_table() -> crate::stream::definition::ConvertSpec {
+    let mut spec = super::learning::learning("s", 1, 0).convert.unwrap();
+    (spec.schema.database, spec.schema.table) = ("db".to_owned(), "no_such_table".to_owned());
+    spec
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_destination_that_is_down_leaves_the_rest_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    *store.refused.lock() = Some(("k=", fault("the bucket is shut", Retry::AfterOperator)));
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let definition = partitioned(500, 0);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &rows(0, 20)).await.unwrap();
+    node.until("s", |s| s.state == StreamState::NeedsOperator).await;
+    let mut sent = 20;
+    for _ in 0..60 {
+        node.put(incarnation, &rows(sent, 20)).await.unwrap();
+        sent += 20;
+    }
+    let chunks = node.context.journal.lane(&LaneId::direct_put(incarnation)).chunks.len();
+    assert!(chunks < 30, "{chunks} chunks");
+    *store.refused.lock() = None;
+    node.supervisor.resume("s").unwrap();
+    settled(&node, sent).await;
+    judge(&store, sent);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delete_delivers_what_is_spooled() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(MemoryStore::default());

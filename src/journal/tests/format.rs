@@ -305,12 +305,26 @@ fn a_newer_or_unknown_form_is_refused_by_name() {
     newer(open_changed(|bytes| bytes[44] = 2));
     newer(open_changed(|bytes| {
         let at = memchr::memmem::find(bytes, b"\"version\":1").unwrap();
-        bytes[at + 10] = b'2';
+        bytes[at + 10] = b'3';
     }));
     match open_changed(|bytes| bytes[45] = 16) {
         JournalError::Damaged { offset_bytes: 40, reason, .. } => assert!(reason.contains("kind 16"), "{reason}"),
         other => panic!("{other}"),
     }
+}
+
+#[test]
+fn entries_that_tell_of_the_spool_are_newer_than_others() {
+    let version = |payload: Payload| {
+        let mut bytes = Vec::new();
+        let envelope = Envelope { nonce: 1, number: 1, synced_upto: 0, in_snapshot: false };
+        encode(envelope, &payload, &[], &mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[HEAD_BYTES..]).chars().skip(11).take(1).collect::<String>()
+    };
+    let mut seal = Maker::default().seal(&lane(1), 5, &[]).0;
+    assert_eq!(version(Payload::Seal(Arc::new(seal.clone()))), "1");
+    seal.taken.push(Taken { lane: "put".to_owned(), chunk: 1, partitions: [0].into_iter().collect() });
+    assert_eq!(version(Payload::Seal(Arc::new(seal))), "2");
 }
 
 #[test]
