@@ -1,7 +1,8 @@
 //! Keeps one stream's workers running from start to stop, and cleans up after a deletion (rule D12).
 //!
 //! From: `supervisor`, one for each stream of the catalog. Through: `opening`. To: `worker`, one after the other for each
-//! of the stream's lanes: that of the destination, and that of the source backup where there is one. A lane that cannot be
+//! of the stream's lanes: that of the destination (with dynamic partitioning two, one for each half), and that of the
+//! source backup where there is one. A lane that cannot be
 //! opened because the disk fails is tried again; a worker that faults stays down until the operator resumes it.
 
 use super::DeliveryContext;
@@ -43,7 +44,7 @@ enum LaneEnd {
 }
 
 impl Keeper {
-    /// Runs until asked to stop or the stream is deleted, which takes both lanes.
+    /// Runs until asked to stop or the stream is deleted, which takes all lanes.
     pub async fn keep(self) {
         // Even if it dies at once: the start waits for it.
         let Handle { status, backup, partitions, .. } = &self.handle;

@@ -63,7 +63,7 @@ pub enum Payload {
     Forget(Forget),
 }
 
-/// A lane's cursor and sums.
+/// A lane's cursor, sums, and what is left of its spool chunks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneBase {
     /// Which lane.

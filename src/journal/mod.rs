@@ -16,7 +16,7 @@
 //!
 //! Invariants: what a reader sees is durable. Entries are answered after the sync, in the order in which they came.
 //! Segments are never appended to after a restart or a failure; each begins with a snapshot, so one segment is the whole
-//! journal. Memory holds the open seals and one cursor a lane; inline parcels stay in the file.
+//! journal. Memory holds the open seals, one cursor a lane and what is taken of spool chunks; inline parcels stay in the file.
 
 mod chunks;
 mod codec;

@@ -6,7 +6,8 @@
 //! [`Outbox::free`] removes once its seal is closed.
 //!
 //! Files: `<streams>/<incarnation>/outbox/<seal id>-<parcel>`: no header, exactly the bytes of the parcel, whose length
-//! and checksum stand in the seal. A file without an open seal that names it is a left-over, removed by
+//! and checksum stand in the seal; or a spool chunk, which outlives the seal that made it. A file that neither an open seal
+//! nor a chunk of the journal names is a left-over, removed by
 //! [`Outbox::sweep`] at start. Space comes out of the disk budget, reserve included (rule D13).
 
 mod draft;

@@ -16,7 +16,7 @@ pub struct LaneId {
     /// The stream's life it belongs to.
     pub incarnation: Incarnation,
     /// Name in the source: `put` for the Direct PUT log, `put-backup` for the source backup's cursor over the same log,
-    /// a shard id, a partition.
+    /// `partitions` for the second half of a delivery, a shard id, a partition of Kafka.
     pub lane: String,
 }
 
