@@ -4,6 +4,7 @@ The keys of a record are reckoned anew here with Python's `json` from the bytes 
 the path they lie under. What a query gives in full is compared with jq itself by the tests in Rust.
 """
 
+import base64
 import io
 import json
 import random
@@ -20,7 +21,6 @@ from botocore.exceptions import ClientError
 import oracle
 from datasets import lines_of, put_batches, schemas_for
 from harness import FULL, ROLE, Http, Suite, target, until
-from crash import coded
 
 suite = Suite("partitioning")
 PARTITIONS = 2000 if FULL else 200
@@ -272,9 +272,9 @@ def hive(folder):
     few = dataset.to_table(filter=(pyarrow.dataset.field("chan") == "de.wikipedia") & (pyarrow.dataset.field("ns") == "Main"))
     assert few.num_rows == sum(times for (c, n, _, _), times in wanted.items() if (c, n) == ("#de.wikipedia", "Main")) > 0
     sql = f"from read_parquet('{lake}/**/*.parquet', hive_partitioning = true)"
-    alien = duckdb.sql(f"select count(*) {sql} where '#' || chan <> channel or ns <> namespace").fetchone()
-    count = duckdb.sql(f"select count(*) {sql} where chan = 'de.wikipedia' and ns = 'Main'").fetchone()
-    assert (alien, count) == ((0,), (few.num_rows,)), (alien, count)
+    alien = duckdb.sql(f"select count(*) {sql} where '#' || chan <> channel or ns <> namespace").fetchall()
+    count = duckdb.sql(f"select count(*) {sql} where chan = 'de.wikipedia' and ns = 'Main'").fetchall()
+    assert (alien, count) == ([(0,)], [(few.num_rows,)]), (alien, count)
 
 
 # Processors
@@ -311,9 +311,9 @@ def parts(folder):
         FAILED: Counter(keyless),
         "DynamicPartitioning.RecordDeAggregationFailed": Counter(broken),
     }, {code: len(raws) for code, raws in found.items()}
-    assert {error["errorMessage"] for error in errors if error["errorCode"] == FAILED} == {
-        "partitionKeys values must not be null or empty"
-    }, {error["errorMessage"] for error in errors}
+    for error in errors:
+        is_keyless = error["errorCode"] == FAILED
+        assert not is_keyless or "partitionKeys values must not be null or empty" in error["errorMessage"], error
     count = sum(map(len, wanted.values()))
     assert ledger["delivered"] == count and ledger["refused"] == len(errors), ledger
     assert ledger["split"] == count + len(errors) - len(records), ledger
@@ -401,6 +401,24 @@ def counts(folder):
     assert 1 < len(sizes) < 40 and max(sizes) >= size_mb << 20, sizes
 
 
+@suite.test("without an interval: what is delivered frees its part of the spool and nothing else")
+def at_once(folder):
+    service = folder.hydrant().start()
+    service.create("s", interval_s=0, **by("s/data/" + K, "{k:.k}"))
+    sent = 0
+    for turn in range(600 if FULL else 200):
+        rows = numbered(range(sent, sent + 50), 10)
+        put(service, "s", rows)
+        sent += len(rows)
+    ledger = service.drained("s")["s"]
+    data, errors = delivered(service, "s")
+    assert not errors and ledger["delivered"] == sent, ledger
+    judge(data, range(sent))
+    print(f"  {sent} records in {len(data)} objects")
+    left = lambda: [str(path) for path in service.data_dir.glob("streams/*/outbox/*")]
+    until(lambda: f"an empty outbox: {left()}", lambda: not left())
+
+
 @suite.test("a store that is down for a while: records wait in log and spool, and go out once")
 def down(folder):
     service = folder.hydrant_with_store().start()
@@ -451,7 +469,7 @@ def killed(folder):
             numbers = range(number * 10**8 + turn, number * 10**8 + turn + mine.choice((1, 40, 400)))
             turn += len(numbers)
             tried.extend(numbers)
-            records = [{"Data": coded(row)} for row in numbered(numbers, PARTITIONS)]
+            records = [{"Data": base64.b64encode(row).decode()} for row in numbered(numbers, PARTITIONS)]
             try:
                 status, _, raw = http.request(
                     "POST", "/", json.dumps({"DeliveryStreamName": "s", "Records": records}).encode(), target("PutRecordBatch")

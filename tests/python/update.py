@@ -310,7 +310,9 @@ def members_of(stream, version):
         "Prefix": f"{stream}/data/v{version}/",
         "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": version % 2},
     }
-    if stream in ("parquet", "learn"):
+    if stream == "parts":
+        members["Prefix"] += "k=!{partitionKeyFromQuery:k}/"
+    elif stream in ("parquet", "learn"):
         members["DataFormatConversionConfiguration"] = {"Enabled": version % 3 != 0}
     elif stream == "gzip":
         members["CompressionFormat"] = "GZIP" if version % 2 else "UNCOMPRESSED"
@@ -322,9 +324,9 @@ def assert_key(key, stream):
     assert found, key
     version = int(found[1])
     prefix = f"{stream}/data/" if version == 1 else f"{stream}/data/v{version}/"
-    oracle.assert_key(key, prefix, stream, version=str(version))
+    crash.assert_key(key, stream, prefix, str(version))
     converts = stream in ("parquet", "learn") and (version == 1 or version % 3 != 0)
-    extensions = {"join": "", "enrich": ".zip", "gzip": ".gz" if version % 2 else ""}
+    extensions = {"join": "", "enrich": ".zip", "parts": ".gz", "gzip": ".gz" if version % 2 else ""}
     wanted = ".parquet" if converts else extensions.get(stream, "")
     assert re.search(rf"{oracle.UUID}{re.escape(wanted)}$", key), f"{key} should end in {wanted!r}"
 
