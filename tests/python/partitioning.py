@@ -405,16 +405,28 @@ def counts(folder):
 def at_once(folder):
     service = folder.hydrant().start()
     service.create("s", interval_s=0, **by("s/data/" + K, "{k:.k}"))
-    sent = 0
-    for turn in range(600 if FULL else 200):
-        rows = numbered(range(sent, sent + 50), 10)
-        put(service, "s", rows)
-        sent += len(rows)
+    each, turns, troubles = 300, 600 if FULL else 150, []
+
+    def produce(number):
+        try:
+            for turn in range(number, turns, 4):
+                put(service, "s", numbered(range(turn * each, (turn + 1) * each), 100))
+        except Exception as error:
+            troubles.append(error)
+
+    threads = [threading.Thread(target=produce, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not troubles, troubles
+    sent = turns * each
     ledger = service.drained("s")["s"]
     data, errors = delivered(service, "s")
     assert not errors and ledger["delivered"] == sent, ledger
     judge(data, range(sent))
     print(f"  {sent} records in {len(data)} objects")
+    # The halves free what they delivered while the other one goes on.
     left = lambda: [str(path) for path in service.data_dir.glob("streams/*/outbox/*")]
     until(lambda: f"an empty outbox: {left()}", lambda: not left())
 
