@@ -401,6 +401,47 @@ def counts(folder):
     assert 1 < len(sizes) < 40 and max(sizes) >= size_mb << 20, sizes
 
 
+@suite.test("MaxActivePartitions: records of further partitions are refused while the others go on")
+def active(folder):
+    service = folder.hydrant().start()
+    service.create("s", size_mb=64, interval_s=900, tags={"hydrant:MaxActivePartitions": "5"}, **by("s/data/" + K, "{k:.k}"))
+    few, many = numbered(range(100), 5), numbered(range(1000, 1100), 10)
+    expected, refusals = Counter(few), Counter()
+    for rows in (few, many):
+        put(service, "s", rows)
+        service.flush("s")
+        service.drained("s")
+    # Nothing waits by then, so of the second turn the first five partitions pass.
+    for row in many:
+        (expected if int(json.loads(row)["k"][1:]) < 5 else refusals)[row] += 1
+    data, errors = delivered(service, "s")
+    assert Counter(line + b"\n" for _, each in data for line in each.content()[:-1].split(b"\n")) == expected
+    assert Counter(error["raw"] for error in errors) == refusals
+    assert all(error["errorCode"] == FAILED and "5 partitions are active" in error["errorMessage"] for error in errors), errors[0]
+    # Others may come once these are gone.
+    put(service, "s", list(refusals))
+    service.flush("s")
+    assert service.drained("s")["s"]["refused"] == len(errors)
+    delivered(service, "s")
+
+
+@suite.test("MaxWaitingMBs: the partitions without records for the longest time are cut early")
+def waiting(folder):
+    service = folder.hydrant().start()
+    service.create("s", size_mb=128, interval_s=900, tags={"hydrant:MaxWaitingMBs": "64"}, **by("s/data/" + K, "{k:.k}"))
+    rows = [b'{"n":%d,"k":"p%d","pad":"%s"}\n' % (n, n // 30, b"z" * 950_000) for n in range(150)]
+    for first in range(0, len(rows), 4):
+        put(service, "s", rows[first : first + 4])
+    until("an object without a flush", lambda: delivered(service, "s")[0])
+    early = {path for path, _ in delivered(service, "s")[0]}
+    assert "k=p4" not in early, early
+    service.flush("s")
+    service.drained("s")
+    data, errors = delivered(service, "s")
+    assert not errors
+    judge(data, range(150))
+
+
 @suite.test("without an interval: what is delivered frees its part of the spool and nothing else")
 def at_once(folder):
     service = folder.hydrant().start()
