@@ -50,13 +50,18 @@ def world(streams=("join", "gzip")):
         load.attempts.new(stream, 0, 2, 5)
         body = b"".join(map(crash.record, ids))
         objects[key(stream, 0, ".gz" if stream == "gzip" else "")] = gzip.compress(body) if stream == "gzip" else body
+        if stream in crash.BACKED_UP:
+            objects[key(stream, 2, kind="backup")] = body
         ledgers[stream] = {"received": 5, "delivered": 5, "refused": 0, "dropped": 0, "discarded": 0, "in_flight": 0}
     return load, objects, ledgers
 
 
 def judged(load, objects, ledgers):
     s3 = FakeS3(objects)
-    service = types.SimpleNamespace(drained=lambda *_: ledgers, s3_client=lambda: s3, bucket="b", data_dir=None)
+    backup_ledger = lambda name: dict.fromkeys(("received", "delivered"), ledgers[name]["received"])
+    service = types.SimpleNamespace(
+        drained=lambda *_: ledgers, backup_ledger=backup_ledger, s3_client=lambda: s3, bucket="b", data_dir=None
+    )
     crash.judge(service, load, 1, "judge of the judge")
 
 
@@ -162,6 +167,7 @@ def dropped(_):
     name, ids = load.attempts.new("enrich", 0, 11, 1)
     assert ids[0].endswith("d")
     load.attempts.acknowledged(name)
+    objects[key("enrich", 3, kind="backup")] = crash.record(ids[0])
     ledgers["enrich"].update(received=6, dropped=1)
     judged(load, objects, ledgers)
     ledgers["enrich"].update(received=5, dropped=0)
@@ -169,6 +175,26 @@ def dropped(_):
     ledgers["enrich"].update(received=6, dropped=1)
     objects[key("enrich", 1)] = crash.record(ids[0])
     refuses("refused or dropped", load, objects, ledgers)
+
+
+@suite.test("a record that its backup lacks is seen")
+def not_backed_up(_):
+    load, objects, ledgers = world()
+    body = objects[key("gzip", 2, kind="backup")]
+    objects[key("gzip", 2, kind="backup")] = body[body.index(b"\n") + 1 :]
+    refuses("lost", load, objects, ledgers)
+
+
+@suite.test("a record in another's partition is seen")
+def partitions(_):
+    load, objects, ledgers = world(streams=("parts",))
+    body = objects.popitem()[1]
+    name = lambda k, number: key("parts", number, ".gz").replace("2026/01/02/03", f"k=.{k}")
+    rows = body.splitlines(keepends=True)
+    objects.update({name(k, k): gzip.compress(row) for k, row in enumerate(rows)})
+    judged(load, objects, ledgers)
+    objects[name(0, 7)] = objects.pop(name(1, 1))
+    refuses("of other partitions", load, objects, ledgers)
 
 
 @suite.test("lines lost, doubled or changed are seen")

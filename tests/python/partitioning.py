@@ -606,6 +606,55 @@ def updated(folder):
     assert seen == set(range(sent)), len(seen)
 
 
+@suite.test("source backup beside it, a pause, and a forced deletion of what is in log and spool")
+def forced(folder):
+    service = folder.hydrant().start()
+    backup = {
+        "S3BackupMode": "Enabled",
+        "S3BackupConfiguration": {
+            "RoleARN": ROLE, "BucketARN": f"arn:aws:s3:::{service.bucket}", "Prefix": "copy/",
+            "BufferingHints": {"SizeInMBs": 1, "IntervalInSeconds": 0},
+        },
+    }  # fmt: skip
+    service.create("s", size_mb=1, interval_s=900, **by("s/data/" + K, "{k:.k}"), **backup)
+    sent = 0
+
+    def more():
+        nonlocal sent
+        rows = numbered(range(sent, sent + 1000), 50)
+        put(service, "s", rows)
+        sent += len(rows)
+
+    more()
+    service.flush("s")
+    assert service.drained("s")["s"]["delivered"] == sent
+    service.admin("/streams/s/pause", "POST")
+    more()
+    status, _ = service.admin("/streams/s/flush", "POST", check=False)
+    assert status == 409, status
+    service.admin("/streams/s/resume", "POST")
+    # One megabyte goes into the spool and waits there, the rest in the log.
+    row = b'{"n":%d,"k":"p%d","pad":"' % (10**6, 10**6 % 50) + b"w" * 900_000 + b'"}\n'
+    put(service, "s", [row])
+    more()
+    until("all is backed up", lambda: service.backup_ledger("s").get("delivered") == sent + 1)
+    ledger = service.ledger("s")
+    assert ledger["received"] == sent + 1 and ledger["delivered"] == 1000 and ledger["in_flight"] == sent + 1 - 1000, ledger
+    copies = b"".join(each.content() for each in oracle.objects(service.s3_client(), service.bucket, "copy/"))
+    oracle.same_lines(b"".join(numbered(range(sent), 50)) + row, copies, "backup")
+    service.firehose().delete_delivery_stream(DeliveryStreamName="s", AllowForceDelete=True)
+    until("the stream is gone", lambda: service.metrics().get("hydrant_deleted_streams_total") == 1)
+    samples = service.metrics()
+    gone = {fate: samples[f'hydrant_deleted_streams_records_total{{fate="{fate}"}}'] for fate in ("received", "delivered", "discarded")}
+    assert gone == {"received": sent + 1, "delivered": 1000, "discarded": sent + 1 - 1000}, gone
+    # Made again under its name, it meets nothing of the old one.
+    service.create("s", size_mb=1, interval_s=900, **by("s/new/" + K, "{k:.k}"))
+    put(service, "s", numbered(range(10), 5))
+    service.flush("s")
+    assert service.drained("s")["s"]["delivered"] == 10
+    assert len(oracle.keys(service.s3_client(), service.bucket, "s/new/")) == 5
+
+
 @suite.test("Parquet in many partitions: a row that does not fit is an error record, the rest stands by its key")
 def parquet(folder):
     (folder / "schemas").mkdir()
