@@ -185,7 +185,8 @@ SETS = {
     "cloudtrail": {"source": "eventSource", "name": "eventName", "ro": "readOnly"},
     "github_events": {"type": "type", "org": "org.login"},
     "wiki_edits": {"channel": "channel", "ns": "namespace", "robot": "isRobot"},
-    "dirty": {"class": "class"},
+    # Alternatives: the first that is there.
+    "dirty": {"class": "class // .Channel // .type"},
 }
 
 
@@ -195,8 +196,14 @@ def json_keys(record, paths):
         row = json.loads(record)
     except (ValueError, RecursionError):
         return None
-    texts = [text_of(at(row, path)) for path in paths]
+    texts = [text_of(first(row, path.split(" // ."))) for path in paths]
     return texts if all(texts) else None
+
+
+def first(row, paths):
+    """The value that stands first in the record, as `//` in jq: neither null nor false, but for the last."""
+    found = [at(row, path) for path in paths]
+    return next((value for value in found if value is not None and value is not False), found[-1])
 
 
 def may_fail(record):
@@ -212,7 +219,7 @@ def conserve(folder, name):
     records, keys = lines_of(name), SETS[name]
     service = folder.hydrant().start()
     prefix = "/".join("%s=!{partitionKeyFromQuery:%s}" % (key, key) for key in keys) + "/"
-    query = "{%s}" % ",".join(f"{key}:.{path}" for key, path in keys.items())
+    query = "{%s}" % ",".join(f"{key}:(.{path})" for key, path in keys.items())
     streams = {f"{name}-{c.lower()}": c for c in ("GZIP", "UNCOMPRESSED")}
     for stream, compression in streams.items():
         service.create(stream, size_mb=1, interval_s=1, compression=compression, **by(f"{stream}/data/{prefix}", query))
