@@ -46,6 +46,9 @@ pub fn check(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
             refuse(&format!("S3 Prefix contains the key {key}, which the MetadataExtractionQuery does not give."))?;
         }
     }
+    if given(destination, "TargetObjectSizeInMBs").is_some() {
+        refuse("TargetObjectSizeInMBs has no effect when Dynamic Partitioning is enabled; give BufferingHints.")?;
+    }
     if lambda {
         checks.unbuilt("!{partitionKeyFromLambda:…} in Prefix");
     }

@@ -719,6 +719,10 @@ fn dynamic_partitioning_rules() {
             ),
         ],
     );
+    let mut sized = hints(1, 0);
+    merge(&mut sized["ExtendedS3DestinationConfiguration"], json!({"TargetObjectSizeInMBs": 64}));
+    let refused = "TargetObjectSizeInMBs has no effect when Dynamic Partitioning is enabled; give BufferingHints.";
+    expect(&relaxed(), [(sized, invalid(refused))]);
     let bad = outcome(&relaxed(), &with("{k:(now)}", "!{partitionKeyFromQuery:k}/"));
     assert!(bad.starts_with("InvalidArgumentException: Invalid MetadataExtractionQuery: "), "{bad}");
     let lambda = on("!{partitionKeyFromLambda:k}/", json!([processor("Lambda", &[("LambdaArn", LAMBDA)])]));
