@@ -91,6 +91,11 @@ impl Partitions {
         (self.records, self.bytes)
     }
 
+    /// Source bytes that wait, as hints have them.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
     /// Whether the partition waits.
     pub fn contains(&self, key: &[u8]) -> bool {
         self.waiting.contains_key(key)

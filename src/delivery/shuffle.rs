@@ -109,6 +109,11 @@ impl Shuffle {
             },
         };
         match data_key(&self.definition.s3, &name, &keys) {
+            Ok(key) if key.contains('\0') => Ok(Some("a key's value holds a NUL character".to_owned())),
+            // S3 takes none that climbs, other stores none of both.
+            Ok(key) if key.split('/').any(|segment| matches!(segment, "." | "..")) => {
+                Ok(Some("the object's key would have a segment '.' or '..'".to_owned()))
+            }
             Ok(_) => Ok(None),
             Err(error @ KeyError::BadTime(_)) => Err(error.into()),
             Err(error) => Ok(Some(error.to_string())),

@@ -72,6 +72,8 @@ impl Half {
     }
 }
 
+/// Partitions that may wait; above, the least recently used are cut. Each takes about half a KiB of memory.
+const MAX_WAITING_PARTITIONS: u64 = 100_000;
 /// Most partitions of a seal.
 const MOST_PARTITIONS: usize = 256;
 /// A seal takes no further partition once it has so many source bytes.
@@ -86,7 +88,7 @@ pub fn first_half_hints(hints: Hints) -> Hints {
 /// When the second half cuts.
 pub fn partition_hints(definition: &Definition) -> PartitionHints {
     let max_waiting_bytes = definition.partitioning.as_ref().map_or(u64::MAX, |spec| spec.max_waiting_bytes);
-    PartitionHints { hints: definition.hints, max_waiting_bytes, max_waiting: u64::MAX }
+    PartitionHints { hints: definition.hints, max_waiting_bytes, max_waiting: MAX_WAITING_PARTITIONS }
 }
 
 impl Spooled {
@@ -136,8 +138,12 @@ impl Spooled {
 
     /// Tells the first half to wait, or to go on: it waits while the second half fails, or has more than it may.
     pub fn hold(&self, is_failing: bool, hints: &PartitionHints) {
-        let waiting_bytes = self.inner.lock().partitions.totals().1;
-        let held = is_failing || waiting_bytes > hints.max_waiting_bytes.saturating_mul(2);
+        let (partitions, waiting_bytes) = {
+            let inner = self.inner.lock();
+            (inner.partitions.len(), inner.partitions.size_bytes())
+        };
+        let is_over = waiting_bytes / 2 > hints.max_waiting_bytes || partitions / 2 > hints.max_waiting;
+        let held = is_failing || is_over;
         self.held.send_if_modified(|before| std::mem::replace(before, held) != held);
     }
 

@@ -141,6 +141,25 @@ async fn what_could_not_be_staged_is_cut_again_without_a_new_record() {
     node.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_that_no_key_may_have_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let mut definition = partitioned(1 << 20, 0);
+    definition.s3.prefix = "k/!{partitionKeyFromQuery:k}/".to_owned();
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    let long = "v".repeat(600);
+    let bad = ["a\\u0000b", "..", ".", "x/../y", &long];
+    let rows: Vec<String> = bad.iter().map(|value| format!("{{\"k\":\"{value}\"}}\n")).collect();
+    node.put(incarnation, &rows).await.unwrap();
+    node.put(incarnation, &["{\"k\":\"..a/b.\"}\n"]).await.unwrap();
+    node.until("s", |s| (s.ledger.refused.records, s.ledger.delivered.records) == (5, 1)).await;
+    assert_eq!(store.objects.lock().keys().filter(|key| key.starts_with("k/..a/b./")).count(), 1);
+    node.stop().await;
+}
+
 fn missing_table() -> crate::stream::definition::ConvertSpec {
     let mut spec = super::learning::learning("s", 1, 0).convert.unwrap();
     (spec.schema.database, spec.schema.table) = ("db".to_owned(), "no_such_table".to_owned());
