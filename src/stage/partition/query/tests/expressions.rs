@@ -134,6 +134,13 @@ pub const QUERIES: &[&str] = &[
 
 /// Expressions for the made records.
 pub const EXPRESSIONS: &[&str] = &[
+    ". == .",
+    "IN(.a,.,2)",
+    ".c == .c",
+    "[.a] == [.a]",
+    "[.c,1] - [.c]|length",
+    "index([.c])",
+    "[.c,.b]|index(.[0])",
     ".",
     "del(.c += [])|tojson",
     "\"ab\"|.[{}]",
