@@ -7,8 +7,8 @@ use crate::stream::seal::LaneId;
 use crate::stream::{Incarnation, Position};
 use std::sync::Arc;
 
-/// Where a journal says that lanes stand. A source backup's lane counts once it has begun, which `keeper` sees to before
-/// the stream's lane closes anything.
+/// Where a journal says that lanes stand. A source backup's lane counts once it has begun, which `opening`
+/// sees to.
 #[derive(Debug)]
 pub struct JournalCursors(pub Arc<Journal>);
 

@@ -2,8 +2,8 @@
 //! read.
 //!
 //! From: `keeper`, once for each lane and again after a fault. Invariant: a source backup that was there from the first
-//! revision on begins at the start of the log, a later one at what is newest then; either is durable before a worker of
-//! the stream runs, so that the log forgets nothing that the backup has not closed.
+//! revision on begins at the start of the log, durably before a worker of the stream runs; a later one at what is newest
+//! then, with the log held there until it is durable. So the log forgets nothing that the backup has not closed.
 
 use super::DeliveryContext;
 use super::spooled::{Half, Spooled};

@@ -1,5 +1,5 @@
 //! What is done about a stage that panics: the run is tried again, then halved down to the record that causes it, which is
-//! refused with the panic's text (rule D3). Pure.
+//! refused with the panic's text (rule D3). The second half of a delivery can only be narrowed to one partition's cut. Pure.
 
 use crate::record::{Cause, ErrorKind};
 

@@ -1,7 +1,7 @@
 //! The first half of a delivery with dynamic partitioning: the records of a run into a spool chunk (rule D9).
 //!
 //! From: `run`, with records that passed the stages before. To: `spooled`, by way of the seal. A record without keys, or
-//! with keys that make a prefix too long, is refused here: what is spooled can be delivered.
+//! with keys that make a name no store takes, is refused here: what is spooled can be delivered by the revision of its cut.
 
 use super::DeliveryContext;
 use super::originals::Originals;

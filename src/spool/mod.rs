@@ -6,7 +6,7 @@
 //! bytes lie, how they become durable and when they go is the caller's business; `codec` is the format.
 //!
 //! Invariants: the records of a partition are in the order in which they were pushed; a writer keeps at most
-//! [`SECTION_BYTES`] in memory, whatever the number of partitions.
+//! [`SECTION_BYTES`] of records in memory, and some hundred bytes for each partition of its chunk.
 
 mod codec;
 mod read;

@@ -46,7 +46,9 @@ pub struct Program {
 pub fn parse(text: &str) -> Result<Program, String> {
     let mut parser = Parser::new(lex(text)?, Shared::default());
     let fields = parser.top()?;
-    let library = parser.shared.library.into_iter().map(|(_, _, made)| made.expect("parsed")).collect();
+    // A function that could not be parsed has ended the whole before.
+    let library = parser.shared.library.into_iter().map(|(_, _, made)| made).collect::<Option<_>>();
+    let library = library.ok_or_else(|| "a function of the library was not parsed".to_owned())?;
     Ok(Program { fields, library })
 }
 
