@@ -5,6 +5,7 @@ use super::files::WantedBy;
 use super::{Control, create, describe, merge, plan, update};
 use crate::catalog::Status;
 use crate::stream::Id128;
+use crate::stream::definition::Definition;
 use crate::wire::ApiError;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -38,6 +39,10 @@ pub fn ensure(control: &Control, request: Value) -> Result<Ensured, ApiError> {
     let (stored, wanted) = (settings(&existing.request, &existing.tags), settings(&plan.request, &plan.tags));
     let mut differences = BTreeSet::new();
     note_differences(&stored, &wanted, "", &mut differences);
+    // Empty structures that decide, and defaults that come from the service's own settings.
+    if differences.is_empty() && !resolves_to(&plan.definition, &existing.definition) {
+        differences.insert("what they resolve to".to_owned());
+    }
     if differences.is_empty() {
         return Ok(Ensured::Present);
     }
@@ -54,6 +59,14 @@ pub fn ensure(control: &Control, request: Value) -> Result<Ensured, ApiError> {
     update::redefine(control, &existing, plan, WantedBy::Configuration)?;
     tracing::warn!(stream = %name, changed, "the stream had other settings than the configuration, which counts");
     Ok(Ensured::Updated)
+}
+
+/// Whether the data plane would act as it does.
+fn resolves_to(planned: &Definition, existing: &Definition) -> bool {
+    let mut planned = planned.clone();
+    planned.follow(existing);
+    planned.revision = existing.revision;
+    planned == *existing
 }
 
 /// Adds the names of the members that differ, without those of the descriptions around them.

@@ -120,6 +120,26 @@ fn the_quota_holds_when_strict_and_names_the_streams() {
 }
 
 #[test]
+fn a_listed_deserializer_counts_though_it_has_no_members() {
+    let (_dir, catalog, control) = control(relaxed());
+    let listed = |deserializer: &str| {
+        let mut request = named("s");
+        let conversion = json!({"DataFormatConversionConfiguration": {
+            "SchemaConfiguration": {"RoleARN": "arn:aws:iam::000000000000:role/firehose", "DatabaseName": "hydrant", "TableName": "infer"},
+            "InputFormatConfiguration": {"Deserializer": {deserializer: {}}},
+            "OutputFormatConfiguration": {"Serializer": {"ParquetSerDe": {}}},
+        }});
+        merge(&mut request[EXTENDED], conversion);
+        block_on(control.ensure(request)).map_err(|error| error.to_string())
+    };
+    assert_eq!(listed("OpenXJsonSerDe"), Ok(Ensured::Created));
+    assert_eq!(listed("OpenXJsonSerDe"), Ok(Ensured::Present));
+    assert_eq!(listed("HiveJsonSerDe"), Ok(Ensured::Updated));
+    assert_eq!(listed("HiveJsonSerDe"), Ok(Ensured::Present));
+    assert_eq!(catalog.find("s").unwrap().definition.revision, 2);
+}
+
+#[test]
 fn listed_streams_are_made_once_and_then_are_as_the_file_says() {
     let (_dir, catalog, control) = control(relaxed());
     let ensure = |request: Value| block_on(control.ensure(request)).map_err(|error| error.to_string());
