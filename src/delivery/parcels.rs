@@ -11,7 +11,7 @@ use super::run::{CHUNK_BYTES, RunPlan, StageRunError};
 use super::spooled::Half;
 use crate::destination::s3::key::{ObjectName, common_folder, error_key, schema_key};
 use crate::outbox::{Draft, Finished, Stored};
-use crate::record::{Chunk, ErrorKind, Refused};
+use crate::record::{Chunk, ErrorKind, Origin, Refused, Slot};
 use crate::source::RunReader;
 use crate::stage::convert::TableSchema;
 use crate::stage::convert::declare::declaration;
@@ -37,6 +37,7 @@ pub struct Body<'a> {
     seal_id: SealId,
     number: u32,
     kind: BodyKind,
+    oldest_arrival_ms: i64,
     /// Records pushed as they are.
     pub verbatim_records: u64,
 }
@@ -49,7 +50,7 @@ impl<'a> Body<'a> {
             true => BodyKind::Drafted(context.outbox.begin(incarnation, seal_id, number)),
             false => BodyKind::LogRange { crc32c: 0, length_bytes: 0 },
         };
-        Self { context, incarnation, seal_id, number, kind, verbatim_records: 0 }
+        Self { context, incarnation, seal_id, number, kind, oldest_arrival_ms: i64::MAX, verbatim_records: 0 }
     }
 
     /// Bytes so far.
@@ -76,7 +77,29 @@ impl<'a> Body<'a> {
             *length_bytes += bytes.len() as u64;
         }
         self.verbatim_records += chunk.slots.len() as u64;
+        self.note_arrivals(chunk, &[]);
         Ok(())
+    }
+
+    /// The records of `chunk` were pushed, and those that are not among `refused` are in the object.
+    pub fn note_arrivals(&mut self, chunk: &Chunk, refused: &[Refused]) {
+        let oldest_of = |slots: &mut dyn Iterator<Item = &Slot>| slots.map(|slot| slot.arrival_ms).min();
+        // Arrivals hardly ever go back, so the first chunk mostly has the oldest one and the others end here.
+        let Some(oldest) = oldest_of(&mut chunk.slots.iter()).filter(|oldest| *oldest < self.oldest_arrival_ms) else {
+            return;
+        };
+        let oldest = if refused.is_empty() {
+            Some(oldest)
+        } else {
+            let refused: HashSet<Origin> = refused.iter().map(|refused| refused.origin).collect();
+            oldest_of(&mut chunk.slots.iter().filter(|slot| !refused.contains(&slot.origin)))
+        };
+        self.oldest_arrival_ms = oldest.map_or(self.oldest_arrival_ms, |oldest| oldest.min(self.oldest_arrival_ms));
+    }
+
+    /// Arrival of the oldest record in the object, ms since the epoch; of an object without records, the end of time.
+    pub fn oldest_arrival_ms(&self) -> i64 {
+        self.oldest_arrival_ms
     }
 
     /// Returns ((length, CRC-32C), place). `reader`: the one that records were pushed from as they are, if they were.
@@ -202,6 +225,14 @@ impl Drop for FinishedParcels<'_> {
     }
 }
 
+/// An error parcel under way.
+struct ErrorDraft {
+    number: u32,
+    draft: Draft,
+    records: u64,
+    oldest_arrival_ms: i64,
+}
+
 /// Error parcels under way, one a kind.
 pub struct ErrorDrafts<'a> {
     context: &'a DeliveryContext,
@@ -209,7 +240,7 @@ pub struct ErrorDrafts<'a> {
     seal_id: SealId,
     staged_ms: i64,
     glue_version: Option<String>,
-    drafts: BTreeMap<ErrorKind, (u32, Draft, u64)>,
+    drafts: BTreeMap<ErrorKind, ErrorDraft>,
     /// Number of the first of them among the parcels of its seal.
     first_number: u32,
     /// What ordinals are counted from: the number of the last record before the run.
@@ -254,10 +285,11 @@ impl ErrorDrafts<'_> {
             if is_told {
                 continue;
             }
+            let arrival_ms = originals.arrival_ms(*origin)?;
             let sequence_number = (self.base + 1 + origin.ordinal).to_string();
             let context = ErrorContext {
                 definition: &self.plan.definition,
-                arrival_ms: originals.arrival_ms(*origin)?,
+                arrival_ms,
                 staged_ms: self.staged_ms,
                 sequence_number: &sequence_number,
                 part: origin.part,
@@ -267,11 +299,15 @@ impl ErrorDrafts<'_> {
             error_record::write_line(&mut self.line, cause, originals.shown(*origin)?, &context)
                 .map_err(|e| StageRunError::Bug(format!("an error record could not be written: {e}")))?;
             let next = self.first_number + self.drafts.len() as u32;
-            let (_, draft, records) = self.drafts.entry(cause.kind).or_insert_with(|| {
-                (next, self.context.outbox.begin(self.plan.definition.incarnation, self.seal_id, next), 0)
+            let parcel = self.drafts.entry(cause.kind).or_insert_with(|| ErrorDraft {
+                number: next,
+                draft: self.context.outbox.begin(self.plan.definition.incarnation, self.seal_id, next),
+                records: 0,
+                oldest_arrival_ms: arrival_ms,
             });
-            draft.write_all(&self.line)?;
-            *records += 1;
+            parcel.draft.write_all(&self.line)?;
+            parcel.records += 1;
+            parcel.oldest_arrival_ms = parcel.oldest_arrival_ms.min(arrival_ms);
         }
         Ok(())
     }
@@ -281,14 +317,14 @@ impl ErrorDrafts<'_> {
         self.told.clear();
     }
 
-    pub fn finish(self, finished: &mut FinishedParcels<'_>, counts: &Counts) -> Result<(), StageRunError> {
+    pub fn finish(self, finished: &mut FinishedParcels<'_>) -> Result<(), StageRunError> {
         let definition = &self.plan.definition;
         let s3 = &definition.s3;
-        for (kind, (number, draft, records)) in self.drafts {
+        for (kind, ErrorDraft { number, draft, records, oldest_arrival_ms }) in self.drafts {
             let name = ObjectName {
                 stream: &definition.name,
                 revision: definition.revision,
-                oldest_arrival_ms: counts.oldest_arrival_ms,
+                oldest_arrival_ms,
                 seal: self.seal_id,
                 parcel: number,
                 extension: "",

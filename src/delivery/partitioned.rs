@@ -61,7 +61,7 @@ pub fn go_through(
         if stages.learner.is_none() {
             let records = stages.finish(&mut body)?;
             if records > 0 {
-                let name = stages.name(plan, seal_id, number, &counts);
+                let name = stages.name(plan, seal_id, number, &body);
                 let key = object_key(context, &plan.definition, &name, cut)?;
                 let (stored, place) = body.finish(context, None, &mut finished.inline)?;
                 finished.parcels.push(stages.parcel(plan, number, key, stored, records, place));
@@ -80,7 +80,7 @@ pub fn go_through(
         return Err(StageRunError::Bug(text));
     }
     if let Some(errors) = errors {
-        errors.finish(&mut finished, &all)?;
+        errors.finish(&mut finished)?;
     }
     stages.declare(context, plan, seal_id, true, &mut finished)?;
     let fates = all.fates(delivered_records)?;

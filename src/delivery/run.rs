@@ -237,11 +237,11 @@ fn go_through(
 
     let mut finished = FinishedParcels { context, incarnation, parcels: Vec::new(), inline: Vec::new() };
     if data_records > 0 && shuffle.is_none() {
-        let key = data_key(&plan.definition.s3, &stages.name(plan, seal_id, 0, &counts), &PartitionKeys::default())?;
+        let key = data_key(&plan.definition.s3, &stages.name(plan, seal_id, 0, &body), &PartitionKeys::default())?;
         let ((length_bytes, crc32c), place) = body.finish(context, Some(reader.as_ref()), &mut finished.inline)?;
         finished.parcels.push(stages.parcel(plan, 0, key, (length_bytes, crc32c), data_records, place));
     }
-    errors.finish(&mut finished, &counts)?;
+    errors.finish(&mut finished)?;
     // What is spooled is converted later, by seals that number themselves. So do other lanes.
     let is_main = *lane.id() == LaneId::direct_put(incarnation) && matches!(plan.half, Half::Whole);
     stages.declare(context, plan, seal_id, is_main, &mut finished)?;
@@ -463,11 +463,11 @@ impl Stages {
     }
 
     /// Facts of the name of a data parcel.
-    pub(super) fn name<'a>(&self, plan: &'a RunPlan, seal: SealId, parcel: u32, counts: &Counts) -> ObjectName<'a> {
+    pub(super) fn name<'a>(&self, plan: &'a RunPlan, seal: SealId, parcel: u32, body: &Body<'_>) -> ObjectName<'a> {
         ObjectName {
             stream: &plan.definition.name,
             revision: plan.definition.revision,
-            oldest_arrival_ms: counts.oldest_arrival_ms,
+            oldest_arrival_ms: body.oldest_arrival_ms(),
             seal,
             parcel,
             extension: self.extension(&plan.definition),
@@ -598,10 +598,11 @@ impl Stages {
             (_, Some(learner)) => learner.observe_chunk(passed),
             (Some(encoder), None) => {
                 let refused = encoder.push(passed, sinks.body.writer()?)?;
-                match encoder.fits() {
-                    true => sinks.errors.write(originals, &refused, sinks.counts)?,
-                    false => self.learn(sinks.definition, passed)?,
+                if !encoder.fits() {
+                    return self.learn(sinks.definition, passed);
                 }
+                sinks.body.note_arrivals(passed, &refused);
+                sinks.errors.write(originals, &refused, sinks.counts)?;
             }
             (None, None) => sinks.body.push_verbatim(passed)?,
         }

@@ -3,6 +3,7 @@
 mod backup;
 mod faults;
 mod learning;
+mod names;
 mod partitioned;
 mod power_loss;
 mod processors;
@@ -14,7 +15,7 @@ use super::sealing::{StageFailure, store_seal};
 use super::status::LaneStatus;
 use super::*;
 use crate::catalog::{Redefinition, Status, StreamRecord};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::destination::{Consignment, DeliveryError, Guarantee};
 use crate::disk::faulty::FaultyDisk;
 use crate::disk::{DiskBudget, RealDisk};
@@ -117,8 +118,16 @@ pub struct Node {
 
 impl Node {
     pub async fn start(disk: Arc<dyn Disk>, root: PathBuf, store: Arc<dyn Destination>) -> Result<Self, String> {
+        Self::start_by(disk, root, store, Arc::new(SystemClock::new())).await
+    }
+
+    pub async fn start_by(
+        disk: Arc<dyn Disk>,
+        root: PathBuf,
+        store: Arc<dyn Destination>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, String> {
         let budget = Arc::new(DiskBudget::unlimited());
-        let clock = Arc::new(SystemClock::new());
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let journal = Arc::new(
             Journal::open(disk.clone(), root.join("journal"), JournalOptions::default()).map_err(|e| text(&e))?,
