@@ -7,7 +7,8 @@
 use super::Decision;
 use crate::stream::definition::Hints;
 use crate::stream::seal::CutReason;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct Piece {
     pub bytes: u64,
     /// Source bytes of its records, for hints.
     pub size_bytes: u64,
+    /// Arrival of its oldest record, ms since the epoch.
+    pub oldest_arrival_ms: i64,
 }
 
 /// What of a partition is cut.
@@ -60,6 +63,8 @@ pub struct Partitions {
     by_use: BTreeSet<(Duration, Arc<[u8]>)>,
     /// By bytes that wait.
     by_bytes: BTreeSet<(u64, Arc<[u8]>)>,
+    /// How many pieces have this oldest arrival.
+    arrivals: BTreeMap<i64, u64>,
     records: u64,
     bytes: u64,
     size_bytes: u64,
@@ -96,6 +101,11 @@ impl Partitions {
         self.size_bytes
     }
 
+    /// Arrival of the oldest record that waits, ms since the epoch.
+    pub fn oldest_arrival_ms(&self) -> Option<i64> {
+        self.arrivals.first_key_value().map(|(arrival_ms, _)| *arrival_ms)
+    }
+
     /// Whether the partition waits.
     pub fn contains(&self, key: &[u8]) -> bool {
         self.waiting.contains_key(key)
@@ -113,6 +123,7 @@ impl Partitions {
         waiting.bytes += piece.bytes;
         waiting.size_bytes += piece.size_bytes;
         waiting.pieces.push_back(piece);
+        self.note_arrival(&piece);
         self.put_in(key, waiting);
     }
 
@@ -156,6 +167,7 @@ impl Partitions {
             waiting.bytes += piece.bytes;
             waiting.size_bytes += piece.size_bytes;
             waiting.pieces.push_front(piece);
+            self.note_arrival(&piece);
         }
         self.put_in(cut.key, waiting);
     }
@@ -195,12 +207,26 @@ impl Partitions {
             waiting.bytes -= piece.bytes;
             waiting.size_bytes -= piece.size_bytes;
             pieces.push(piece);
+            self.forget_arrival(&piece);
         }
         if !waiting.pieces.is_empty() {
             // Those that are left may be younger; when the first of them came is not kept.
             self.put_in(key.clone(), waiting);
         }
         Some(PartitionCut { key: key.clone(), reason, pieces })
+    }
+
+    fn note_arrival(&mut self, piece: &Piece) {
+        *self.arrivals.entry(piece.oldest_arrival_ms).or_default() += 1;
+    }
+
+    fn forget_arrival(&mut self, piece: &Piece) {
+        if let Entry::Occupied(mut count) = self.arrivals.entry(piece.oldest_arrival_ms) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 
     fn take_out(&mut self, key: &Arc<[u8]>) -> Option<Waiting> {
@@ -228,7 +254,6 @@ impl Partitions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -238,7 +263,9 @@ mod tests {
     }
 
     fn piece(chunk: u64, bytes: u64) -> Piece {
-        Piece { chunk, partition: 0, place: (0, 0), records: 1, bytes, size_bytes: bytes }
+        // Of two chunks in a row the later one may have the older record: what is written is what passed the stages.
+        let oldest_arrival_ms = (chunk ^ 1) as i64;
+        Piece { chunk, partition: 0, place: (0, 0), records: 1, bytes, size_bytes: bytes, oldest_arrival_ms }
     }
 
     fn told(cuts: &[PartitionCut]) -> Vec<(&str, CutReason, Vec<u64>)> {
@@ -316,6 +343,9 @@ mod tests {
             for (key, _, chunks) in told(&cuts) {
                 taken.entry(key.to_owned()).or_default().extend(chunks);
             }
+            let waits = |(key, chunks): (&String, &Vec<u64>)| chunks[taken.get(key).map_or(0, Vec::len)..].to_vec();
+            let oldest = added.iter().flat_map(waits).map(|chunk| (chunk ^ 1) as i64).min();
+            assert_eq!(partitions.oldest_arrival_ms(), oldest);
             assert!(partitions.by_age.first().is_none_or(|(since, _)| now - *since < 5 * SECOND));
         }
         assert_eq!(taken, added);

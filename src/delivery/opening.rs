@@ -66,11 +66,8 @@ impl Opening {
         let mut pause = options.backoff_first;
         loop {
             let opened = self.try_lane(id).await;
-            if let Err(OpenError::Log(error)) = &opened {
-                let lane = self.context.journal.lane(id);
-                let sealed = lane.sealed.number().unwrap_or(0);
-                let mark = if let RecoveryError::Damaged { mark, .. } = error { sealed.max(*mark) } else { sealed };
-                status.unread(mark, sealed, lane.ledger, &lane.open);
+            if let Err(error) = &opened {
+                self.tell_of(id, status, error);
             }
             let text = match opened {
                 Ok(lane) => {
@@ -102,6 +99,23 @@ impl Opening {
                 _ = wishes.wait_for(|wishes| wishes.deleting == Some(Deleting::Forced)) => return Err(Ended::Deleted),
             }
         }
+    }
+
+    /// Tells what is known of a lane that cannot be opened.
+    fn tell_of(&self, id: &LaneId, status: &LaneStatus, error: &OpenError) {
+        // A source backup that has not begun has no records: it may begin behind all that are there.
+        if id.is_backup() && self.context.journal.cursor(id).is_none() {
+            return;
+        }
+        let lane = self.context.journal.lane(id);
+        let sealed = lane.sealed.number().unwrap_or(0);
+        let mark = match error {
+            // The positions of partitions are no records of the log.
+            _ if *id == LaneId::partitions(id.incarnation) => sealed,
+            OpenError::Log(RecoveryError::Damaged { mark, .. }) => *mark,
+            _ => self.context.logs.opened(id.incarnation).map_or(sealed, |log| log.synced_last()),
+        };
+        status.unread(mark.max(sealed), sealed, lane.ledger, &lane.open);
     }
 
     /// Opens the log, sweeps the outbox of what no open seal names, and begins the backup's lane if there is to be one.

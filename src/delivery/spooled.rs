@@ -228,6 +228,13 @@ impl Spooled {
         inner.partitions.contains(key) || inner.staging.iter().any(|cut| cut.key[..] == *key)
     }
 
+    /// Arrival of the oldest record that waits or is being staged, ms since the epoch.
+    pub fn oldest_arrival_ms(&self) -> Option<i64> {
+        let inner = self.inner.lock();
+        let staging = inner.staging.iter().flat_map(|cut| &cut.pieces).map(|piece| piece.oldest_arrival_ms);
+        staging.chain(inner.partitions.oldest_arrival_ms()).min()
+    }
+
     /// A chunk that waits, or is being staged.
     pub fn chunk(&self, context: &DeliveryContext, number: u64) -> io::Result<SpoolChunk> {
         let name = self.inner.lock().chunks.get(&number).cloned();
@@ -254,7 +261,8 @@ fn piece(chunk: u64, number: u32, partition: &Partition) -> Piece {
     let (bytes, length_bytes) = (partition.counted_bytes(), partition.length_bytes());
     // Parts of records count nothing, and still have a size.
     let size_bytes = if bytes < length_bytes / 2 { length_bytes } else { bytes };
-    Piece { chunk, partition: number, place, records: partition.records(), bytes, size_bytes }
+    let oldest_arrival_ms = partition.oldest_arrival_ms();
+    Piece { chunk, partition: number, place, records: partition.records(), bytes, size_bytes, oldest_arrival_ms }
 }
 
 impl Lane for Spooled {

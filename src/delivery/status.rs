@@ -34,9 +34,10 @@ struct Inner {
     closed: Fates,
     /// (number, records, oldest arrival) of each open seal.
     open: VecDeque<(u64, Tally, i64)>,
-    /// What waits is not known from the log, which cannot be opened.
+    /// What waits is not known from the lane, which cannot be opened.
     is_unread: bool,
     waiting_since: Option<Duration>,
+    oldest_waiting_ms: Option<i64>,
     paused: bool,
     deleting: bool,
     fault: Option<String>,
@@ -56,9 +57,9 @@ impl LaneStatus {
         let _ = known.wait_for(|known| *known).await;
     }
 
-    /// Whether the lane is open or has faulted.
-    pub fn is_known(&self) -> bool {
-        *self.known.borrow()
+    /// Whether the ledger says what is stored of the lane: once it was open, or the journal told of it.
+    pub fn has_begun(&self) -> bool {
+        self.inner.lock().readable.is_some()
     }
 
     /// Nobody needs to wait for more.
@@ -80,7 +81,7 @@ impl LaneStatus {
         self.set_known();
     }
 
-    /// The log cannot be opened: cursors and open seals as the journal has them, the number of the last record sealed, and
+    /// The lane cannot be opened: cursors and open seals as the journal has them, the number of the last record sealed, and
     /// `mark`, the highest record known to have been acknowledged. Bytes that wait are not known and shown as none.
     pub fn unread(&self, mark: u64, sealed: u64, closed: Fates, open: &[Arc<Seal>]) {
         let is_new = {
@@ -116,9 +117,11 @@ impl LaneStatus {
         self.inner.lock().consumed
     }
 
-    /// Since when records wait, on the monotonic clock.
-    pub fn set_waiting_since(&self, since: Option<Duration>) {
-        self.inner.lock().waiting_since = since;
+    /// Since when records wait, on the monotonic clock; and where it is known, when the oldest of them arrived, ms since
+    /// the epoch.
+    pub fn set_waiting_since(&self, since: Option<Duration>, oldest_arrival_ms: Option<i64>) {
+        let mut inner = self.inner.lock();
+        (inner.waiting_since, inner.oldest_waiting_ms) = (since, oldest_arrival_ms);
     }
 
     /// What the operator or the catalog asked for.
@@ -180,8 +183,8 @@ impl LaneStatus {
         };
         let mut in_flight = waiting;
         inner.open.iter().for_each(|(_, tally, _)| in_flight += *tally);
-        let oldest_sealed = inner.open.iter().map(|(.., oldest_ms)| *oldest_ms).min();
-        let age_ms = oldest_sealed
+        let oldest_ms = inner.open.iter().map(|(.., oldest_ms)| *oldest_ms).chain(inner.oldest_waiting_ms).min();
+        let age_ms = oldest_ms
             .map(|oldest_ms| self.clock.wall_ms().saturating_sub(oldest_ms).max(0) as u64)
             .or_else(|| inner.waiting_since.map(|s| self.clock.monotonic().saturating_sub(s).as_millis() as u64));
         let state = match &inner.trouble {

@@ -133,6 +133,7 @@ impl Supervisor {
         // The second half first: what moves between the looks is in flight in both, or in neither.
         let second = handle.is_partitioned.then(|| handle.partitions.snapshot());
         let mut status = handle.status.snapshot();
+        let in_log_bytes = status.ledger.in_flight.bytes;
         if let Some(second) = second {
             status.add_second_half(second);
         }
@@ -140,8 +141,9 @@ impl Supervisor {
             status.ledger = deleted::ledger(&fates);
         }
         // One that is shown has begun: what is put from then on is backed up.
-        if handle.has_backup() && handle.backup.is_known() {
-            status.set_backup(handle.backup.snapshot());
+        if handle.has_backup() {
+            let has_begun = handle.backup.has_begun();
+            status.set_backup(handle.backup.snapshot(), has_begun.then_some(in_log_bytes));
         }
         let record = self.context.catalog.find(&status.name);
         status.version = record.as_ref().map_or(0, |record| record.definition.revision);

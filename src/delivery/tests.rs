@@ -7,6 +7,7 @@ mod names;
 mod partitioned;
 mod power_loss;
 mod processors;
+mod statuses;
 mod target;
 mod updating;
 

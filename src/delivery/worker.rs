@@ -196,7 +196,8 @@ impl Worker {
             } else if state.waiting_since.is_none() {
                 state.waiting_since = Some(now);
             }
-            self.status.set_waiting_since(state.waiting_since);
+            let oldest_ms = if let Half::Second(spooled) = &self.half { spooled.oldest_arrival_ms() } else { None };
+            self.status.set_waiting_since(state.waiting_since, oldest_ms);
             match wish.deleting {
                 Some(Deleting::Forced) => return Ended::Deleted,
                 Some(Deleting::Drained)

@@ -84,6 +84,11 @@ impl Partition {
         self.extents.iter().map(|extent| u64::from(extent.records)).sum()
     }
 
+    /// Arrival of the oldest record in all extents, ms since the epoch.
+    pub fn oldest_arrival_ms(&self) -> i64 {
+        self.extents.iter().map(|extent| extent.oldest_arrival_ms).min().unwrap_or_default()
+    }
+
     /// Length of all extents.
     pub fn length_bytes(&self) -> u64 {
         self.extents.iter().map(|extent| u64::from(extent.length_bytes)).sum()

@@ -253,7 +253,7 @@ mod tests {
         let deleted = Deleted { streams: 2, ledger: gone };
         let mut a = status("a");
         let backup = Ledger { in_flight: Count { records: 3, bytes: 30 }, ..Ledger::default() };
-        a.set_backup(StreamStatus { ledger: backup, ..status("a") });
+        a.set_backup(StreamStatus { ledger: backup, ..status("a") }, Some(0));
         let text = render(&Overview { streams: vec![a, status("b")], deleted });
         let mut typed = HashSet::new();
         let mut seen = HashSet::new();

@@ -28,6 +28,19 @@ impl StreamState {
     pub const ALL: [Self; 6] =
         [Self::Running, Self::Paused, Self::Retrying, Self::NeedsOperator, Self::Faulted, Self::Deleting];
 
+    /// Of the states that parts of a stream are in, the one with the highest rank is the stream's: whoever stands still,
+    /// and why, goes before what is tried again.
+    fn rank(self) -> u8 {
+        match self {
+            Self::Running => 0,
+            Self::Retrying => 1,
+            Self::NeedsOperator => 2,
+            Self::Paused => 3,
+            Self::Faulted => 4,
+            Self::Deleting => 5,
+        }
+    }
+
     /// The name in JSON and labels.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -186,26 +199,30 @@ impl StreamStatus {
         self.waiting_bytes += second.waiting_bytes;
         self.open_seals += second.open_seals;
         self.oldest_undelivered_age_ms = self.oldest_undelivered_age_ms.max(second.oldest_undelivered_age_ms);
-        if self.state == StreamState::Running {
+        let (first, second_error) = (self.last_error.take(), second.last_error);
+        self.last_error = if second.state.rank() > self.state.rank() {
             self.state = second.state;
-        }
-        self.last_error = self.last_error.take().or(second.last_error);
+            second_error.or(first)
+        } else {
+            first.or(second_error)
+        };
     }
 
     /// Adds what the lane of the source backup tells. A failure of it is told as the stream's if that has none of its
-    /// own: it holds the log, and with it producers, once there is no room.
-    pub fn set_backup(&mut self, lane: Self) {
+    /// own: it holds the log, and with it producers, once there is no room. `in_log_bytes`: what the stream itself still
+    /// needs of the log; `None`: the backup has not begun, and only why is told.
+    pub fn set_backup(&mut self, lane: Self, in_log_bytes: Option<u64>) {
         if self.last_error.is_none() {
             self.last_error = lane.last_error.as_ref().map(|error| format!("source backup: {error}"));
         }
-        self.backup = Some(BackupStatus {
+        self.backup = in_log_bytes.map(|in_log_bytes| BackupStatus {
             state: lane.state,
             last_error: lane.last_error,
             oldest_undelivered_age_ms: lane.oldest_undelivered_age_ms,
             waiting_bytes: lane.waiting_bytes,
             waiting_records: lane.waiting_records,
             open_seals: lane.open_seals,
-            held_bytes: lane.ledger.in_flight.bytes.saturating_sub(self.ledger.in_flight.bytes),
+            held_bytes: lane.ledger.in_flight.bytes.saturating_sub(in_log_bytes),
             ledger: lane.ledger,
         });
     }
@@ -245,4 +262,47 @@ pub trait Operations: Send + Sync {
     fn resume(&self, name: &str) -> Result<(), OperationError>;
     /// Whether records can be accepted; the text says why not.
     fn ready(&self) -> Result<(), String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn half(state: StreamState, error: Option<&str>, age_ms: Option<u64>) -> StreamStatus {
+        StreamStatus {
+            name: "s".to_owned(),
+            version: 1,
+            state,
+            last_error: error.map(str::to_owned),
+            transform_problem: None,
+            schema_problem: None,
+            learnt: None,
+            backup: None,
+            oldest_undelivered_age_ms: age_ms,
+            waiting_bytes: 0,
+            waiting_records: 0,
+            open_seals: 0,
+            paused: false,
+            ledger: Ledger::default(),
+        }
+    }
+
+    #[test]
+    fn the_state_of_two_halves_is_the_worse_one_with_its_error() {
+        use StreamState::*;
+        let worst_last = [Running, Retrying, NeedsOperator, Paused, Faulted, Deleting];
+        for (first_rank, first) in worst_last.into_iter().enumerate() {
+            for (second_rank, second) in worst_last.into_iter().enumerate() {
+                for (has_first, has_second) in [(true, true), (true, false), (false, true)] {
+                    let mut told = half(first, has_first.then_some("first"), Some(5));
+                    told.add_second_half(half(second, has_second.then_some("second"), Some(first_rank as u64)));
+                    let is_second = second_rank > first_rank;
+                    assert_eq!(told.state, if is_second { second } else { first });
+                    let is_second = has_second && (is_second || !has_first);
+                    assert_eq!(told.last_error.as_deref(), Some(if is_second { "second" } else { "first" }));
+                    assert_eq!(told.oldest_undelivered_age_ms, Some(5));
+                }
+            }
+        }
+    }
 }

@@ -1,0 +1,108 @@
+//! What a stream tells of its parts: two halves with dynamic partitioning, and a source backup that has begun or not.
+
+use super::names::Hands;
+use super::partitioned::partitioned;
+use super::*;
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// So many bytes in `partitions` partitions, which the first half cuts by size and the second one does not.
+fn spread(partitions: usize, length: usize) -> Vec<String> {
+    (0..partitions).map(|i| format!("{{\"k\":\"v{i}\",\"pad\":\"{}\"}}\n", "y".repeat(length))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_oldest_record_may_wait_in_the_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, clock) = (Arc::new(MemoryStore::default()), Hands::at(0));
+    let start = || Node::start_by(Arc::new(RealDisk), dir.path().to_owned(), store.clone(), clock.clone());
+    let node = start().await.unwrap();
+    let definition = partitioned(2000, 900_000);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &spread(5, 500)).await.unwrap();
+    let chunks = |node: &Node| node.context.journal.lane(&LaneId::direct_put(incarnation)).chunks.len();
+    node.until("s", |_| chunks(&node) == 1).await;
+    clock.set(HOUR_MS);
+    let hours = |s: &StreamStatus| s.oldest_undelivered_age_ms.map(|age_ms| age_ms as i64 / HOUR_MS);
+    node.until("s", |s| s.open_seals == 0 && hours(s) == Some(1)).await;
+    // One that is full goes out; the others are as old as before.
+    node.put(incarnation, &spread(1, 2000)).await.unwrap();
+    node.until("s", |s| s.ledger.delivered.records == 2 && s.open_seals == 0).await;
+    clock.set(2 * HOUR_MS);
+    node.until("s", |s| hours(s) == Some(2)).await;
+    node.stop().await;
+    let node = start().await.unwrap();
+    node.until("s", |s| hours(s) == Some(2) && s.waiting_records == 4).await;
+    // What is put now waits in the log, and is younger.
+    node.put(incarnation, &spread(1, 10)).await.unwrap();
+    node.until("s", |s| hours(s) == Some(2) && s.waiting_records == 5).await;
+    node.supervisor.flush("s").unwrap();
+    node.until("s", |s| s.ledger.in_flight.records == 0 && s.oldest_undelivered_age_ms.is_none()).await;
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_holds_for_the_backup_what_lies_in_the_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    *store.refused.lock() = Some(("copy/", fault("shut", Retry::AfterOperator)));
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let mut definition = partitioned(2000, 900_000);
+    definition.backup = Some(backup(Compression::Gzip, 2000, 10));
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &spread(5, 500)).await.unwrap();
+    let closed = || node.context.journal.lane(&LaneId::direct_put(incarnation)).ledger.total();
+    let status = node.until("s", |s| closed().records > 0 && s.backup.as_ref().is_some_and(|b| b.open_seals > 0)).await;
+    assert_eq!(status.ledger.in_flight, status.ledger.received);
+    node.until("s", |s| s.backup.as_ref().is_some_and(|b| b.held_bytes == closed().bytes)).await;
+    *store.refused.lock() = None;
+    node.supervisor.resume("s").unwrap();
+    let status = node.until("s", |s| s.backup.as_ref().is_some_and(|b| b.ledger.in_flight.records == 0)).await;
+    assert_eq!(status.backup.unwrap().held_bytes, 0);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_has_not_begun_is_not_shown_and_its_failure_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let definition = definition("s", Compression::Gzip, 1 << 20, 900_000);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &records(0, 3)).await.unwrap();
+    node.put(incarnation, &records(3, 3)).await.unwrap();
+    node.until("s", |s| s.waiting_records == 6).await;
+    let journal = node.context.journal.clone();
+    tokio::task::spawn_blocking(move || journal.stop()).await.unwrap();
+    node.redefine("s", |definition| definition.backup = Some(backup(Compression::Gzip, 2000, 10))).unwrap();
+    let status = node.until("s", |s| s.last_error.is_some()).await;
+    let said = status.last_error.unwrap();
+    assert!(said.starts_with("source backup: ") && said.contains("could not be begun"), "{said}");
+    assert_eq!((status.backup, status.ledger.received.records), (None, 6));
+    node.stop().await;
+
+    // Nor does a damaged log let it begin, or tell what it would have.
+    let log = dir.path().join("streams").join(incarnation.to_string()).join("log");
+    let segment = std::fs::read_dir(log).unwrap().next().unwrap().unwrap().path();
+    let flip = || {
+        let mut bytes = std::fs::read(&segment).unwrap();
+        bytes[70] ^= 1;
+        std::fs::write(&segment, bytes).unwrap();
+    };
+    flip();
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let status = node.until("s", |s| s.state == StreamState::Faulted).await;
+    assert_eq!(status.backup, None, "{status:?}");
+    assert!(status.ledger.in_flight.records > 0, "{status:?}");
+    flip();
+    node.supervisor.resume("s").unwrap();
+    let status = node.until("s", |s| s.backup.is_some()).await;
+    assert_eq!((status.backup.unwrap().ledger.received.records, status.last_error), (0, None));
+    node.put(incarnation, &records(6, 1)).await.unwrap();
+    node.until("s", |s| s.backup.as_ref().unwrap().ledger.delivered.records == 1).await;
+    assert_eq!(store.backup_lines().len(), 1);
+    node.stop().await;
+}
