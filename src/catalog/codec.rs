@@ -1,14 +1,17 @@
 //! The form of a catalog file: JSON with a format number.
 //!
-//! A member that an older program does not know is left out when it writes the row again; whatever must not be lost that
-//! way raises [`FORMAT`].
+//! A member that an older program does not know has no effect there, and is left out when it writes the row again;
+//! whatever must not be lost that way raises the format. A row has the lowest format that says all of it, so that an older
+//! program reads the streams that it can deliver, and refuses the others. Format 2 brought a source backup, dynamic
+//! partitioning and processors other than the transform.
 
 use super::StreamRecord;
+use crate::stream::definition::{Definition, Processors};
 use serde::{Deserialize, Serialize};
 use std::io;
 
-/// The newest format this program reads, and the one it writes.
-pub const FORMAT: u64 = 1;
+/// The newest format this program reads and writes.
+pub const FORMAT: u64 = 2;
 
 /// Why a file could not be decoded.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,9 +41,15 @@ struct Read {
     stream: StreamRecord,
 }
 
+/// The lowest format that says all of the row.
+fn format_of(record: &StreamRecord) -> u64 {
+    let Definition { backup, partitioning, processors, .. } = &*record.definition;
+    if backup.is_some() || partitioning.is_some() || *processors != Processors::default() { 2 } else { 1 }
+}
+
 /// The bytes of a row. Fails only for what JSON cannot hold, which a row has nowhere.
 pub fn encode(record: &StreamRecord) -> io::Result<Vec<u8>> {
-    let written = Written { format: FORMAT, stream: record };
+    let written = Written { format: format_of(record), stream: record };
     let mut bytes = serde_json::to_vec_pretty(&written)?;
     bytes.push(b'\n');
     Ok(bytes)
@@ -52,7 +61,7 @@ pub fn decode(bytes: &[u8]) -> Result<StreamRecord, DecodeError> {
     // The tag first: the rest of a newer file may not have this program's shape at all.
     let Tag { format } = serde_json::from_slice(bytes).map_err(damaged)?;
     match format {
-        FORMAT => Ok(serde_json::from_slice::<Read>(bytes).map_err(damaged)?.stream),
+        1..=FORMAT => Ok(serde_json::from_slice::<Read>(bytes).map_err(damaged)?.stream),
         0 => Err(DecodeError::Damaged("format 0 never existed".to_owned())),
         found => Err(DecodeError::Newer { found }),
     }

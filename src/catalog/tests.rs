@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 const GOLDEN: &str = include_str!("golden.json");
+const GOLDEN_2: &str = include_str!("golden_2.json");
 
 fn record(name: &str) -> StreamRecord {
     let definition = Definition {
@@ -79,6 +80,19 @@ fn record(name: &str) -> StreamRecord {
     }
 }
 
+/// A row that needs format 2.
+fn record_2(name: &str) -> StreamRecord {
+    let mut row = record(name);
+    let definition = Arc::make_mut(&mut row.definition);
+    let s3 = S3Target { bucket: "copies".to_owned(), compression: Compression::Gzip, ..definition.s3.clone() };
+    definition.backup = Some(BackupSpec { hints: definition.hints, s3, since_revision: 1 });
+    definition.s3.prefix = "k=!{partitionKeyFromQuery:k}/".to_owned();
+    definition.partitioning =
+        Some(PartitioningSpec { query: Some("{k:.k}".to_owned()), max_active: Some(500), max_waiting_bytes: 4 << 30 });
+    definition.processors.append_delimiter = Some("\n".to_owned());
+    row
+}
+
 pub fn active(name: &str) -> StreamRecord {
     StreamRecord { status: Status::Active, ..record(name) }
 }
@@ -97,17 +111,48 @@ fn open(dir: &Path) -> Result<Catalog, CatalogError> {
 
 #[test]
 fn the_golden_file_is_read_and_written_unchanged() {
-    if std::env::var_os("HYDRANT_BLESS").is_some() {
-        std::fs::write("src/catalog/golden.json", codec::encode(&record("golden")).unwrap()).unwrap();
+    let files = [
+        ("src/catalog/golden.json", GOLDEN, record("golden")),
+        ("src/catalog/golden_2.json", GOLDEN_2, record_2("golden")),
+    ];
+    for (path, golden, row) in files {
+        if std::env::var_os("HYDRANT_BLESS").is_some() {
+            std::fs::write(path, codec::encode(&row).unwrap()).unwrap();
+        }
+        assert_eq!(codec::decode(golden.as_bytes()).unwrap(), row);
+        assert_eq!(String::from_utf8(codec::encode(&row).unwrap()).unwrap(), golden);
     }
-    assert_eq!(codec::decode(GOLDEN.as_bytes()).unwrap(), record("golden"));
-    assert_eq!(String::from_utf8(codec::encode(&record("golden")).unwrap()).unwrap(), GOLDEN);
+}
+
+#[test]
+fn a_row_has_the_lowest_format_that_older_programs_do_not_misread() {
+    let format = |row: &StreamRecord| {
+        let value: serde_json::Value = serde_json::from_slice(&codec::encode(row).unwrap()).unwrap();
+        value["format"].as_u64().unwrap()
+    };
+    assert_eq!(format(&record("s")), 1);
+    let all = record_2("s");
+    assert_eq!(format(&all), 2);
+    type Change = fn(&mut Definition, &Definition);
+    let changes: [Change; 3] = [
+        |row, all| row.backup = all.backup.clone(),
+        |row, all| row.partitioning = all.partitioning.clone(),
+        |row, all| row.processors = all.processors.clone(),
+    ];
+    for change in changes {
+        let mut row = record("s");
+        change(Arc::make_mut(&mut row.definition), &all.definition);
+        assert_eq!(format(&row), 2);
+        // As it was written before there was format 2.
+        let first = String::from_utf8(codec::encode(&row).unwrap()).unwrap().replace("\"format\": 2", "\"format\": 1");
+        assert_eq!(codec::decode(first.as_bytes()).unwrap(), row);
+    }
 }
 
 #[test]
 fn foreign_files_are_refused() {
-    assert_eq!(codec::decode(br#"{"format": 2, "rows": []}"#), Err(DecodeError::Newer { found: 2 }));
-    for bytes in [&b""[..], b"{}", b"[]", br#"{"format": 0}"#, br#"{"format": 1}"#, &GOLDEN.as_bytes()[..200]] {
+    assert_eq!(codec::decode(br#"{"format": 3, "rows": []}"#), Err(DecodeError::Newer { found: 3 }));
+    for bytes in [&b""[..], b"{}", b"[]", br#"{"format": 0}"#, br#"{"format": 2}"#, &GOLDEN.as_bytes()[..200]] {
         assert!(matches!(codec::decode(bytes), Err(DecodeError::Damaged(_))), "{bytes:?}");
     }
 }
@@ -219,7 +264,7 @@ fn a_newer_or_damaged_file_stops_the_start_with_a_clear_text() {
     let path = dir.path().join("data/catalog/s.json");
     std::fs::write(&path, r#"{"format": 9, "streams": {}}"#).unwrap();
     let text = open(dir.path()).unwrap_err().to_string();
-    assert!(text.contains("has format 9, this version of hydrant reads up to 1"), "{text}");
+    assert!(text.contains("has format 9, this version of hydrant reads up to 2"), "{text}");
     std::fs::write(&path, GOLDEN).unwrap();
     let text = open(dir.path()).unwrap_err().to_string();
     assert!(text.contains("it holds the stream golden"), "{text}");
