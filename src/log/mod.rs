@@ -181,7 +181,7 @@ impl StreamLog {
             incarnation,
             pool,
         });
-        log.release(cursors.closed);
+        log.release(|| cursors.closed);
         Ok(log)
     }
 

@@ -98,7 +98,7 @@ async fn case(seed: u64, steps: usize, ignore_syncs: bool) -> Result<(), String>
             13 => {
                 // A cursor moves over synced records only.
                 model.closed = model.random.u64(model.closed..=log.synced_last());
-                log.release(model.closed);
+                log.release(|| model.closed);
             }
             14 => model.disk.fail_sync_once(),
             15 => model.disk.disk_full_after(model.random.u64(0..300)),

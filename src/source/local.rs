@@ -128,7 +128,7 @@ impl Logs {
         let logs: Vec<_> = self.open.read().iter().map(|(id, log)| (*id, log.clone())).collect();
         for (incarnation, log) in logs {
             log.close_if_idle(idle);
-            log.release(self.cursors.of_log(incarnation).closed);
+            log.release(|| self.cursors.of_log(incarnation).closed);
         }
     }
 }
@@ -172,7 +172,7 @@ impl Lane for LocalLane {
     }
 
     fn release(&self) {
-        self.log.release(self.cursors.of_log(self.id.incarnation).closed);
+        self.log.release(|| self.cursors.of_log(self.id.incarnation).closed);
     }
 
     fn refuse_appends(&self) {
