@@ -27,7 +27,8 @@ const FILE: &str = "learnt.json";
 pub struct LearntTables {
     disk: Arc<dyn Disk>,
     streams_dir: PathBuf,
-    loaded: Mutex<HashMap<Incarnation, Arc<Learnt>>>,
+    /// Of the streams whose folders were looked into; `None`: there was no table.
+    loaded: Mutex<HashMap<Incarnation, Option<Arc<Learnt>>>>,
 }
 
 /// A learnt table, ready to be used.
@@ -47,12 +48,15 @@ impl LearntTables {
 
     /// The stream's table; none before it has learnt one.
     pub fn load(&self, incarnation: Incarnation) -> Result<Option<Arc<Learnt>>, StageRunError> {
-        if let Some(loaded) = self.loaded.lock().get(&incarnation) {
+        if let Some(Some(loaded)) = self.loaded.lock().get(&incarnation) {
             return Ok(Some(Arc::clone(loaded)));
         }
         let path = self.path(incarnation);
         let file = match self.disk.open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.loaded.lock().insert(incarnation, None);
+                return Ok(None);
+            }
             file => file?,
         };
         let mut text = vec![0; usize::try_from(file.len_bytes()?).map_err(io::Error::other)?];
@@ -110,10 +114,18 @@ impl LearntTables {
         Ok(Some(revision))
     }
 
-    /// Seal `number` does not convert by a learnt table: one that was to be declared with it is not.
+    /// Seal `number` does not convert by a learnt table: one that was to be declared with it is not. A table that is
+    /// damaged holds up nothing that does not use it.
     pub fn unused(&self, incarnation: Incarnation, number: u64) -> Result<(), StageRunError> {
-        // The keeper loads it with the lane; what cannot be read is no table.
-        let Some(learnt) = self.loaded.lock().get(&incarnation).cloned() else { return Ok(()) };
+        let known = self.loaded.lock().get(&incarnation).cloned();
+        let learnt = match known {
+            Some(looked) => looked,
+            None => match self.load(incarnation) {
+                Err(StageRunError::NotReady { .. }) => None,
+                looked => looked?,
+            },
+        };
+        let Some(learnt) = learnt else { return Ok(()) };
         if learnt.kept.first_seal != number {
             return Ok(());
         }
@@ -131,7 +143,7 @@ impl LearntTables {
 
     /// What is told of a table that was loaded.
     pub fn status(&self, incarnation: Incarnation) -> Option<LearntStatus> {
-        let learnt = self.loaded.lock().get(&incarnation).cloned()?;
+        let learnt = self.loaded.lock().get(&incarnation).cloned()??;
         Some(LearntStatus { revision: learnt.kept.revision, columns: learnt.kept.shapes.columns.len() as u64 })
     }
 
@@ -142,7 +154,7 @@ impl LearntTables {
 
     fn note(&self, incarnation: Incarnation, learnt: Learnt) -> Arc<Learnt> {
         let learnt = Arc::new(learnt);
-        self.loaded.lock().insert(incarnation, Arc::clone(&learnt));
+        self.loaded.lock().insert(incarnation, Some(Arc::clone(&learnt)));
         learnt
     }
 

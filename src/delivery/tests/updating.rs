@@ -327,6 +327,14 @@ async fn a_table_learnt_for_a_seal_that_does_not_use_it_is_declared_by_the_next_
     assert_eq!(stage(&again, 5), [0; 0]);
     again.s3.prefix = "on/".to_owned();
     assert_eq!(stage(&again, 6), [2]);
+    // Of the one declared with a seal that comes to nothing the next one is told though nobody has loaded the table.
+    again.s3.prefix = "off/".to_owned();
+    assert_eq!(stage(&again, 7), [3]);
+    node.context.learnt.forget(incarnation);
+    plain.revision = 7;
+    assert_eq!(stage(&plain, 7), [0; 0]);
+    again.revision = 8;
+    assert_eq!(stage(&again, 8), [3]);
     node.stop().await;
 }
 
