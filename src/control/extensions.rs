@@ -4,7 +4,7 @@
 //! Describe returns with what they sent; so each can also be given at creation as a tag `hydrant:<name>`, which wins
 //! over the member and is not echoed as one.
 
-use super::members::{given, given_at, items, text};
+use super::members::{given, items, text};
 use crate::wire::{ApiError, nearest};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -48,20 +48,32 @@ impl Place {
         }
     }
 
-    /// What `destination` says there, written as a tag would be.
-    fn value(self, destination: &Value, name: &str) -> Option<String> {
+    /// The value of the tag `key`, as a member has it.
+    fn parsed(self, key: &str, value: &str) -> Result<Value, ApiError> {
+        let must_be = |what| ApiError::invalid_argument(format!("The tag '{key}' must be a {what}, not '{value}'."));
+        Ok(match self {
+            Self::Text(_) | Self::Parameter => json!(value),
+            // Commas are not among the characters of a tag that SDKs send.
+            Self::Texts(_) => value.split([',', ' ']).filter(|text| !text.is_empty()).collect(),
+            Self::Integer(_) => json!(value.parse::<i64>().map_err(|_| must_be("whole number"))?),
+            Self::Number(_) => {
+                let number = value.parse::<f64>().ok().filter(|number| number.is_finite());
+                json!(number.ok_or_else(|| must_be("number"))?)
+            }
+        })
+    }
+
+    /// What `destination`, in which the source backup has the name `backup`, says there.
+    fn value(self, destination: &Value, backup: &str, name: &str) -> Option<Value> {
         match self {
             Self::Text(path) | Self::Texts(path) | Self::Integer(path) | Self::Number(path) => {
-                Some(match given_at(destination, path)? {
-                    Value::String(text) => text.clone(),
-                    Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
-                    other => other.to_string(),
-                })
+                let mut path = path.iter().map(|member| if *member == BACKUP { backup } else { member });
+                path.try_fold(destination, |at, member| given(at, member)).cloned()
             }
             Self::Parameter => {
                 let parameters = items(lambda(destination)?, "Parameters");
                 let parameter = parameters.iter().find(|of| text(of, "ParameterName") == Some(name))?;
-                text(parameter, "ParameterValue").map(str::to_owned)
+                given(parameter, "ParameterValue").cloned()
             }
         }
     }
@@ -72,6 +84,9 @@ fn lambda(destination: &Value) -> Option<&Value> {
     let processing = given(destination, "ProcessingConfiguration")?;
     items(processing, "Processors").iter().find(|processor| text(processor, "Type") == Some("Lambda"))
 }
+
+/// The source backup; updates and descriptions have other names for it.
+const BACKUP: &str = "S3BackupConfiguration";
 
 /// The one structure that a tag makes if it is missing; others decide what the stream does.
 const HINTS: &str = "BufferingHints";
@@ -102,7 +117,7 @@ const TABLE: &[(&str, Place)] = &[
         "ParquetSerDe.BloomFilterFalsePositiveProbability",
         Place::Number(&[PARQUET[0], PARQUET[1], PARQUET[2], PARQUET[3], "BloomFilterFalsePositiveProbability"]),
     ),
-    ("S3BackupConfiguration.CompressionFormat", Place::Text(&["S3BackupConfiguration", "CompressionFormat"])),
+    ("S3BackupConfiguration.CompressionFormat", Place::Text(&[BACKUP, "CompressionFormat"])),
     ("MaxActivePartitions", Place::Integer(&["DynamicPartitioningConfiguration", "MaxActivePartitions"])),
     ("MaxWaitingMBs", Place::Integer(&["DynamicPartitioningConfiguration", "MaxWaitingMBs"])),
     ("TimeoutInSeconds", Place::Parameter),
@@ -145,24 +160,10 @@ pub fn apply_tags(
         if unplaced == Unplaced::Rests && !place.is_in(destination) {
             continue;
         }
+        let parsed = place.parsed(key, value)?;
         match place {
-            Place::Text(path) => set(destination, key, path, json!(value))?,
-            Place::Integer(path) => {
-                let number: i64 = value.parse().map_err(|_| {
-                    ApiError::invalid_argument(format!("The tag '{key}' must be a whole number, not '{value}'."))
-                })?;
-                set(destination, key, path, json!(number))?;
-            }
-            Place::Texts(path) => {
-                // Commas are not among the characters of a tag that SDKs send.
-                let texts: Vec<_> = value.split([',', ' ']).filter(|text| !text.is_empty()).collect();
-                set(destination, key, path, json!(texts))?;
-            }
-            Place::Number(path) => {
-                let number = value.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or_else(|| {
-                    ApiError::invalid_argument(format!("The tag '{key}' must be a number, not '{value}'."))
-                })?;
-                set(destination, key, path, json!(number))?;
+            Place::Text(path) | Place::Texts(path) | Place::Integer(path) | Place::Number(path) => {
+                set(destination, key, path, parsed)?;
             }
             Place::Parameter => set_parameter(destination, key, name, value)?,
         }
@@ -179,8 +180,9 @@ pub fn refuse_overridden(tags: &BTreeMap<String, String>, update: &Value, descri
         let Some((name, place)) = key.strip_prefix(TAG_PREFIX).and_then(|name| Some((name, find(name)?))) else {
             continue;
         };
-        let Some(new) = place.value(update, name) else { continue };
-        if place.value(described, name) != Some(new.clone()) && &new != value {
+        let Some(new) = place.value(update, "S3BackupUpdate", name) else { continue };
+        let is_shown = place.value(described, "S3BackupDescription", name).as_ref() == Some(&new);
+        if !is_shown && place.parsed(key, value).as_ref() != Ok(&new) {
             return Err(ApiError::invalid_argument(format!(
                 "The stream's tag '{key}' is {value} and wins over the member, which an update cannot change: leave it \
                  out or as it is. To be rid of the tag, create the stream anew."

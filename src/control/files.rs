@@ -25,10 +25,12 @@ pub fn check(
     before: Option<&Definition>,
     wanted_by: WantedBy,
 ) -> Result<(), ApiError> {
+    let converted = before.and_then(|before| before.convert.as_ref());
     if let Some(convert) = &definition.convert
-        && before.is_none_or(|before| before.convert.as_ref() != Some(convert))
+        && converted != Some(convert)
     {
-        check_schema(control, definition.name.as_str(), convert, wanted_by)?;
+        let is_in_use = converted.is_some_and(|before| before.schema == convert.schema);
+        check_schema(control, definition.name.as_str(), convert, is_in_use, wanted_by)?;
     }
     if let Some(transform) = &definition.transform
         && before.is_none_or(|before| before.transform.as_ref() != Some(transform))
@@ -39,8 +41,15 @@ pub fn check(
 }
 
 /// Refuses a table that cannot be converted to. A file that is not there yet may come before the first cut, unless Glue
-/// is to have the table and a request wants the stream.
-fn check_schema(control: &Control, name: &str, convert: &ConvertSpec, wanted_by: WantedBy) -> Result<(), ApiError> {
+/// is to have the table and a request wants the stream. Of a table that `is_in_use` only what is known counts: what is new
+/// must go with it, and Glue is not asked.
+fn check_schema(
+    control: &Control,
+    name: &str,
+    convert: &ConvertSpec,
+    is_in_use: bool,
+    wanted_by: WantedBy,
+) -> Result<(), ApiError> {
     if convert.schema.is_inferred() {
         return convert::check_inferred(convert).map_err(|error| ApiError::invalid_argument(error.to_string()));
     }
@@ -48,11 +57,12 @@ fn check_schema(control: &Control, name: &str, convert: &ConvertSpec, wanted_by:
         |why: String| Err(ApiError::invalid_argument(format!("The schema in SchemaConfiguration is invalid: {why}")));
     let schemas = &control.folders.schemas;
     let looked = match wanted_by {
-        WantedBy::Request => schemas.newest(&convert.schema),
-        WantedBy::Configuration => schemas.current(&convert.schema),
+        WantedBy::Request if !is_in_use => schemas.newest(&convert.schema),
+        WantedBy::Request | WantedBy::Configuration => schemas.current(&convert.schema),
     };
     match looked {
         Ok(found) => convert::check(convert, &found.schema).or_else(|error| invalid(error.to_string())),
+        Err(_) if is_in_use => Ok(()),
         Err(LookupError::Folder(error)) if matches!(*error, LoadError::Missing { .. }) => Ok(()),
         Err(error @ LookupError::Glue { .. }) if wanted_by == WantedBy::Configuration => {
             // Where Glue has failed, it has said so in the log; here it may just not have answered yet.

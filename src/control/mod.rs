@@ -9,6 +9,7 @@
 //! the stored request and it; `files` looks at what a definition names.
 
 mod create;
+mod defaults;
 mod delete;
 mod describe;
 mod ensure;

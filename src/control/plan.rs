@@ -1,14 +1,16 @@
 //! From a CreateDeliveryStream request to the stream it asks for. Pure: nothing is looked up, nothing is stored.
 
 use super::Rules;
+use super::defaults::Defaults;
 use super::extensions::{self, Unplaced};
 use super::members::{filled, flag, given, given_at, items, number, text};
 use super::model::CREATE;
 use super::rules::{self, EXTENDED, LambdaArn, PLAIN, conversion, parameters};
+use crate::catalog::StreamRecord;
 use crate::stage::convert;
 use crate::stream::definition::*;
 use crate::stream::{Incarnation, StreamName};
-use crate::wire::{ApiError, Compatibility, check, without_nulls};
+use crate::wire::{ApiError, check, without_nulls};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -36,23 +38,21 @@ pub fn plan(rules: &Rules, incarnation: Incarnation, request: Value) -> Result<P
     check(&CREATE, &request, rules.compatibility).finish()?;
     let request = without_nulls(request);
     let tags = tags(&request)?;
-    resolve(rules, incarnation, request, tags, Unplaced::Refused)
+    resolve(rules, &Defaults::of(rules), incarnation, request, tags, Unplaced::Refused)
 }
 
-/// The next revision of the stream `before`, whose request, without name and tags, is now `request`. Its tags hold on,
+/// The next revision of the stream of `row`, whose request, without name and tags, is now `request`. Its tags hold on,
 /// those excepted whose place the update took away.
-pub fn replan(
-    rules: &Rules,
-    before: &Definition,
-    mut request: Value,
-    tags: BTreeMap<String, String>,
-) -> Result<Plan, ApiError> {
+pub fn replan(rules: &Rules, row: &StreamRecord, mut request: Value) -> Result<Plan, ApiError> {
+    let (before, tags) = (&row.definition, &row.tags);
+    let defaults = Defaults::kept(rules, before, &row.request);
+    let resolve = |request, tags| resolve(rules, &defaults, before.incarnation, request, tags, Unplaced::Rests);
     request["DeliveryStreamName"] = Value::from(before.name.as_str());
     check(&CREATE, &request, rules.compatibility).finish()?;
-    let planned = resolve(rules, before.incarnation, request.clone(), tags.clone(), Unplaced::Rests);
+    let planned = resolve(request.clone(), tags.clone());
     let mut plan = planned.map_err(|error| {
         // Whoever reads "must be UNCOMPRESSED" of a stream that is described so has forgotten its tag.
-        let is_of_tags = resolve(rules, before.incarnation, request, BTreeMap::new(), Unplaced::Rests).is_ok();
+        let is_of_tags = resolve(request, BTreeMap::new()).is_ok();
         let names: Vec<_> = tags.keys().filter(|key| key.starts_with(extensions::TAG_PREFIX)).cloned().collect();
         let hint = format!(" The stream's tags count as members: {}.", names.join(", "));
         ApiError { message: error.message + if is_of_tags { &hint } else { "" }, ..error }
@@ -63,6 +63,7 @@ pub fn replan(
 
 fn resolve(
     rules: &Rules,
+    defaults: &Defaults,
     incarnation: Incarnation,
     mut request: Value,
     tags: BTreeMap<String, String>,
@@ -70,7 +71,7 @@ fn resolve(
 ) -> Result<Plan, ApiError> {
     let effective = with_tags(rules, &request, &tags, unplaced)?;
     rules::check(rules, &effective)?;
-    let definition = definition(rules, incarnation, &effective)?;
+    let definition = definition(rules, defaults, incarnation, &effective)?;
     if let Some(members) = request.as_object_mut() {
         // `shift_remove`, so that the others keep their order.
         members.shift_remove("DeliveryStreamName");
@@ -112,7 +113,12 @@ fn with_tags(
 }
 
 /// Resolves a request that passed every rule. What conversion could not act upon is refused here, not at a cut.
-fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Result<Definition, ApiError> {
+fn definition(
+    rules: &Rules,
+    defaults: &Defaults,
+    incarnation: Incarnation,
+    request: &Value,
+) -> Result<Definition, ApiError> {
     // The model and the rules have seen to both; should they ever not, the request is refused, not the process ended.
     let broken = |what: &str| ApiError::internal_failure(format!("A checked request has no valid {what}."));
     let name: StreamName = text(request, "DeliveryStreamName")
@@ -120,7 +126,7 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
         .ok_or_else(|| broken("DeliveryStreamName"))?;
     let destination =
         [EXTENDED, PLAIN].iter().find_map(|member| given(request, member)).ok_or_else(|| broken("destination"))?;
-    let convert = conversion::enabled(destination).map(|conversion| convert_spec(rules, conversion));
+    let convert = conversion::enabled(destination).map(|conversion| convert_spec(defaults, conversion));
     if let Some(spec) = &convert {
         convert::check_options(spec).map_err(|error| ApiError::invalid_argument(error.to_string()))?;
     }
@@ -142,22 +148,19 @@ fn definition(rules: &Rules, incarnation: Incarnation, request: &Value) -> Resul
         convert,
         target_object_bytes: number(destination, "TargetObjectSizeInMBs").map(|mib| mib * MIB),
         backup,
-        partitioning: partitioning(rules, destination),
+        partitioning: partitioning(defaults, destination),
     })
 }
 
-/// Partitions that may be active at once where AWS's limits hold.
-const STRICT_MAX_ACTIVE: u64 = 500;
 /// MaxWaitingMBs where none is given.
 const DEFAULT_MAX_WAITING_MIB: u64 = 4096;
 
 /// Dynamic partitioning, when enabled.
-fn partitioning(rules: &Rules, destination: &Value) -> Option<PartitioningSpec> {
+fn partitioning(defaults: &Defaults, destination: &Value) -> Option<PartitioningSpec> {
     let configuration = given(destination, "DynamicPartitioningConfiguration")?;
     rules::is_partitioned(destination).then(|| PartitioningSpec {
         query: given(destination, "ProcessingConfiguration").and_then(rules::query_text).map(str::to_owned),
-        max_active: number(configuration, "MaxActivePartitions")
-            .or((rules.compatibility == Compatibility::Strict).then_some(STRICT_MAX_ACTIVE)),
+        max_active: number(configuration, "MaxActivePartitions").or(defaults.max_active),
         max_waiting_bytes: number(configuration, "MaxWaitingMBs").unwrap_or(DEFAULT_MAX_WAITING_MIB) * MIB,
     })
 }
@@ -315,7 +318,7 @@ fn transform(destination: &Value) -> Option<TransformSpec> {
     })
 }
 
-fn convert_spec(rules: &Rules, conversion: &Value) -> ConvertSpec {
+fn convert_spec(defaults: &Defaults, conversion: &Value) -> ConvertSpec {
     let at = |path: &[&str]| given_at(conversion, path);
     let schema = |name: &str, default: &str| {
         let given = at(&["SchemaConfiguration", name]).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -324,10 +327,10 @@ fn convert_spec(rules: &Rules, conversion: &Value) -> ConvertSpec {
     let parquet = at(&["OutputFormatConfiguration", "Serializer", "ParquetSerDe"]).unwrap_or(&Value::Null);
     ConvertSpec {
         schema: SchemaRef {
-            catalog_id: schema("CatalogId", &rules.account_id),
+            catalog_id: schema("CatalogId", &defaults.catalog_id),
             database: schema("DatabaseName", ""),
             table: schema("TableName", ""),
-            region: schema("Region", rules.glue_region.as_ref().unwrap_or(&rules.region)),
+            region: schema("Region", &defaults.schema_region),
             version_id: schema("VersionId", "LATEST"),
             role_arn: schema("RoleARN", ""),
         },

@@ -33,7 +33,7 @@ pub fn update(control: &Control, request: Value) -> Result<Value, ApiError> {
     extensions::refuse_overridden(&row.tags, update.members, &describe::destination(&row.request))?;
     let merged = merge::merged(&row.request, update)?;
     merge::check_switches(&row.request, &merged)?;
-    let plan = plan::replan(&control.rules, &row.definition, merged, row.tags.clone())?;
+    let plan = plan::replan(&control.rules, &row, merged)?;
     redefine(control, &row, plan, WantedBy::Request)?;
     Ok(json!({}))
 }

@@ -1,11 +1,18 @@
 //! Tests of the control plane, by what they look at.
 
+mod conversion_messages;
 mod definitions;
 mod described;
 mod listed_members;
 mod messages;
 mod operations;
+mod prefix_messages;
+mod processing_messages;
 mod proptests;
+mod update_defaults;
+mod update_proptests;
+mod update_refusals;
+mod update_tags;
 mod updates;
 
 use super::*;
