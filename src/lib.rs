@@ -99,3 +99,6 @@ pub mod app;
 
 /// One file a command.
 pub mod cli;
+
+#[cfg(test)]
+mod fuzz_tests;

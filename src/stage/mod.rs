@@ -12,9 +12,6 @@ pub mod decompress;
 pub mod partition;
 pub mod transform;
 
-#[cfg(test)]
-mod fuzz_tests;
-
 use crate::record::{Chunk, Origin, Refused, Slot};
 use std::io::{self, Write};
 

@@ -3,7 +3,7 @@
 mod second_reading;
 
 use super::*;
-use crate::stage::fuzz_tests::{ended, fuzz};
+use crate::fuzz_tests::{ended, fuzz};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -3,7 +3,7 @@
 mod second_reading;
 
 use super::*;
-use crate::stage::fuzz_tests::{End, fuzz};
+use crate::fuzz_tests::{End, fuzz};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;

@@ -14,6 +14,7 @@ mod zone;
 
 pub use expression::{PrefixError, START};
 pub use time_pattern::TimePattern;
+pub use time_text::{DAYS, MONTHS};
 pub use zone::{Moment, TimeZone};
 
 use super::SealId;

@@ -1,13 +1,13 @@
 //! The fuzz targets of the conversion on any toolchain: the corpora of `fuzz/corpus` and seeded mutations of them.
 //!
-//! How many, and how they are chosen: `crate::stage::fuzz_tests`. The same bodies run in `fuzz/fuzz_targets`.
+//! How many, and how they are chosen: `crate::fuzz_tests`. The same bodies run in `fuzz/fuzz_targets`.
 
 use super::fuzz_tables::{REST, TABLES};
 use super::oracle::{Verdict, judge, matches};
 use super::plain::read;
 use super::{encoder, hive, openx, parse_table, round_trips, spec};
+use crate::fuzz_tests::{End, ended, fuzz};
 use crate::record::Chunk;
-use crate::stage::fuzz_tests::{End, ended, fuzz};
 use std::sync::Arc;
 
 /// What mutations insert, beside pieces of other inputs.

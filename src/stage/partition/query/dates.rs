@@ -5,23 +5,9 @@
 
 use super::limits::{Run, Stop};
 use super::value::Value;
+use crate::stream::prefix::{DAYS, MONTHS};
 use std::fmt::Write;
 
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
 const OUTPUT: &str = "aAbBcCdDeFgGhHIjklmMnpPrRStTuUVwWxXyY%";
 const INPUT: &str = "aAbBdDeFhHIlkmMnpRStTyY%Z";
 /// Bytes beyond its format that a date may take, as jq has it.
