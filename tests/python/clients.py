@@ -9,6 +9,7 @@ import botocore.exceptions
 import pyarrow
 
 import oracle
+from described import DEFAULTS, DESCRIBED
 from harness import ACCOUNT, ROLE, Http, Suite, request, target, until
 
 suite = Suite("clients")
@@ -94,6 +95,53 @@ def boto3_life(folder):
 
     until("the stream is gone", gone)
     assert firehose.list_delivery_streams()["DeliveryStreamNames"] == []
+
+
+@suite.test("boto3 creates each configuration, and Describe echoes it member by member")
+def described_in_full(folder):
+    service = folder.hydrant().start()
+    firehose = service.firehose()
+    source = {"DirectPutSourceConfiguration": {"ThroughputHintInMBs": 7}}
+    # Accepted and ignored, as the service does.
+    ignored = {"KinesisStreamSourceConfiguration": {"KinesisStreamARN": f"arn:aws:kinesis:us-east-1:{ACCOUNT}:stream/k", "RoleARN": ROLE}}
+    in_plain = ("RoleARN", "BucketARN", "Prefix", "ErrorOutputPrefix", *DEFAULTS)
+    bare = {"RoleARN": ROLE, "BucketARN": f"arn:aws:s3:::{service.bucket}"}
+    expected = {}
+    for number, (what, (given, otherwise)) in enumerate(DESCRIBED.items()):
+        for kind in ("ExtendedS3Destination", "S3Destination"):
+            if kind == "S3Destination" and not set(given) <= set(in_plain):
+                continue
+            name = f"{kind[0]}-{number}"
+            more = [{}, source, ignored][number % 3]
+            tags = [{"Key": "hydrant:SizeInMBs", "Value": "9"}, {"Key": "team", "Value": "a"}]
+            firehose.create_delivery_stream(DeliveryStreamName=name, Tags=tags, **more, **{kind + "Configuration": {**bare, **given}})
+            whole = {**bare, **DEFAULTS, "S3BackupMode": "Disabled", **given, **otherwise}
+            extended = {member: value for member, value in whole.items() if value is not None}
+            destination = {
+                "DestinationId": "destinationId-000000000001",
+                "S3DestinationDescription": {member: extended[member] for member in in_plain if member in extended},
+            }
+            if kind == "ExtendedS3Destination":
+                destination["ExtendedS3DestinationDescription"] = extended
+            expected[name] = what, {
+                "DeliveryStreamName": name,
+                "DeliveryStreamARN": ARN + name,
+                "DeliveryStreamStatus": "ACTIVE",
+                "DeliveryStreamEncryptionConfiguration": {"Status": "DISABLED"},
+                "DeliveryStreamType": "DirectPut",
+                "VersionId": "1",
+                "Destinations": [destination],
+                "HasMoreDestinations": False,
+                **({"Source": {"DirectPutSourceDescription": source["DirectPutSourceConfiguration"]}} if more is source else {}),
+            }
+    for _ in ("as created", "after a restart"):
+        for name, (what, described) in expected.items():
+            found = firehose.describe_delivery_stream(DeliveryStreamName=name)["DeliveryStreamDescription"]
+            assert found.pop("CreateTimestamp"), what
+            assert found == described, f"{what}:\n{found}\n{described}"
+        service.kill()
+        service.start()
+        firehose = service.firehose()
 
 
 @suite.test("ListDeliveryStreams pages by name")
