@@ -44,6 +44,9 @@ const IDLE_LOG: Duration = Duration::from_secs(10);
 const IDLE_SWEEP: Duration = Duration::from_secs(5);
 /// Threads that sync logs. They wait for the disk more than they work.
 const COMMIT_THREADS: usize = 8;
+/// A file of the log or the journal goes as a whole, once all in it is done with. So each is at most this part of the
+/// disk budget and of the file system: a larger one would hold the room that finishing what it holds takes.
+const FILES_IN_BUDGET: u64 = 16;
 
 /// Everything a service needs to know, resolved.
 #[derive(Debug, Clone)]
@@ -283,7 +286,10 @@ impl Foundation {
         folder.check_format(disk.as_ref())?;
         let clock = Arc::new(SystemClock::new());
         let budget = DiskBudget::new(options.disk_budget_bytes, options.disk_reserve_bytes);
-        if let Ok(Some(room)) = disk.room(folder.root())
+        let room = disk.room(folder.root()).ok().flatten();
+        let file_bytes =
+            room.map_or(u64::MAX, |room| room.total_bytes).min(options.disk_budget_bytes) / FILES_IN_BUDGET;
+        if let Some(room) = room
             && budget.exceeds(room)
         {
             tracing::warn!(
@@ -293,15 +299,17 @@ impl Foundation {
             );
         }
         let budget = Arc::new(budget.on_file_system(disk.clone(), folder.root()));
-        let journal_options = JournalOptions { budget: Some(budget.clone()), ..JournalOptions::default() };
+        let roll_bytes = JournalOptions::default().roll_bytes.min(file_bytes);
+        let journal_options = JournalOptions { budget: Some(budget.clone()), roll_bytes };
         let journal = Arc::new(Journal::open(disk.clone(), folder.journal(), journal_options)?);
         let catalog = Arc::new(Catalog::open(disk.clone(), folder.catalog())?);
         let rows = catalog.all();
         let has_row = |incarnation| rows.iter().any(|row| row.definition.incarnation == incarnation);
         let deleted = Arc::new(DeletedStreams::open(disk.clone(), folder.deleted(), has_row)?);
         let pool = CommitPool::start(COMMIT_THREADS).map_err(StartError::Threads)?;
+        let log_options = LogOptions { segment_bytes: options.log.segment_bytes.min(file_bytes), ..options.log };
         let log_context =
-            LogContext { disk: disk.clone(), budget: budget.clone(), clock: clock.clone(), options: options.log };
+            LogContext { disk: disk.clone(), budget: budget.clone(), clock: clock.clone(), options: log_options };
         let cursors = Arc::new(JournalCursors(journal.clone()));
         let logs = Logs::new(log_context, pool.clone(), folder.streams(), cursors);
         let transforms = TransformFolder::new(options.transforms_dir.clone(), TransformLimits::default())
