@@ -129,13 +129,14 @@ class Folder:
         self.processes.append(service)
         return service
 
-    def hydrant_with_store(self, name="data", **settings):
-        """A service by `hydrant serve` whose S3 is another process, already started; `settings` are of the file."""
+    def hydrant_with_store(self, name="data", between=lambda url: url, s3=None, **settings):
+        """A service by `hydrant serve` whose S3 is another process, already started; `settings` are of the file, `s3` of
+        its section. `between` is given the store's URL and returns the one by which the service reaches it."""
         store = self.hydrant(f"{name}-store").start()
         port = urllib.parse.urlsplit(store.ready["s3"]).port
         store.arguments = ["--s3-addr", f"127.0.0.1:{port}"]  # where it stays over restarts
         config = self.path / f"{name}.yaml"
-        s3 = {"endpoint": store.ready["s3"], "region": "us-east-1", "path_style": True}
+        s3 = {"endpoint": between(store.ready["s3"]), "region": "us-east-1", "path_style": True, **(s3 or {})}
         listeners = {"api": {"addr": "127.0.0.1:0"}, "admin": {"addr": "127.0.0.1:0"}}
         # JSON is YAML.
         config.write_text(json.dumps({"version": 1, "data_dir": str(self.path / name), **listeners, "s3": s3, **settings}))
