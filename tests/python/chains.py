@@ -229,6 +229,76 @@ def messages_to_parquet(folder):
     print(f"  {len(seen)} rows in {len(data)} partitions, {len(keyless | broken)} records with parts that failed")
 
 
+# CloudWatch Logs by group
+
+
+@suite.test("CloudWatch Logs by log group without extraction: documents whole, control messages by their own key")
+def by_group(folder):
+    rng = random.Random(suite.args.seed)
+    service = folder.hydrant().start()
+    service.create("docs", size_mb=64, interval_s=900, **by("docs/" + BY_GROUP, GROUP_QUERY, DECOMPRESS, APPEND))
+    # The same, with a key for the checks of the destination.
+    control = '{g:(if .messageType == "CONTROL_MESSAGE" then "_control" else (.logGroup|ltrimstr("/")|gsub("/";"-")) end)}'
+    service.create("all", size_mb=64, interval_s=900, **by("all/" + BY_GROUP, control, DECOMPRESS, APPEND))
+    made = documents(rng, 400)
+    # A record of two documents is two JSON values, of which nobody can say which one the key is of.
+    double = [gzip.compress(made[0]) + gzip.compress(made[1]), gzip.compress(made[2] + made[3])]
+    junk = [b"", b"junk", gzip.compress(b"a vended log line\n")]
+    records = [gzip.compress(one) for one in made] + double + junk
+    rng.shuffle(records)
+    for stream in ("docs", "all"):
+        subscribe(service, stream, records)
+        wanted, keyless = collections.defaultdict(collections.Counter), collections.Counter(double)
+        for one in made:
+            row = json.loads(one)
+            if row["messageType"] == "CONTROL_MESSAGE" and stream == "all":
+                wanted["g=_control"][one] += 1
+            elif row["logGroup"]:
+                wanted["g=" + group_of(row["logGroup"])][one] += 1
+            else:
+                # A check has an empty log group, so it has no key and is refused as it came.
+                keyless[gzip.compress(one)] += 1
+        ledger, data, errors, _ = settled(service, stream, records)
+        found = {path: collections.Counter(each.content().split(b"\n")[:-1]) for path, each in data}
+        assert found == wanted and len(data) == len(wanted), [each.key for _, each in data]
+        assert {kind: {gunzip(raw): times for raw, times in found.items()} for kind, found in raws(errors).items()} == {
+            "partitioning-failed": {gunzip(raw): times for raw, times in keyless.items()},
+            "decompression-failed": {gunzip(raw): 1 for raw in junk},
+        }
+        fates(ledger, delivered=sum(each.total() for each in wanted.values()), refused=keyless.total() + len(junk))
+
+
+def gunzip(raw):
+    """What compares equal whatever a header of gzip says."""
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError):
+        return raw
+
+
+@suite.test("with extraction the envelope is gone: a query for the log group finds none; documents by it need none")
+def after_extraction(folder):
+    service = folder.hydrant().start()
+    good = [packed([json.dumps({"n": n, "level": level})], group="/aws/x") for n, level in enumerate(["info", "warn", "info"])]
+    checks, empty = [packed([CONTROL], kind="CONTROL_MESSAGE")] * 3, [packed([], group="/aws/x")]
+    records = good + checks + empty + [b"junk"]
+    service.create("gone", size_mb=64, interval_s=900, **by("gone/" + BY_GROUP, GROUP_QUERY, DECOMPRESS, EXTRACT))
+    subscribe(service, "gone", records)
+    ledger, data, errors, _ = settled(service, "gone", records)
+    assert not data, data
+    # In its original, compressed form.
+    assert raws(errors) == {"partitioning-failed": collections.Counter(good), "decompression-failed": collections.Counter([b"junk"])}
+    fates(ledger, refused=len(good) + 1, dropped=len(checks + empty))
+    service.create("level", size_mb=64, interval_s=900, **by("level/data/" + K, "{k:.level}", DECOMPRESS, EXTRACT))
+    subscribe(service, "level", records)
+    ledger, data, errors, _ = settled(service, "level", records)
+    assert {path: each.content() for path, each in data} == {
+        "k=info": b'{"n": 0, "level": "info"}\n{"n": 2, "level": "info"}\n',
+        "k=warn": b'{"n": 1, "level": "warn"}\n',
+    }, data
+    fates(ledger, delivered=3, refused=1, dropped=len(checks + empty))
+
+
 # Datasets
 
 
