@@ -2,6 +2,7 @@
 streams, and kill -9 while definitions change under load.
 """
 
+import base64
 import copy
 import json
 import random
@@ -274,6 +275,134 @@ def running(folder):
     assert re.fullmatch(rb'\{"n":4,"ingested_at":"[^"]+"\}\n', found["4"].content()), found["4"].content()
     assert found["5"].extension == ".parquet"
     assert service.ledger("run")["delivered"] == 6
+
+
+def partitions_of(version):
+    """The update that makes `version` of the partitioned stream below, a function of it: the transform writes into a
+    record by which version it came into the spool, the delimiter by which it came out, and both tell what its key must be.
+    The query gives other keys in turn, each fourth one more."""
+    query, more = "{k:.%s%s}", version % 4 == 0
+    extraction = {"MetadataExtractionQuery": query % ("kj"[version % 2], ",l:.l" if more else ""), "JsonParsingEngine": "JQ-1.6"}
+    parameters = lambda values: [{"ParameterName": name, "ParameterValue": value} for name, value in values.items()]
+    processors = [
+        {"Type": "MetadataExtraction", "Parameters": parameters(extraction)},
+        {"Type": "AppendDelimiterToRecord", "Parameters": parameters({"Delimiter": f"|v{version}\\n"})},
+        {"Type": "Lambda", "Parameters": parameters({"LambdaArn": ENRICH, "Variable.add": f"by=v{version}"})},
+    ]
+    hints = {"SizeInMBs": 1, "IntervalInSeconds": version % 2}
+    compression = "GZIP" if version % 2 else "UNCOMPRESSED"
+    members = {
+        "Prefix": f"s/data/v{version}/k=!{{partitionKeyFromQuery:k}}/" + ("l=!{partitionKeyFromQuery:l}/" if more else ""),
+        "BufferingHints": hints,
+        "CompressionFormat": compression,
+        "ProcessingConfiguration": {"Enabled": True, "Processors": processors},
+    }
+    return members, {"Prefix": f"s/backup/v{version}/", "BufferingHints": hints, "CompressionFormat": compression}
+
+
+class Rows:
+    """Producers that put numbered rows until told to stop; each row is noted with the version that was there before it."""
+
+    def __init__(self, service):
+        self.service, self.version, self.stopping, self.troubles = service, 1, threading.Event(), []
+        self.rows, self.lock = {}, threading.Lock()
+        self.threads = [threading.Thread(target=self.run, args=(number,), daemon=True) for number in range(2)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, number):
+        http, n = Http(self.service.api), number * 10**6
+        try:
+            while not self.stopping.is_set():
+                version, lines = self.version, []
+                for n in range(n, n + 40):
+                    row = {"n": n, "k": f"k{n % 11}", "j": f"j{n % 7}", "l": n % 3, "level": "debug" if n % 13 == 0 else "info"}
+                    lines.append(json.dumps(row, separators=(",", ":")).encode() + b"\n")
+                    self.rows[n] = (version, lines[-1])
+                n += 1
+                records = [{"Data": base64.b64encode(line).decode()} for line in lines]
+                status, answer = http.call("PutRecordBatch", {"DeliveryStreamName": "s", "Records": records})
+                assert status == 200 and answer["FailedPutCount"] == 0, (status, answer)
+                time.sleep(0.01)  # load over time, not a synchronisation
+        except Exception as error:
+            self.troubles.append(repr(error))
+
+    def finish(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(120)
+            assert not thread.is_alive() and not self.troubles, self.troubles
+
+
+@suite.test("a partitioned stream with a backup under load: prefix, keys, processors and hints hold from the next cut on")
+def partitioned(folder):
+    service = folder.hydrant(arguments=["--transforms-dir", str(ROOT / "transforms")]).start()
+    firehose, versions = service.firehose(), 24 if FULL else 9
+    members, backup = partitions_of(1)
+    bucket = {"RoleARN": ROLE, "BucketARN": f"arn:aws:s3:::{service.bucket}"}
+    firehose.create_delivery_stream(
+        DeliveryStreamName="s",
+        ExtendedS3DestinationConfiguration={
+            **bucket, **members, "ErrorOutputPrefix": "s/error/", "DynamicPartitioningConfiguration": {"Enabled": True},
+            "S3BackupMode": "Enabled", "S3BackupConfiguration": {**bucket, **backup},
+        },
+    )  # fmt: skip
+    load = Rows(service)
+    for version in range(2, versions + 1):
+        before = len(load.rows)
+        until("some rows for each version", lambda: len(load.rows) > before + 400)
+        members, backup = partitions_of(version)
+        update(firehose, "s", version=str(version - 1), S3BackupUpdate=backup, **members)
+        load.version = version
+        until("the next cut is by it", lambda: service.stream("s")["version"] == version)
+    before = len(load.rows)
+    until("some rows for the last version", lambda: len(load.rows) > before + 400)
+    load.finish()
+    service.flush("s")
+    ledger = service.drained("s")["s"]
+    found, backed_up, named, by = {}, {}, set(), set()
+    for each in oracle.objects(service.s3_client(), service.bucket, "s/"):
+        parts = re.fullmatch(rf"s/(data|backup)/(.*/)s-(\d+)-\d{{4}}(?:-\d\d){{5}}-{oracle.UUID}(\.gz)?", each.key)
+        assert parts, each.key
+        kind, place, version = parts[1], parts[2], int(parts[3])
+        assert bool(parts[4]) == (version % 2 == 1), each.key
+        content = each.content()
+        if kind == "backup":
+            assert re.fullmatch(rf"v{version}/\d{{4}}/\d\d/\d\d/\d\d/", place), each.key
+            for line in content.splitlines(keepends=True):
+                n = json.loads(line)["n"]
+                assert n not in backed_up and line == load.rows[n][1], (each.key, line)
+                backed_up[n] = version
+                assert version >= load.rows[n][0], (each.key, line, load.rows[n])
+            continue
+        named.add(version)
+        at = 0
+        for match in re.finditer(rb"(\{[^\n]*\})\n\|v(\d+)\n", content):
+            assert match.start() == at, (each.key, content[at : at + 200])
+            at = match.end()
+            row = json.loads(match[1])
+            n, spooled = row["n"], int(row.pop("by")[1:])
+            assert row.pop("ingested_at") and int(match[2]) == version, (each.key, match[0])
+            assert n not in found, f"{n} stands in {found[n]} and in {each.key}"
+            found[n] = each.key
+            by.add((spooled, version))
+            # What came after an update was answered is taken by it, and what is in the spool by the versions of its cuts.
+            assert load.rows[n][0] <= spooled <= version, (each.key, match[0], load.rows[n])
+            sent = json.loads(load.rows[n][1])
+            assert row == sent, (each.key, row)
+            # A prefix that wants a key which they do not have leaves them to the one by which they came.
+            wanted = version if version % 4 or spooled % 4 == 0 else spooled
+            folder_ = f"v{wanted}/k={sent['kj'[spooled % 2]]}/" + (f"l={sent['l']}/" if wanted % 4 == 0 else "")
+            assert place == folder_, (each.key, match[0], folder_)
+        assert at == len(content), (each.key, content[at : at + 200])
+    dropped = {n for n in load.rows if n not in found}
+    assert all(n % 13 == 0 for n in dropped), [n for n in dropped if n % 13][:5]
+    assert set(backed_up) == set(load.rows) and ledger["delivered"] == len(found), ledger
+    assert (ledger["received"], ledger["dropped"]) == (len(load.rows), len(dropped)), ledger
+    assert ledger["refused"] == ledger["discarded"] == 0, ledger
+    assert versions in named and len(named) > versions // 4 and len(set(backed_up.values())) > versions // 4, (named, by)
+    between = sum(spooled < version for spooled, version in by)
+    print(f"  {len(load.rows)} rows, {len(dropped)} dropped, over {versions} versions, {between} pairs of cuts with an update between them")
 
 
 @suite.test("a listed stream becomes what the file says at the next start")
