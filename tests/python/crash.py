@@ -21,12 +21,13 @@ import time
 import pyarrow.parquet
 
 import oracle
+from faulty_store import FaultyStore, at_random
 from harness import ACCOUNT, FULL, ROLE, ROOT, Http, Suite, binary, target, until
 
 suite = Suite("crash")
 THREADS = 4
 STREAMS = ("join", "gzip", "parquet", "enrich", "learn", "split", "parts")
-BACKED_UP = ("gzip", "enrich")
+BACKED_UP = ("gzip", "enrich", "parts")
 ENRICH = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:enrich"
 TABLE = "CREATE EXTERNAL TABLE crash.load (id string, pad string) STORED AS PARQUET\n"
 # Points that no S3 delivery reaches: S3 is never given up. Tests in Rust reach them with a destination of their own.
@@ -298,15 +299,16 @@ def needs_failpoints():
         assert b"HYDRANT_FAILPOINT" in file.read(), f"{binary()} was built without the feature `failpoints`"
 
 
-def set_up(folder, outside=False):
-    """A started service with the streams; with `outside`, its S3 is another process."""
+def set_up(folder, outside=False, between=lambda url: url):
+    """A started service with the streams; with `outside`, its S3 is another process, with `between` before it."""
     needs_failpoints()
     schemas = folder / "schemas"
     schemas.mkdir()
     (schemas / "crash.load.sql").write_text(TABLE)
     transforms = ROOT / "transforms"
     if outside:
-        service = folder.hydrant_with_store(schemas_dir=str(schemas), transforms_dir=str(transforms))
+        files = {"schemas_dir": str(schemas), "transforms_dir": str(transforms)}
+        service = folder.hydrant_with_store(between=between, s3={"answer_timeout": "2s"}, **files)
     else:
         service = folder.hydrant(arguments=["--schemas-dir", str(schemas), "--transforms-dir", str(transforms)])
     service.start()
@@ -352,6 +354,7 @@ def set_up(folder, outside=False):
             prefix="parts/data/k=!{partitionKeyFromQuery:k}/",
             interval_s=0,  # what waits in the spool begins to wait anew at each start
             compression="GZIP",
+            **backup("parts", "ZIP", 1),
             DynamicPartitioningConfiguration={"Enabled": True},
             ProcessingConfiguration={
                 "Enabled": True,
@@ -382,10 +385,12 @@ def set_up(folder, outside=False):
     return service
 
 
-def kill_round(folder, kills, seed, outside=False):
-    """With `outside`, S3 lives on when the service dies, and is itself killed at times."""
+def kill_round(folder, kills, seed, outside=False, faults=False):
+    """With `outside`, S3 lives on when the service dies, and is itself killed at times; with `faults`, it fails as well."""
     rng = random.Random(seed)
-    service = set_up(folder, outside)
+    stores = []
+    between = lambda url: stores.append(FaultyStore(url, at_random(0.25, seed))) or stores[0].url
+    service = set_up(folder, outside, between) if faults else set_up(folder, outside)
     load = Load(STREAMS, seed)
     load.connect(service.api)
     time_of_life = lambda: rng.uniform(0.0, 1.2)
@@ -413,16 +418,30 @@ def kill_round(folder, kills, seed, outside=False):
         load.connect(service.api)
         time.sleep(time_of_life())
     load.finish()
-    judge(service, load, kills, f"seed {seed}, {early} kills during recovery, {differently} restarts into the other build")
+    what = f"seed {seed}, {early} kills during recovery, {differently} restarts into the other build"
+    for store in stores:
+        store.script = None
+        what += f", {store.played.total()} faults"
+    for name in load.streams if stores else ():
+        service.admin(f"/streams/{name}/resume", "POST")  # it may wait for its operator
+    judge(service, load, kills, what)
+    for store in stores:
+        store.assert_sound()
     assert service.stop() == 0
 
 
 def add_rounds():
-    rounds = [(100, number % 2 == 1) for number in range(6)] if FULL else [(20, False), (10, True)]
-    for number, (kills, outside) in enumerate(rounds):
+    if FULL:
+        rounds = [(100, number % 2 == 1, number % 4 == 3) for number in range(8)]
+    else:
+        rounds = [(20, False, False), (10, True, False), (6, True, True)]
+    for number, (kills, outside, faults) in enumerate(rounds):
         where = "S3 in another process" if outside else "S3 in the same process"
+        where += " and failing" if faults else ""
         suite.test(f"{kills} kills at random moments, {where}, round {number + 1} of {len(rounds)}")(
-            lambda folder, number=number, kills=kills, outside=outside: kill_round(folder, kills, suite.args.seed + number, outside)
+            lambda folder, number=number, kills=kills, outside=outside, faults=faults: kill_round(
+                folder, kills, suite.args.seed + number, outside, faults
+            )
         )
 
 
