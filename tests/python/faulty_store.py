@@ -184,6 +184,22 @@ class FaultyStore:
         return answer
 
 
+class Kept(FaultyStore):
+    """A store by itself that takes objects into memory and no other request: for tests of many objects, to which a
+    server that syncs each would be most of the time."""
+
+    def __init__(self):
+        super().__init__("http://127.0.0.1:9")
+        self.objects = {}
+
+    def answer(self, client, method, target, head, body):
+        key = urllib.parse.unquote(target.partition("?")[0].split("/", 2)[2])
+        with self.lock:
+            is_new = self.objects.setdefault(key, body) is body
+        assert method == "PUT" and is_new, (method, key)
+        client.sendall(b'HTTP/1.1 200 OK\r\netag: "0"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+
+
 def read_request(client):
     """(method, target, head to pass on, body); None if nothing came."""
     got = b""

@@ -1,12 +1,16 @@
 """Memory stays flat whatever the buffers hold: the highest resident size the process ever had (VmHWM) under 400 MiB."""
 
 import base64
+import gzip
 import json
 import queue
+import random
 import threading
 
 import oracle
-from harness import FULL, ROLE, Http, Suite, target
+from faulty_store import Kept
+from harness import FULL, ROLE, Http, Suite, target, until
+from partitioning import by
 
 suite = Suite("memory")
 LIMIT_BYTES = 400 * 1024 * 1024
@@ -15,8 +19,6 @@ MIB = 1024 * 1024
 
 def rows(size, seed, text_bytes=190):
     """About `size` bytes of lines that do not compress away."""
-    import random
-
     rng, line = random.Random(seed), []
     while size > 0:
         row = b'{"n":%d,"text":"%s"}\n' % (rng.randrange(10**9), rng.randbytes(text_bytes).hex().encode())
@@ -119,6 +121,40 @@ def service_create(http, service, name, size_mb, interval_s, compression="UNCOMP
         },
     )
     assert status == 200, (name, status, answer)
+
+
+PARTITIONS, OPEN_LIMIT_BYTES = 5000, 300 * MIB
+
+
+@suite.test(f"{PARTITIONS} open partitions: one object each, not one a record, and flat memory over a kill")
+def many_partitions(folder):
+    kept = Kept()
+    service = folder.hydrant_with_store(between=lambda url: kept.url).start()
+    members = by("s/data/k=!{partitionKeyFromQuery:k}/", "{k:.k}", size_mb=64, interval_s=900)
+    service.create("s", compression="GZIP", **members)
+    turns, local = 20 if FULL else 6, threading.local()
+
+    def send(turn):
+        if not hasattr(local, "http"):
+            local.http = Http(service.api)
+        order = random.Random(turn).sample(range(PARTITIONS), PARTITIONS)
+        post(local.http, "s", b"".join(b'{"k":"p%d","turn":%d,"pad":"%s"}\n' % (k, turn, b"x" * (k % 300)) for k in order))
+
+    in_parallel(range(turns), send, workers=4)
+    sent = turns * PARTITIONS
+    until("all is spooled or waits", lambda: service.ledger("s")["in_flight"] == sent)
+    report(service, f"{sent} records of {PARTITIONS} partitions taken", OPEN_LIMIT_BYTES)
+    service.kill().start()
+    assert service.ledger("s")["in_flight"] == sent
+    service.flush("s")
+    assert service.drained("s")["s"]["delivered"] == sent
+    report(service, f"{PARTITIONS} partitions delivered", OPEN_LIMIT_BYTES)
+    assert not kept.troubles, kept.troubles[:3]
+    assert len({key.split("/")[2] for key in kept.objects}) == len(kept.objects) == PARTITIONS, len(kept.objects)
+    for key, body in kept.objects.items():
+        rows_ = [json.loads(line) for line in gzip.decompress(body).splitlines()]
+        assert {row["k"] for row in rows_} == {key.split("/")[2].removeprefix("k=")}, key
+        assert sorted(row["turn"] for row in rows_) == list(range(turns)), (key, rows_)
 
 
 TABLE = "CREATE EXTERNAL TABLE tests.large (n bigint, text string)\n"
