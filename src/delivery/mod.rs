@@ -30,6 +30,7 @@ mod deleted;
 mod error_record;
 mod keeper;
 mod learnt;
+mod narrow;
 mod opening;
 mod originals;
 mod pace;

@@ -129,6 +129,11 @@ impl StageRunError {
             Self::Bug(_) => Class::Bug,
         }
     }
+
+    /// Whether the outcome found no room on disk.
+    pub fn is_no_room(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::StorageFull)
+    }
 }
 
 impl From<LookupError> for StageRunError {

@@ -4,6 +4,7 @@
 //! ends. While one seal is sent the next run is staged, up to the allowed number of open seals.
 
 use super::DeliveryContext;
+use super::narrow::Narrow;
 use super::pace::Pace;
 use super::panics::Panics;
 use super::run::{MAX_EXPANDED_BYTES, RunPlan, StageRunError};
@@ -103,6 +104,7 @@ struct State {
     staging: Option<Staging>,
     pace: Pace,
     panics: Panics,
+    narrow: Narrow,
     /// For streams with a target size of objects.
     ratio: ObjectRatio,
 }
@@ -115,6 +117,8 @@ struct Staging {
     reason: CutReason,
     /// That of the definition it is by.
     revision: u64,
+    /// Most source bytes it may have.
+    run_bytes: u64,
 }
 
 impl Worker {
@@ -137,6 +141,7 @@ impl Worker {
             staging: None,
             pace: Pace::default(),
             panics: Panics::default(),
+            narrow: Narrow::default(),
             ratio: ObjectRatio::default(),
         };
         for seal in lane_state.open {
@@ -264,11 +269,12 @@ impl Worker {
         let consumed = self.status.consumed();
         let readable = *self.lane.readable().borrow();
         let hints = match &self.half {
-            Half::Whole => Hints { size_bytes: size_bytes(state, &definition), ..definition.hints },
-            Half::First(_) => first_half_hints(definition.hints),
+            Half::Whole => state.narrow.hints(Hints { size_bytes: size_bytes(state, &definition), ..definition.hints }),
+            Half::First(_) => state.narrow.hints(first_half_hints(definition.hints)),
             Half::Second(spooled) => {
                 let everything = self.everything(state, spooled, wish);
-                return Some(spooled.decide(&partition_hints(&definition), now, everything));
+                let hints = state.narrow.partition_hints(partition_hints(&definition));
+                return Some(spooled.decide(&hints, now, everything));
             }
         };
         Some(decide(&CutFacts {
@@ -297,13 +303,17 @@ impl Worker {
         };
         let (max_records, refuse_all) = state.panics.next();
         let (max_bytes, cuts) = match &self.half {
-            Half::Whole => (size_bytes(state, &definition), Vec::new()),
-            Half::First(_) => (first_half_hints(definition.hints).size_bytes, Vec::new()),
+            Half::Whole => {
+                let hints = Hints { size_bytes: size_bytes(state, &definition), ..definition.hints };
+                (state.narrow.hints(hints).size_bytes, Vec::new())
+            }
+            Half::First(_) => (state.narrow.hints(first_half_hints(definition.hints)).size_bytes, Vec::new()),
             Half::Second(spooled) => {
                 let everything = self.everything(state, spooled, wish);
                 // One that makes a stage panic must not take the others with it.
-                let most = if max_records == u64::MAX { usize::MAX } else { 1 };
-                let cuts = spooled.cut(&partition_hints(&definition), now, everything, most);
+                let most = if max_records == u64::MAX { state.narrow.most_partitions() } else { 1 };
+                let hints = state.narrow.partition_hints(partition_hints(&definition));
+                let cuts = spooled.cut(&hints, now, everything, most);
                 if cuts.is_empty() {
                     return;
                 }
@@ -318,7 +328,10 @@ impl Worker {
             cut: reason,
             max_expanded_bytes: MAX_EXPANDED_BYTES,
             max_bytes,
-            target_object_bytes: definition.target_object_bytes.filter(|_| matches!(self.half, Half::Whole)),
+            target_object_bytes: definition
+                .target_object_bytes
+                .filter(|_| matches!(self.half, Half::Whole))
+                .map(|bytes| state.narrow.bytes(bytes)),
             half: self.half.clone(),
             cuts,
             max_records,
@@ -329,9 +342,14 @@ impl Worker {
             definition,
         };
         let revision = plan.definition.revision;
+        let readable_bytes = self.lane.readable().borrow().bytes;
+        let run_bytes = match &plan.cuts[..] {
+            [] => max_bytes.min(readable_bytes.saturating_sub(self.status.consumed().bytes)),
+            cuts => cuts.iter().flat_map(|cut| &cut.pieces).map(|piece| piece.size_bytes).sum(),
+        };
         #[allow(clippy::disallowed_methods, reason = "has a result; joined by `staged` or by `wind_down`")]
         let task = tokio::spawn(stage_and_seal(self.context.clone(), self.lane.clone(), self.status.clone(), plan));
-        state.staging = Some(Staging { task, records_read, abandon, began: now, reason, revision });
+        state.staging = Some(Staging { task, records_read, abandon, began: now, reason, revision, run_bytes });
     }
 
     /// Takes over what staging brought. `Some`: a fault.
@@ -352,6 +370,7 @@ impl Worker {
                 state.sealed_number = seal.number;
                 state.waiting_since = Some(staging.began);
                 state.panics.note_sealed();
+                state.narrow.note_sealed();
                 note_ratio(&mut state.ratio, &seal);
                 self.note_sealed();
                 if state.pace.sealed() && state.open.is_empty() {
@@ -380,6 +399,9 @@ impl Worker {
             // What asked for it is seen at the next turn of the loop.
             StageFailure::Run(StageRunError::Stopped) => return None,
             StageFailure::Run(error) => {
+                if error.is_no_room() {
+                    state.narrow.note_no_room(staging.run_bytes);
+                }
                 let retry = if error.class() == Class::User { Retry::AfterOperator } else { Retry::Backoff };
                 (error.to_string(), retry)
             }

@@ -263,12 +263,11 @@ def killed(folder):
     assert service.stop() == 0
 
 
-@suite.test("a store that is down until the disk budget is used up: log, spool and backup wait, and go out once")
-def budget(folder):
+def budget(folder, size_mb, interval_s):
     service, store = behind(folder, always("refuse"), limits={"disk_budget": "24MiB"})
     service.start()
     name = "dirty"
-    create(service, name, name, size_mb=1, interval_s=0)
+    create(service, name, name, size_mb=size_mb, interval_s=interval_s)
     lines, sent, at = lines_of(name) * 3, [], 0
     http = Http(service.api)
 
@@ -285,6 +284,7 @@ def budget(folder):
         raise AssertionError("the budget was never used up")
 
     fill()
+    service.flush(name)
     fails = lambda status: status["state"] in ("retrying", "needs_operator")
     until("both fail", lambda: fails(s := service.stream(name)) and fails(s["backup"]))
     service.kill().start()
@@ -298,12 +298,19 @@ def budget(folder):
     batch = lines[at : at + 500]
     until("puts are taken again", lambda: http.request("POST", "/", *batch_of(name, batch))[0] == 200)
     sent += batch
+    service.flush(name)
     settled(service, name)
     paths, count, _ = judge(service, name, name, sent)
     store.assert_sound()
     print(f"  {sum(map(len, sent)) >> 20} MiB waited, {len(paths)} partitions in {count} objects")
     assert_nothing_left(service)
     assert service.stop() == 0
+
+
+for hints in ((1, 0), (64, 900)):
+    suite.test(f"a store that is down until the disk budget is used up, hints {hints}: log, spool and backup wait, and go out once")(
+        lambda folder, hints=hints: budget(folder, *hints)
+    )
 
 
 def full_file_system(folder):
