@@ -6,6 +6,7 @@ use crate::record::{Chunk, Origin};
 use crate::spool::Records;
 use crate::stage::Staged;
 use crate::stream::seal::{Fates, Tally};
+use std::ops::Range;
 
 /// Records by fate while the run is staged.
 #[derive(Debug)]
@@ -53,9 +54,9 @@ impl Counts {
         self.newest_arrival_ms = self.newest_arrival_ms.max(other.newest_arrival_ms);
     }
 
-    /// Records of the spool, parts of records among them.
-    pub fn note_spooled(&mut self, records: &Records) {
-        for (slot, bytes) in records.passed.slots.iter().zip(&records.counted_bytes) {
+    /// Records of the spool at these places, parts of records among them.
+    pub fn note_spooled(&mut self, records: &Records, places: Range<usize>) {
+        for (slot, bytes) in records.passed.slots[places.clone()].iter().zip(&records.counted_bytes[places]) {
             self.total.add(*bytes);
             self.oldest_arrival_ms = self.oldest_arrival_ms.min(slot.arrival_ms);
             self.newest_arrival_ms = self.newest_arrival_ms.max(slot.arrival_ms);

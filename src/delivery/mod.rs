@@ -17,6 +17,7 @@
 //! | `learnt` | the tables of streams that have no schema |
 //! | `send` | a seal's parcels, attempt by attempt |
 //! | `shuffle`, `partitioned` | a run into a spool chunk, and partitions of chunks into objects |
+//! | `spool_reader`, `isolate` | what is cut of a partition; the records of it that make a stage panic |
 //! | `spooled` | what waits between the halves of a delivery with dynamic partitioning |
 //! | `status`, `deleted` | what all of it tells; the sums of what is gone |
 //!
@@ -28,6 +29,7 @@ mod counts;
 mod cursors;
 mod deleted;
 mod error_record;
+mod isolate;
 mod keeper;
 mod learnt;
 mod narrow;
@@ -41,6 +43,7 @@ mod run;
 mod sealing;
 mod send;
 mod shuffle;
+mod spool_reader;
 mod spooled;
 mod stage_pool;
 mod status;

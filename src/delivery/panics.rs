@@ -1,10 +1,17 @@
 //! What is done about a stage that panics: the run is tried again, then halved down to the record that causes it, which is
-//! refused with the panic's text (rule D3). The second half of a delivery can only be narrowed to one partition's cut. Pure.
+//! refused with the panic's text (rule D3). The second half of a delivery cannot cut less of a partition than there is; told
+//! to take fewer records, it looks for the record within (`isolate`). Pure.
 
 use crate::record::{Cause, ErrorKind};
 
 /// Times a run is staged whole after a panic before it is halved.
-const WHOLE_TRIES: u32 = 2;
+pub const WHOLE_TRIES: u32 = 2;
+
+/// The cause of a record that makes a stage panic with this text, however it is tried.
+pub fn refusal(text: &str, attempts: u32) -> Cause {
+    let message = format!("A stage failed on this record: {text}");
+    Cause { kind: ErrorKind::ProcessingFailed, code: "InternalError".to_owned(), message, attempts }
+}
 
 /// What is known of a run that makes a stage panic.
 #[derive(Debug, Default)]
@@ -29,15 +36,7 @@ impl Panics {
     pub fn next(&self) -> (u64, Option<Cause>) {
         match self.max_records {
             None => (u64::MAX, None),
-            Some(0) => {
-                let cause = Cause {
-                    kind: ErrorKind::ProcessingFailed,
-                    code: "InternalError".to_owned(),
-                    message: format!("A stage failed on this record: {}", self.last_text),
-                    attempts: self.tries,
-                };
-                (1, Some(cause))
-            }
+            Some(0) => (1, Some(refusal(&self.last_text, self.tries))),
             Some(max) => (max, None),
         }
     }

@@ -239,7 +239,8 @@ pub struct ErrorDrafts<'a> {
     plan: &'a RunPlan,
     seal_id: SealId,
     staged_ms: i64,
-    glue_version: Option<String>,
+    /// Version of the table, if it is Glue's.
+    pub glue_version: Option<String>,
     drafts: BTreeMap<ErrorKind, ErrorDraft>,
     /// Number of the first of them among the parcels of its seal.
     first_number: u32,
@@ -251,7 +252,7 @@ pub struct ErrorDrafts<'a> {
 }
 
 impl<'a> ErrorDrafts<'a> {
-    /// None yet. `glue_version` is that of the table, if it is Glue's.
+    /// None yet.
     pub fn new(
         context: &'a DeliveryContext,
         plan: &'a RunPlan,

@@ -1,31 +1,39 @@
 //! The second half of a delivery with dynamic partitioning: partitions out of the spool into one object each (rule D9).
 //!
-//! From: `run`, for the worker of the second half. One seal has the objects of many partitions, which are encoded one
-//! after the other, so that memory does not depend on how many there are.
+//! From: `run`, for the worker of the second half. Through: `spool_reader`; `isolate`, once a stage panicked. One seal has
+//! the objects of many partitions, which are encoded one after the other, so that memory does not depend on how many
+//! there are. What cannot become an object, for its keys or its records, is refused: it holds up nothing else.
 
 use super::DeliveryContext;
 use super::counts::Counts;
+use super::isolate::{Isolated, isolate};
 use super::originals::Originals;
+use super::panics;
 use super::parcels::{Body, ErrorDrafts, FinishedParcels};
 use super::run::{Attempt, Gone, RunPlan, Sinks, StageRunError, StagedRun, Stages};
+use super::shuffle::unusable;
+use super::spool_reader::{Chunks, CutReader};
 use super::spooled::Spooled;
 use crate::batch::PartitionCut;
 use crate::destination::s3::key::{KeyError, ObjectName, data_key};
-use crate::record::{Chunk, Refused};
-use crate::spool::{FooterEntry, Records, SpoolChunk};
+use crate::record::{Cause, Chunk, Refused};
+use crate::spool::Records;
 use crate::stage::partition::keys;
-use crate::stream::definition::Definition;
+use crate::stream::definition::S3Target;
 use crate::stream::position::Run;
 use crate::stream::prefix::PartitionKeys;
 use crate::stream::seal::{LaneId, Seal, Taken};
-use crate::stream::{NumberSet, Position};
+use crate::stream::{NumberSet, Position, SealId};
+use crate::task::panic_message;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::io;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-/// Chunks that the pieces of a seal lie in, by number.
-type Chunks = BTreeMap<u64, SpoolChunk>;
+/// Numbers of parcels from which on a partition's objects beyond its first have theirs; those of a seal's first ones and
+/// of its error parcels are below.
+const FURTHER_OBJECTS: u32 = 1 << 16;
 
 /// Goes through the partitions that are cut; `is_final`: with the table as it is.
 pub fn go_through(
@@ -37,51 +45,37 @@ pub fn go_through(
 ) -> Result<Gone, StageRunError> {
     let Attempt { seal_id, staged_ms } = attempt;
     let incarnation = plan.definition.incarnation;
-    let mut stages = Stages::prepare(context, plan, seal_id, staged_ms, is_final)?;
-    let mut finished = FinishedParcels { context, incarnation, parcels: Vec::new(), inline: Vec::new() };
-    let mut all = Counts::default();
-    let mut delivered_records = 0;
-    let mut chunks = Chunks::new();
-    let mut errors: Option<ErrorDrafts<'_>> = None;
+    let cut_records: u64 = plan.cuts.iter().flat_map(|cut| &cut.pieces).map(|piece| piece.records).sum();
+    // Wherever a stage panics, the next attempts look for the record; only if that panics as well is all refused.
+    plan.records_read.store(cut_records.max(2), Ordering::Relaxed);
+    let mut pass = Pass {
+        context,
+        spooled,
+        plan,
+        attempt,
+        is_final,
+        trial_id: SealId::random(),
+        stages: Stages::prepare(context, plan, seal_id, staged_ms, is_final)?,
+        chunks: Chunks::new(context, spooled),
+        errors: ErrorDrafts::new(context, plan, seal_id, staged_ms, None),
+        finished: FinishedParcels { context, incarnation, parcels: Vec::new(), inline: Vec::new() },
+        all: Counts::default(),
+        delivered_records: 0,
+        next_further: FURTHER_OBJECTS,
+    };
     for (number, cut) in (0..).zip(&plan.cuts) {
-        stages.begin_object(context, plan, seal_id.parcel_uuid(number), is_final)?;
-        let errors = errors
-            .get_or_insert_with(|| ErrorDrafts::new(context, plan, seal_id, staged_ms, stages.glue_version.clone()));
-        let mut body = Body::new(context, plan, true, seal_id, number);
-        let mut counts = Counts::default();
-        each_extent(context, spooled, cut, &mut chunks, |records| {
-            counts.note_spooled(records);
-            plan.records_read.store(all.total.records + counts.total.records, Ordering::Relaxed);
-            put(&mut stages, plan, records, &mut body, errors, &mut counts)?;
-            match plan.stop.is_asked() || plan.abandon.is_asked() {
-                true => Err(StageRunError::Stopped),
-                false => Ok(()),
-            }
-        })?;
-        if stages.learner.is_none() {
-            let records = stages.finish(&mut body)?;
-            if records > 0 {
-                let name = stages.name(plan, seal_id, number, &body);
-                let key = object_key(context, &plan.definition, &name, cut)?;
-                let (stored, place) = body.finish(context, None, &mut finished.inline)?;
-                finished.parcels.push(stages.parcel(plan, number, key, stored, records, place));
-                delivered_records += records;
-            }
-        }
-        all.add(&counts);
+        pass.go_through(number, cut)?;
     }
+    let Pass { mut stages, errors, mut finished, all, delivered_records, .. } = pass;
     if stages.learner.is_some() {
         stages.store_lesson(context, plan)?;
         return Ok(Gone::Learnt(plan.max_records));
     }
-    let cut_records: u64 = plan.cuts.iter().flat_map(|cut| &cut.pieces).map(|piece| piece.records).sum();
     if all.total.records != cut_records {
         let text = format!("{} records were cut out of the spool, but {} found there", cut_records, all.total.records);
         return Err(StageRunError::Bug(text));
     }
-    if let Some(errors) = errors {
-        errors.finish(&mut finished)?;
-    }
+    errors.finish(&mut finished)?;
     stages.declare(context, plan, seal_id, true, &mut finished)?;
     let fates = all.fates(delivered_records)?;
     let (parcels, inline) = finished.into_parts();
@@ -106,82 +100,193 @@ pub fn go_through(
     Ok(Gone::Staged(Some(Box::new(StagedRun { seal, inline, partitions: Vec::new() }))))
 }
 
-/// Shows the records of what is cut of a partition, in their order.
-fn each_extent(
-    context: &DeliveryContext,
-    spooled: &Spooled,
-    cut: &PartitionCut,
-    chunks: &mut Chunks,
-    mut show: impl FnMut(&Records) -> Result<(), StageRunError>,
-) -> Result<(), StageRunError> {
-    let damaged = |error: io::Error| match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => {
-            StageRunError::NotReady {
-                code: "Spool.Damaged",
-                message: format!("{error}; put the file back from a copy, or delete the stream with AllowForceDelete"),
-            }
-        }
-        _ => error.into(),
-    };
-    for piece in &cut.pieces {
-        let chunk = match chunks.entry(piece.chunk) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(spooled.chunk(context, piece.chunk).map_err(damaged)?),
-        };
-        let (offset_bytes, length_bytes) = piece.place;
-        let partition = chunk.partition(FooterEntry { offset_bytes, length_bytes }).map_err(damaged)?;
-        if partition.key[..] != cut.key[..] {
-            let text = format!("spool chunk {} has another partition where one is taken", piece.chunk);
-            return Err(damaged(io::Error::new(io::ErrorKind::InvalidData, text)));
-        }
-        for extent in &partition.extents {
-            show(&chunk.records(extent).map_err(damaged)?)?;
-        }
-    }
-    Ok(())
+/// One pass over what is cut.
+struct Pass<'a> {
+    context: &'a DeliveryContext,
+    spooled: &'a Spooled,
+    plan: &'a RunPlan,
+    attempt: Attempt,
+    is_final: bool,
+    /// Names drafts that come to nothing.
+    trial_id: SealId,
+    stages: Stages,
+    chunks: Chunks<'a>,
+    errors: ErrorDrafts<'a>,
+    finished: FinishedParcels<'a>,
+    all: Counts,
+    delivered_records: u64,
+    next_further: u32,
 }
 
+impl<'a> Pass<'a> {
+    fn go_through(&mut self, number: u32, cut: &PartitionCut) -> Result<(), StageRunError> {
+        let mut reader = CutReader::new(&mut self.chunks, cut)?;
+        let all = [0..reader.records];
+        if let Some(cause) = self.stages.refuse_all.clone() {
+            return self.refuse(&mut reader, &all, &cause);
+        }
+        let target = match self.target(number, cut, reader.oldest_arrival_ms)? {
+            Ok(target) => target,
+            Err(problem) => return self.refuse(&mut reader, &all, &keys::refusal(problem)),
+        };
+        let Isolated { objects, refused } = match self.plan.max_records {
+            u64::MAX => Isolated { objects: vec![all.to_vec()], refused: Vec::new() },
+            _ => isolate(0..reader.records, &mut |ranges| self.try_object(&mut reader, ranges))?,
+        };
+        for (record, text) in refused {
+            self.refuse(&mut reader, &[record..record + 1], &panics::refusal(&text, panics::WHOLE_TRIES + 1))?;
+        }
+        for (at, ranges) in objects.iter().enumerate() {
+            let number = if at == 0 { number } else { self.next_further };
+            self.next_further += u32::from(at > 0);
+            self.put_object(number, cut, &target, &mut reader, ranges)?;
+        }
+        Ok(())
+    }
+
+    /// Makes an object of ranges of records, and error lines of what a row says of itself.
+    fn put_object(
+        &mut self,
+        number: u32,
+        cut: &PartitionCut,
+        target: &S3Target,
+        reader: &mut CutReader,
+        ranges: &[Range<u64>],
+    ) -> Result<(), StageRunError> {
+        let (context, plan, seal_id) = (self.context, self.plan, self.attempt.seal_id);
+        self.stages.begin_object(context, plan, seal_id.parcel_uuid(number), self.is_final)?;
+        self.errors.glue_version.clone_from(&self.stages.glue_version);
+        let mut body = Body::new(context, plan, true, seal_id, number);
+        let mut counts = Counts::default();
+        reader.each(&mut self.chunks, ranges, |records, places| {
+            put(&mut self.stages, plan, records, places, &mut body, &mut self.errors, &mut counts)
+        })?;
+        if self.stages.learner.is_none() {
+            let records = self.stages.finish(&mut body)?;
+            if records > 0 {
+                let name = self.stages.name(plan, seal_id, number, target, body.oldest_arrival_ms());
+                let keys = partition_keys(cut)?;
+                // By its own oldest record it may be longer than by that of the cut, which was found to fit.
+                let key = data_key(target, &name, &keys).or_else(|_| {
+                    data_key(target, &ObjectName { oldest_arrival_ms: reader.oldest_arrival_ms, ..name }, &keys)
+                })?;
+                let (stored, place) = body.finish(context, None, &mut self.finished.inline)?;
+                self.finished.parcels.push(self.stages.parcel(plan, number, key, stored, records, place));
+                self.delivered_records += records;
+            }
+        }
+        self.all.add(&counts);
+        Ok(())
+    }
+
+    /// Whether an object can be made of ranges of records; the text of the panic if not.
+    fn try_object(
+        &mut self,
+        reader: &mut CutReader,
+        ranges: &[Range<u64>],
+    ) -> Result<Result<(), String>, StageRunError> {
+        let (context, plan, seal_id) = (self.context, self.plan, self.trial_id);
+        // Nothing outlives the panic but the reader, which has what it read.
+        let tried = catch_unwind(AssertUnwindSafe(|| {
+            let staged_ms = self.attempt.staged_ms;
+            let mut stages = Stages::prepare(context, plan, seal_id, staged_ms, self.is_final)?;
+            stages.begin_object(context, plan, seal_id.parcel_uuid(0), self.is_final)?;
+            let mut errors = ErrorDrafts::new(context, plan, seal_id, staged_ms, None);
+            let mut body = Body::new(context, plan, true, seal_id, 0);
+            let mut counts = Counts::default();
+            reader.each(&mut self.chunks, ranges, |records, places| {
+                put(&mut stages, plan, records, places, &mut body, &mut errors, &mut counts)
+            })?;
+            if stages.learner.is_none() {
+                stages.finish(&mut body)?;
+            }
+            Ok(())
+        }));
+        match tried {
+            Ok(done) => done.map(Ok),
+            Err(panic) => Ok(Err(panic_message(panic.as_ref()))),
+        }
+    }
+
+    /// Refuses ranges of records.
+    fn refuse(&mut self, reader: &mut CutReader, ranges: &[Range<u64>], cause: &Cause) -> Result<(), StageRunError> {
+        let (errors, counts) = (&mut self.errors, &mut self.all);
+        reader.each(&mut self.chunks, ranges, |records, places| {
+            counts.note_spooled(records, places.clone());
+            let refused = |slot: &crate::record::Slot| Refused { origin: slot.origin, cause: cause.clone() };
+            let refused: Vec<_> = records.passed.slots[places].iter().map(refused).collect();
+            errors.write(&Originals::Spooled(records), &refused, counts)
+        })
+    }
+
+    /// Where the objects of a partition go. A prefix, zone or extension that came later and makes no name that a store
+    /// takes gives way to those that the records were spooled by. `Err`: why these make none either.
+    fn target(
+        &self,
+        number: u32,
+        cut: &PartitionCut,
+        oldest_arrival_ms: i64,
+    ) -> Result<Result<Cow<'a, S3Target>, String>, StageRunError> {
+        let (plan, keys) = (self.plan, partition_keys(cut)?);
+        let problem = |target: &S3Target| {
+            let name = self.stages.name(plan, self.attempt.seal_id, number, target, oldest_arrival_ms);
+            match data_key(target, &name, &keys) {
+                Ok(key) => Ok(unusable(&key)),
+                Err(error @ KeyError::BadTime(_)) => Err(StageRunError::from(error)),
+                Err(error) => Ok(Some(error.to_string())),
+            }
+        };
+        let newest = &plan.definition.s3;
+        let Some(newest_problem) = problem(newest)? else { return Ok(Ok(Cow::Borrowed(newest))) };
+        let mut tried = None;
+        for piece in &cut.pieces {
+            let Some(chunk) = self.spooled.spooled_chunk(piece.chunk) else { continue };
+            let target = S3Target {
+                prefix: chunk.prefix.clone(),
+                time_zone: chunk.time_zone.unwrap_or(newest.time_zone),
+                file_extension: chunk.file_extension.clone().unwrap_or_else(|| newest.file_extension.clone()),
+                ..newest.clone()
+            };
+            if tried.as_ref() == Some(&target) {
+                continue;
+            }
+            if problem(&target)?.is_none() {
+                return Ok(Ok(Cow::Owned(target)));
+            }
+            tried = Some(target);
+        }
+        Ok(Err(newest_problem))
+    }
+}
+
+fn partition_keys(cut: &PartitionCut) -> Result<PartitionKeys, StageRunError> {
+    keys::parse(&cut.key).ok_or_else(|| StageRunError::Bug("keys that cannot be read".to_owned()))
+}
+
+/// Puts the records at `places` into the object.
 fn put<'b>(
     stages: &mut Stages,
     plan: &RunPlan,
     records: &Records,
+    places: Range<usize>,
     body: &mut Body<'b>,
     errors: &mut ErrorDrafts<'b>,
     counts: &mut Counts,
 ) -> Result<(), StageRunError> {
-    let originals = Originals::Spooled(records);
-    if let Some(cause) = &stages.refuse_all {
-        let refused: Vec<_> =
-            records.passed.slots.iter().map(|slot| Refused { origin: slot.origin, cause: cause.clone() }).collect();
-        return errors.write(&originals, &refused, counts);
-    }
-    let source: &Chunk = &records.source;
-    let mut sinks = Sinks { definition: &plan.definition, source, body, errors, counts };
-    stages.put_in_object(&records.passed, &originals, &mut sinks)
-}
-
-/// The key of a partition's object. A prefix that came later and needs keys that were not taken, or is too long with
-/// these, gives way to the one that the records were taken by.
-fn object_key(
-    context: &DeliveryContext,
-    definition: &Definition,
-    name: &ObjectName<'_>,
-    cut: &PartitionCut,
-) -> Result<String, StageRunError> {
-    let keys = keys::parse(&cut.key);
-    let keys: PartitionKeys = keys.ok_or_else(|| StageRunError::Bug("keys that cannot be read".to_owned()))?;
-    match data_key(&definition.s3, name, &keys) {
-        Err(error @ KeyError::BadTime(_)) => Err(error.into()),
-        Err(error) => {
-            let source = context.journal.lane(&LaneId::direct_put(definition.incarnation));
-            let first = cut.pieces.first().map(|piece| piece.chunk);
-            let chunk = source.chunks.iter().find(|(number, _)| Some(*number) == first);
-            let Some((_, chunk)) = chunk else { return Err(error.into()) };
-            let mut s3 = definition.s3.clone();
-            s3.prefix = chunk.spooled.prefix.clone();
-            Ok(data_key(&s3, name, &keys)?)
+    counts.note_spooled(records, places.clone());
+    let some;
+    let passed = match places {
+        Range { start: 0, end } if end == records.passed.slots.len() => &records.passed,
+        places => {
+            some = Chunk { buffer: records.passed.buffer.clone(), slots: records.passed.slots[places].to_vec() };
+            &some
         }
-        Ok(key) => Ok(key),
+    };
+    let mut sinks = Sinks { definition: &plan.definition, source: passed, body, errors, counts };
+    stages.put_in_object(passed, &Originals::Spooled(records), &mut sinks)?;
+    match plan.stop.is_asked() || plan.abandon.is_asked() {
+        true => Err(StageRunError::Stopped),
+        false => Ok(()),
     }
 }
 

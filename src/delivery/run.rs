@@ -66,7 +66,8 @@ pub struct RunPlan {
     pub cuts: Vec<PartitionCut>,
     /// Encoded bytes at which the run ends, however much source that takes.
     pub target_object_bytes: Option<u64>,
-    /// Records after which the run ends; lowered after a panic.
+    /// Records after which the run ends; lowered after a panic. Of the second half, if lowered: what is cut is not to be
+    /// staged blindly.
     pub max_records: u64,
     /// Refuse all records with this cause instead of staging them: the last resort for a record that makes a stage
     /// panic whatever is tried.
@@ -242,7 +243,9 @@ fn go_through(
 
     let mut finished = FinishedParcels { context, incarnation, parcels: Vec::new(), inline: Vec::new() };
     if data_records > 0 && shuffle.is_none() {
-        let key = data_key(&plan.definition.s3, &stages.name(plan, seal_id, 0, &body), &PartitionKeys::default())?;
+        let s3 = &plan.definition.s3;
+        let name = stages.name(plan, seal_id, 0, s3, body.oldest_arrival_ms());
+        let key = data_key(s3, &name, &PartitionKeys::default())?;
         let ((length_bytes, crc32c), place) = body.finish(context, Some(reader.as_ref()), &mut finished.inline)?;
         finished.parcels.push(stages.parcel(plan, 0, key, (length_bytes, crc32c), data_records, place));
     }
@@ -467,16 +470,17 @@ impl Stages {
         Ok(())
     }
 
-    /// Facts of the name of a data parcel.
-    pub(super) fn name<'a>(&self, plan: &'a RunPlan, seal: SealId, parcel: u32, body: &Body<'_>) -> ObjectName<'a> {
-        ObjectName {
-            stream: &plan.definition.name,
-            revision: plan.definition.revision,
-            oldest_arrival_ms: body.oldest_arrival_ms(),
-            seal,
-            parcel,
-            extension: self.extension(&plan.definition),
-        }
+    /// Facts of the name of a data parcel that goes to `target`.
+    pub(super) fn name<'a>(
+        &self,
+        plan: &'a RunPlan,
+        seal: SealId,
+        parcel: u32,
+        target: &'a S3Target,
+        oldest_arrival_ms: i64,
+    ) -> ObjectName<'a> {
+        let (stream, revision) = (&plan.definition.name, plan.definition.revision);
+        ObjectName { stream, revision, oldest_arrival_ms, seal, parcel, extension: self.extension(target) }
     }
 
     /// A data parcel of so many records; `stored` are its length and CRC-32C.
@@ -599,6 +603,8 @@ impl Stages {
         originals: &Originals<'_>,
         sinks: &mut Sinks<'_, '_>,
     ) -> Result<(), StageRunError> {
+        #[cfg(test)]
+        super::tests::panic_at_poison(passed);
         match (&mut self.encoder, &mut self.learner) {
             (_, Some(learner)) => learner.observe_chunk(passed),
             (Some(encoder), None) => {
@@ -636,13 +642,13 @@ impl Stages {
         }
     }
 
-    fn extension<'a>(&self, definition: &'a Definition) -> &'a str {
-        if !definition.s3.file_extension.is_empty() {
-            &definition.s3.file_extension
+    fn extension<'a>(&self, target: &'a S3Target) -> &'a str {
+        if !target.file_extension.is_empty() {
+            &target.file_extension
         } else if self.converts {
             ".parquet"
         } else {
-            compress::extension(definition.s3.compression)
+            compress::extension(target.compression)
         }
     }
 

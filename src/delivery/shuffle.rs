@@ -109,12 +109,7 @@ impl Shuffle {
             },
         };
         match data_key(&self.definition.s3, &name, &keys) {
-            Ok(key) if key.contains('\0') => Ok(Some("a key's value holds a NUL character".to_owned())),
-            // S3 takes none that climbs, other stores none of both.
-            Ok(key) if key.split('/').any(|segment| matches!(segment, "." | "..")) => {
-                Ok(Some("the object's key would have a segment '.' or '..'".to_owned()))
-            }
-            Ok(_) => Ok(None),
+            Ok(key) => Ok(unusable(&key)),
             Err(error @ KeyError::BadTime(_)) => Err(error.into()),
             Err(error) => Ok(Some(error.to_string())),
         }
@@ -137,9 +132,28 @@ impl Shuffle {
             return Err(lost());
         };
         let count = partitions.len() as u32;
-        let prefix = plan.definition.s3.prefix.clone();
-        Ok((Some(SpooledChunk { name, length_bytes, crc32c, partitions: count, prefix }), partitions))
+        let s3 = &plan.definition.s3;
+        let chunk = SpooledChunk {
+            name,
+            length_bytes,
+            crc32c,
+            partitions: count,
+            prefix: s3.prefix.clone(),
+            time_zone: Some(s3.time_zone),
+            file_extension: Some(s3.file_extension.clone()),
+        };
+        Ok((Some(chunk), partitions))
     }
+}
+
+/// Why no store takes an object under a key that is short enough.
+pub fn unusable(key: &str) -> Option<String> {
+    if key.contains('\0') {
+        return Some("a key's value holds a NUL character".to_owned());
+    }
+    // S3 takes none that climbs, other stores none of both.
+    let is_dots = |segment: &str| matches!(segment, "." | "..");
+    key.split('/').any(is_dots).then(|| "the object's key would have a segment '.' or '..'".to_owned())
 }
 
 fn keys_code() -> &'static str {

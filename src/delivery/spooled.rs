@@ -35,8 +35,8 @@ pub struct Spooled {
 #[derive(Debug, Default)]
 struct Inner {
     partitions: Partitions,
-    /// File names by the numbers of the seals that made them.
-    chunks: BTreeMap<u64, String>,
+    /// By the numbers of the seals that made them.
+    chunks: BTreeMap<u64, Arc<SpooledChunk>>,
     /// What is being staged.
     staging: Vec<PartitionCut>,
     /// Records up to this count, on the scale of `readable`, are to go out without waiting.
@@ -101,7 +101,7 @@ impl Spooled {
         lane.open.iter().for_each(|seal| consumed += seal.fates.total());
         let (mut inner, now) = (Inner::default(), context.clock.monotonic());
         for (number, chunk) in &source.chunks {
-            inner.chunks.insert(*number, chunk.spooled.name.clone());
+            inner.chunks.insert(*number, Arc::new(chunk.spooled.clone()));
             let name = &chunk.spooled.name;
             let partitions = open(context, incarnation, name).and_then(|chunk| chunk.partitions());
             let partitions = partitions.map_err(|error| named(name, &error))?;
@@ -119,7 +119,7 @@ impl Spooled {
     pub fn add(&self, seal: &Seal, spooled: &SpooledChunk, partitions: &[Partition], now: Duration) {
         let number = seal.number;
         let mut inner = self.inner.lock();
-        inner.chunks.insert(number, spooled.name.clone());
+        inner.chunks.insert(number, Arc::new(spooled.clone()));
         let mut added = Tally::default();
         for (at, partition) in (0..).zip(partitions) {
             let piece = piece(number, at, partition);
@@ -200,7 +200,7 @@ impl Spooled {
 
     /// Removes chunks that the journal no longer knows. Blocks.
     pub fn free_closed(&self, context: &DeliveryContext) {
-        let closed: Vec<String> = {
+        let closed: Vec<Arc<SpooledChunk>> = {
             // ORDER: locked, then asked: a chunk is told here after its seal is stored, so one that is known here and not
             // to the journal is closed.
             let mut inner = self.inner.lock();
@@ -209,8 +209,9 @@ impl Spooled {
             let gone: Vec<u64> = inner.chunks.keys().copied().filter(|number| !is_known(*number)).collect();
             gone.iter().filter_map(|number| inner.chunks.remove(number)).collect()
         };
-        for name in closed {
-            if let Err(error) = context.outbox.free(self.id.incarnation, &name) {
+        for chunk in closed {
+            let name = &chunk.name;
+            if let Err(error) = context.outbox.free(self.id.incarnation, name) {
                 tracing::warn!(file = name, %error, "a delivered spool chunk could not be removed");
             }
         }
@@ -235,11 +236,16 @@ impl Spooled {
         staging.chain(inner.partitions.oldest_arrival_ms()).min()
     }
 
-    /// A chunk that waits, or is being staged.
+    /// What the journal says of a chunk that waits, or is being staged.
+    pub fn spooled_chunk(&self, number: u64) -> Option<Arc<SpooledChunk>> {
+        self.inner.lock().chunks.get(&number).cloned()
+    }
+
+    /// The bytes of such a chunk.
     pub fn chunk(&self, context: &DeliveryContext, number: u64) -> io::Result<SpoolChunk> {
-        let name = self.inner.lock().chunks.get(&number).cloned();
-        let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("spool chunk {number}")))?;
-        open(context, self.id.incarnation, &name).map_err(|error| named(&name, &error))
+        let gone = || io::Error::new(io::ErrorKind::NotFound, format!("spool chunk {number}"));
+        let name = &self.spooled_chunk(number).ok_or_else(gone)?.name;
+        open(context, self.id.incarnation, name).map_err(|error| named(name, &error))
     }
 }
 

@@ -80,6 +80,15 @@ impl Destination for MemoryStore {
     }
 }
 
+/// A stage that cannot go through a record with this in it. In the way of every object that a test makes.
+pub const POISON: &str = "poison for a stage";
+
+/// Panics if a record is poison.
+pub fn panic_at_poison(chunk: &crate::record::Chunk) {
+    let is_poison = |bytes: &[u8]| memchr::memmem::find(bytes, POISON.as_bytes()).is_some();
+    assert!(!chunk.iter().any(|(_, bytes)| is_poison(bytes)), "a record is poison");
+}
+
 pub fn fault(text: &str, retry: Retry) -> DeliveryError {
     DeliveryError { code: "S3.Test".to_owned(), message: text.to_owned(), class: Class::Upstream, retry }
 }

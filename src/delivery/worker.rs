@@ -310,8 +310,8 @@ impl Worker {
             Half::First(_) => (state.narrow.hints(first_half_hints(definition.hints)).size_bytes, Vec::new()),
             Half::Second(spooled) => {
                 let everything = self.everything(state, spooled, wish);
-                // One that makes a stage panic must not take the others with it.
-                let most = if max_records == u64::MAX { state.narrow.most_partitions() } else { 1 };
+                // The last resort must not take others with it.
+                let most = if refuse_all.is_some() { 1 } else { state.narrow.most_partitions() };
                 let hints = state.narrow.partition_hints(partition_hints(&definition));
                 let cuts = spooled.cut(&hints, now, everything, most);
                 if cuts.is_empty() {

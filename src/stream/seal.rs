@@ -7,6 +7,7 @@
 use super::id::{Incarnation, SealId};
 use super::number_set::NumberSet;
 use super::position::Run;
+use super::prefix::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -204,6 +205,12 @@ pub struct SpooledChunk {
     pub partitions: u32,
     /// Prefix of the revision that its run was cut by: one that its keys are enough for.
     pub prefix: String,
+    /// CustomTimeZone of that revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<TimeZone>,
+    /// FileExtension of that revision, as given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_extension: Option<String>,
 }
 
 /// What a seal of the second half takes out of a spool chunk.

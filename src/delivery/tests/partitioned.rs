@@ -1,7 +1,9 @@
 //! Dynamic partitioning: each object has the records of one partition, and every record is in one object.
 
 use super::*;
+use crate::delivery::spooled::{Half, Spooled, partition_hints};
 use crate::stream::definition::PartitioningSpec;
+use crate::stream::seal::ParcelKind;
 
 const KEYS: usize = 7;
 
@@ -232,5 +234,136 @@ async fn a_new_prefix_takes_what_its_keys_allow() {
     node.put(incarnation, &rows(50, 50)).await.unwrap();
     settled(&node, 100).await;
     judge(&store, 100);
+    node.stop().await;
+}
+
+/// Values of `i` in the objects whose keys begin so, an object after the other.
+fn rows_under(store: &MemoryStore, start: &str) -> Vec<Vec<u64>> {
+    let objects = store.objects.lock();
+    let objects = objects.iter().filter(|(key, _)| key.starts_with(start));
+    let rows = |(_, (_, bytes)): (&String, &(String, Vec<u8>))| {
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
+        let row = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["i"].as_u64().unwrap();
+        text.lines().map(row).collect()
+    };
+    objects.map(rows).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_partition_only_the_records_that_make_a_stage_panic_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let definition = partitioned(1 << 20, 900_000);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    let poison = [3, 40, 41, 98];
+    let row = |i: u64| match poison.contains(&i) {
+        true => format!("{{\"k\":\"a\",\"i\":{i},\"is\":\"{POISON}\"}}\n"),
+        false => format!("{{\"k\":\"{}\",\"i\":{i}}}\n", if i % 3 == 0 { "b" } else { "a" }),
+    };
+    let rows: Vec<String> = (0..100).map(row).collect();
+    for some in rows.chunks(17) {
+        node.put(incarnation, some).await.unwrap();
+    }
+    node.supervisor.flush("s").unwrap();
+    let status = node.until("s", |s| s.ledger.in_flight.records == 0 && s.ledger.received.records == 100).await;
+    assert_eq!((status.ledger.delivered.records, status.ledger.refused.records), (96, 4));
+    let refused_bytes: usize = poison.iter().map(|i| rows[*i as usize].len()).sum();
+    assert_eq!(status.ledger.refused.bytes, refused_bytes as u64);
+    let of = |key: &str| (0..100).filter(|i| !poison.contains(i) && (i % 3 == 0) == (key == "b")).collect::<Vec<u64>>();
+    // Each in one object, in order.
+    assert_eq!(rows_under(&store, "k=a/"), [of("a")]);
+    assert_eq!(rows_under(&store, "k=b/"), [of("b")]);
+    let mut refused = Vec::new();
+    for (key, (_, bytes)) in store.objects.lock().iter().filter(|(key, _)| key.starts_with("bad/")) {
+        assert!(key.starts_with("bad/processing-failed/"), "{key}");
+        for line in std::str::from_utf8(bytes).unwrap().lines() {
+            let error: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(error["errorCode"], "InternalError");
+            assert!(error["errorMessage"].as_str().unwrap().contains("a record is poison"), "{error}");
+            let raw = base64_simd::STANDARD.decode_to_vec(error["rawData"].as_str().unwrap()).unwrap();
+            refused.push(serde_json::from_slice::<serde_json::Value>(&raw).unwrap()["i"].as_u64().unwrap());
+        }
+    }
+    refused.sort_unstable();
+    assert_eq!(refused, poison);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_grew_gives_way_to_the_one_it_was_spooled_by() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let mut definition = partitioned(1 << 20, 600);
+    // Longer in characters of three bytes, so that the limit of the key is met before that of the prefix.
+    let value = "\u{20ac}".repeat(300);
+    definition.s3.file_extension = ".x".to_owned();
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &[format!("{{\"k\":\"{value}\",\"i\":0}}\n")]).await.unwrap();
+    node.until("s", |_| !node.context.journal.lane(&LaneId::direct_put(incarnation)).chunks.is_empty()).await;
+    node.redefine("s", |definition| definition.s3.file_extension = format!(".{}", "y".repeat(120))).unwrap();
+    node.until("s", |s| s.ledger.delivered.records == 1).await;
+    let keys: Vec<String> = store.objects.lock().keys().cloned().collect();
+    assert!(keys.len() == 1 && keys[0].ends_with(".x"), "{keys:?}");
+    node.stop().await;
+}
+
+/// Stages a run of the first half and seals it, with what `change` makes of its chunk; what is cut of the spool then.
+async fn spooled_by_hand(
+    node: &Node,
+    definition: &Definition,
+    change: impl FnOnce(&mut crate::stream::seal::SpooledChunk),
+) -> RunPlan {
+    let incarnation = definition.incarnation;
+    let spooled = Arc::new(Spooled::recover(&node.context, incarnation).unwrap());
+    let plan = RunPlan {
+        definition: Arc::new(definition.clone()),
+        from: Position::start(),
+        number: 1,
+        cut: CutReason::Flush,
+        max_bytes: u64::MAX,
+        max_expanded_bytes: u64::MAX,
+        target_object_bytes: None,
+        half: Half::First(spooled.clone()),
+        cuts: Vec::new(),
+        max_records: u64::MAX,
+        refuse_all: None,
+        records_read: Arc::default(),
+        stop: StopSource::new().stop(),
+        abandon: StopSource::new().stop(),
+    };
+    let never = StopSource::new();
+    let plan = RunPlan { stop: never.stop(), abandon: never.stop(), ..plan };
+    let lane = node.lane(incarnation).await;
+    let mut staged = stage_run(&node.context, &lane, &plan).unwrap().unwrap();
+    change(staged.seal.spooled.as_mut().unwrap());
+    node.context.journal.seal(staged.seal.clone(), staged.inline).await.unwrap();
+    let now = node.context.clock.monotonic();
+    spooled.add(&staged.seal, staged.seal.spooled.as_ref().unwrap(), &staged.partitions, now);
+    let cuts = spooled.cut(&partition_hints(definition), now, Some(CutReason::Flush), usize::MAX);
+    std::mem::forget(never);
+    RunPlan { half: Half::Second(spooled), cuts, ..plan }
+}
+
+#[tokio::test]
+async fn a_cut_that_no_name_fits_is_refused() {
+    let disk = FaultyDisk::new();
+    let node = Node::start(Arc::new(disk), "/data".into(), Arc::new(MemoryStore::default())).await.unwrap();
+    let mut definition = partitioned(1 << 20, 900_000);
+    let long = "v".repeat(400);
+    node.put(definition.incarnation, &[format!("{{\"k\":\"{long}\"}}\n"), "{\"k\":\"v\"}\n".to_owned()]).await.unwrap();
+    definition.revision = 2;
+    let too_long = format!("{}/k=!{{partitionKeyFromQuery:k}}/", "p".repeat(200));
+    let mut plan = spooled_by_hand(&node, &definition, |chunk| chunk.prefix = too_long.clone()).await;
+    Arc::make_mut(&mut plan.definition).s3.prefix = too_long;
+    let staged = stage_run(&node.context, &node.lane(definition.incarnation).await, &plan).unwrap().unwrap();
+    assert_eq!((staged.seal.fates.delivered.records, staged.seal.fates.refused.records), (1, 1));
+    let parcels: Vec<_> = staged.seal.parcels.iter().map(|parcel| (parcel.kind.clone(), parcel.records)).collect();
+    let refused = ParcelKind::Error("partitioning-failed".to_owned());
+    assert_eq!(parcels, [(ParcelKind::Data, 1), (refused, 1)]);
     node.stop().await;
 }

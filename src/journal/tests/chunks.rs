@@ -16,7 +16,15 @@ struct ModelChunk {
 }
 
 fn spooled(number: u64, partitions: u32) -> SpooledChunk {
-    SpooledChunk { name: format!("chunk-{number}"), length_bytes: 10, crc32c: 7, partitions, prefix: String::new() }
+    SpooledChunk {
+        name: format!("chunk-{number}"),
+        length_bytes: 10,
+        crc32c: 7,
+        partitions,
+        prefix: String::new(),
+        time_zone: None,
+        file_extension: None,
+    }
 }
 
 fn shown(journal: &Journal, source: &LaneId) -> BTreeMap<u64, ModelChunk> {

@@ -11,6 +11,7 @@ use super::fixtures::{Maker, close_of, lane};
 use super::model::Entry;
 use crate::disk::faulty::FaultyDisk;
 use crate::disk::{Disk, create_dir_durable};
+use crate::stream::prefix::TimeZone;
 use crate::stream::seal::{
     CutReason, Fates, LaneId, Parcel, ParcelKind, Place, Seal, SpooledChunk, Taken, Tally, Turn,
 };
@@ -83,8 +84,11 @@ fn number_set() -> impl Strategy<Value = NumberSet> {
 }
 
 fn spooled() -> impl Strategy<Value = SpooledChunk> {
-    (".{0,10}", any::<(u64, u32, u32)>(), ".{0,10}").prop_map(|(name, (length_bytes, crc32c, partitions), prefix)| {
-        SpooledChunk { name, length_bytes, crc32c, partitions, prefix }
+    let zone = proptest::option::of(Just(TimeZone::from_id("Asia/Calcutta").unwrap()));
+    let naming = (".{0,10}", zone, proptest::option::of(".{0,10}"));
+    (".{0,10}", any::<(u64, u32, u32)>(), naming).prop_map(|(name, (length_bytes, crc32c, partitions), naming)| {
+        let (prefix, time_zone, file_extension) = naming;
+        SpooledChunk { name, length_bytes, crc32c, partitions, prefix, time_zone, file_extension }
     })
 }
 
