@@ -6,7 +6,7 @@
 
 use super::chunks::{Chunks, NotThere};
 use super::codec::{LaneBase, Payload};
-use crate::stream::seal::{Close, Fates, LaneId, Parcel, ParcelKind, Place, Seal, Turn};
+use crate::stream::seal::{Close, Fates, LaneId, Parcel, ParcelKind, Place, Seal, Taken, Turn};
 use crate::stream::{Incarnation, Position, SealId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -400,23 +400,36 @@ impl Draft {
 
     /// Marks what a seal takes of spool chunks.
     fn take(&mut self, state: &State, seal: &Seal) -> Result<(), OrderError> {
-        seal.taken.iter().try_for_each(|taken| {
-            let (lane, chunk) = (taken.lane.clone(), taken.chunk);
-            self.change(state, &lane_of(seal, &lane), |source| {
-                source.chunks.take(taken).map_err(|NotThere| OrderError::NotSpooled { seal: seal.id, lane, chunk })
-            })
+        self.change_sources(state, seal, |source, taken| {
+            let not_spooled =
+                |NotThere| OrderError::NotSpooled { seal: seal.id, lane: taken.lane.clone(), chunk: taken.chunk };
+            source.chunks.take(taken).map_err(not_spooled)
         })
     }
 
     /// What a seal took is delivered.
     fn close_taken(&mut self, state: &State, seal: &Seal) -> Result<(), OrderError> {
-        seal.taken.iter().try_for_each(|taken| {
-            self.change(state, &lane_of(seal, &taken.lane), |source| {
-                source.chunks.close(taken);
+        self.change_sources(state, seal, |source, taken| {
+            source.chunks.close(taken);
+            Ok(())
+        })
+    }
+
+    /// Changes the lanes that a seal takes from, each once however much is taken: a change costs what the lane holds.
+    fn change_sources(
+        &mut self,
+        state: &State,
+        seal: &Seal,
+        change: impl Fn(&mut Lane, &Taken) -> Result<(), OrderError>,
+    ) -> Result<(), OrderError> {
+        for of_lane in seal.taken.chunk_by(|a, b| a.lane == b.lane) {
+            self.change(state, &lane_of(seal, &of_lane[0].lane), |source| {
+                of_lane.iter().try_for_each(|taken| change(source, taken))?;
                 source.chunks.drop_closed(source.closed_number);
                 Ok(())
-            })
-        })
+            })?;
+        }
+        Ok(())
     }
 
     fn open_in(&self, state: &State, lane: &LaneId, seal: SealId) -> bool {
