@@ -8,5 +8,5 @@ mod partitions;
 mod target;
 
 pub use cut::{CutFacts, Decision, decide};
-pub use partitions::{PartitionCut, PartitionHints, Partitions, Piece};
+pub use partitions::{CutBounds, PartitionCut, PartitionHints, Partitions, Piece};
 pub use target::{ObjectRatio, most_source_bytes};

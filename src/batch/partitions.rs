@@ -51,6 +51,19 @@ pub struct PartitionHints {
     pub max_waiting_bytes: u64,
     /// Partitions that may wait; above, as with bytes.
     pub max_waiting: u64,
+    /// Pieces that may wait in all partitions; above, as with bytes.
+    pub max_waiting_pieces: u64,
+}
+
+/// What is cut at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CutBounds {
+    /// Most partitions.
+    pub partitions: usize,
+    /// No further partition once there are so many source bytes.
+    pub bytes: u64,
+    /// No further partition once there are so many pieces.
+    pub pieces: usize,
 }
 
 /// The partitions that wait.
@@ -65,6 +78,7 @@ pub struct Partitions {
     by_bytes: BTreeSet<(u64, Arc<[u8]>)>,
     /// How many pieces have this oldest arrival.
     arrivals: BTreeMap<i64, u64>,
+    pieces: u64,
     records: u64,
     bytes: u64,
     size_bytes: u64,
@@ -106,6 +120,11 @@ impl Partitions {
         self.arrivals.first_key_value().map(|(arrival_ms, _)| *arrival_ms)
     }
 
+    /// Pieces that wait.
+    pub fn pieces(&self) -> u64 {
+        self.pieces
+    }
+
     /// Whether the partition waits.
     pub fn contains(&self, key: &[u8]) -> bool {
         self.waiting.contains_key(key)
@@ -138,21 +157,21 @@ impl Partitions {
         }
     }
 
-    /// What is to be cut: at most `most` partitions, and none more once they have `most_bytes`. It no longer waits.
+    /// What is to be cut. It no longer waits.
     pub fn cut(
         &mut self,
         hints: &PartitionHints,
         now: Duration,
         everything: Option<CutReason>,
-        most: usize,
-        most_bytes: u64,
+        most: CutBounds,
     ) -> Vec<PartitionCut> {
         let mut cuts: Vec<PartitionCut> = Vec::new();
-        let mut bytes = 0;
-        while cuts.len() < most && bytes < most_bytes {
+        let (mut bytes, mut pieces) = (0, 0);
+        while cuts.len() < most.partitions && bytes < most.bytes && pieces < most.pieces {
             let Some((key, reason)) = self.next_due(hints, now, everything) else { break };
             let Some(cut) = self.take(&key, hints.hints.size_bytes, reason) else { break };
             bytes += cut.pieces.iter().map(|piece| piece.size_bytes).sum::<u64>();
+            pieces += cut.pieces.len();
             cuts.push(cut);
         }
         cuts
@@ -181,7 +200,9 @@ impl Partitions {
         let (bytes, largest) = self.by_bytes.last()?;
         let (since, oldest) = self.by_age.first()?;
         let (_, least_used) = self.by_use.first()?;
-        let is_over = self.size_bytes > hints.max_waiting_bytes || self.len() > hints.max_waiting;
+        let is_over = self.size_bytes > hints.max_waiting_bytes
+            || self.len() > hints.max_waiting
+            || self.pieces > hints.max_waiting_pieces;
         Some(if *bytes >= hints.hints.size_bytes {
             (largest.clone(), CutReason::Size)
         } else if now.saturating_sub(*since) >= Duration::from_millis(hints.hints.interval_ms) {
@@ -234,6 +255,7 @@ impl Partitions {
         self.by_age.remove(&(waiting.since, key.clone()));
         self.by_use.remove(&(waiting.used, key.clone()));
         self.by_bytes.remove(&(waiting.size_bytes, key.clone()));
+        self.pieces -= waiting.pieces.len() as u64;
         self.bytes -= waiting.bytes;
         self.size_bytes -= waiting.size_bytes;
         self.records -= waiting.records;
@@ -244,6 +266,7 @@ impl Partitions {
         self.by_age.insert((waiting.since, key.clone()));
         self.by_use.insert((waiting.used, key.clone()));
         self.by_bytes.insert((waiting.size_bytes, key.clone()));
+        self.pieces += waiting.pieces.len() as u64;
         self.bytes += waiting.bytes;
         self.size_bytes += waiting.size_bytes;
         self.records += waiting.records;
@@ -259,7 +282,11 @@ mod tests {
 
     fn hints(size_bytes: u64, interval_s: u64) -> PartitionHints {
         let hints = Hints { size_bytes, interval_ms: interval_s * 1000 };
-        PartitionHints { hints, max_waiting_bytes: u64::MAX, max_waiting: u64::MAX }
+        PartitionHints { hints, max_waiting_bytes: u64::MAX, max_waiting: u64::MAX, max_waiting_pieces: u64::MAX }
+    }
+
+    fn most(partitions: usize, bytes: u64) -> CutBounds {
+        CutBounds { partitions, bytes, pieces: usize::MAX }
     }
 
     fn piece(chunk: u64, bytes: u64) -> Piece {
@@ -280,18 +307,18 @@ mod tests {
         partitions.add(b"b", piece(1, 10), 2 * SECOND);
         let hints = hints(100, 10);
         assert_eq!(partitions.decide(&hints, 3 * SECOND, None), Decision::Wait(8 * SECOND));
-        assert_eq!(partitions.cut(&hints, 3 * SECOND, None, 9, 999), []);
+        assert_eq!(partitions.cut(&hints, 3 * SECOND, None, most(9, 999)), []);
         partitions.add(b"a", piece(2, 50), 3 * SECOND);
         partitions.add(b"a", piece(3, 50), 3 * SECOND);
         assert_eq!(partitions.decide(&hints, 4 * SECOND, None), Decision::Cut(CutReason::Size));
-        let cuts = partitions.cut(&hints, 4 * SECOND, None, 9, 999);
+        let cuts = partitions.cut(&hints, 4 * SECOND, None, most(9, 999));
         assert_eq!(told(&cuts), [("a", CutReason::Size, vec![1, 2])]);
         assert_eq!(partitions.decide(&hints, 4 * SECOND, None), Decision::Wait(7 * SECOND));
         assert_eq!((partitions.len(), partitions.totals()), (2, (2, 60)));
-        let cuts = partitions.cut(&hints, 11 * SECOND, None, 9, 999);
+        let cuts = partitions.cut(&hints, 11 * SECOND, None, most(9, 999));
         assert_eq!(told(&cuts), [("a", CutReason::Interval, vec![3])]);
         assert_eq!(partitions.decide(&hints, 11 * SECOND, None), Decision::Wait(SECOND));
-        let cuts = partitions.cut(&hints, 12 * SECOND, None, 9, 999);
+        let cuts = partitions.cut(&hints, 12 * SECOND, None, most(9, 999));
         assert_eq!(told(&cuts), [("b", CutReason::Interval, vec![1])]);
         assert_eq!(partitions.decide(&hints, 12 * SECOND, Some(CutReason::Flush)), Decision::Nothing);
         assert!(partitions.is_empty() && partitions.totals() == (0, 0));
@@ -304,10 +331,35 @@ mod tests {
             partitions.add(key.as_bytes(), piece(at, 10), u32::try_from(at).unwrap() * SECOND);
         }
         let few = PartitionHints { max_waiting: 2, ..hints(100, 900) };
-        assert_eq!(told(&partitions.cut(&few, 5 * SECOND, None, 9, 999)), [("b", CutReason::Size, vec![2])]);
+        assert_eq!(told(&partitions.cut(&few, 5 * SECOND, None, most(9, 999))), [("b", CutReason::Size, vec![2])]);
         let small = PartitionHints { max_waiting_bytes: 20, ..hints(100, 900) };
-        assert_eq!(told(&partitions.cut(&small, 5 * SECOND, None, 9, 999)), [("c", CutReason::Size, vec![3])]);
+        assert_eq!(told(&partitions.cut(&small, 5 * SECOND, None, most(9, 999))), [("c", CutReason::Size, vec![3])]);
         assert!(partitions.contains(b"a") && !partitions.contains(b"c"));
+        partitions.add(b"d", piece(5, 0), 6 * SECOND);
+        let few = PartitionHints { max_waiting_pieces: 2, ..hints(100, 900) };
+        assert_eq!(told(&partitions.cut(&few, 6 * SECOND, None, most(9, 999))), [("a", CutReason::Size, vec![1, 4])]);
+        assert_eq!(partitions.pieces(), 1);
+    }
+
+    /// Chunks with a byte of each of many partitions: what waits is little, and in very many pieces.
+    #[test]
+    fn the_memory_of_pieces_is_bounded() {
+        let mut partitions = Partitions::default();
+        let few = PartitionHints { max_waiting_pieces: 50_000, ..hints(u64::MAX, 900) };
+        let mut taken = 0;
+        for chunk in 0..200u64 {
+            for key in 0..1_000u32 {
+                partitions.add(&key.to_le_bytes(), piece(chunk, 1), Duration::from_millis(chunk));
+            }
+            let cuts = partitions.cut(&few, Duration::from_millis(chunk), None, most(usize::MAX, u64::MAX));
+            taken += cuts.iter().map(|cut| cut.pieces.len() as u64).sum::<u64>();
+            assert!(partitions.pieces() <= 50_000, "{}", partitions.pieces());
+        }
+        assert_eq!(taken + partitions.pieces(), 200_000);
+        let held: usize = partitions.waiting.values().map(|waiting| waiting.pieces.capacity()).sum();
+        // A list grows by doubling, from four pieces on.
+        assert!(held <= 2 * 50_000 + 1_000 * 4, "{held}");
+        assert!(partitions.arrivals.len() <= 50_000);
     }
 
     #[test]
@@ -317,9 +369,9 @@ mod tests {
             partitions.add(key.as_bytes(), piece(1, 10), SECOND);
         }
         let flush = Some(CutReason::Flush);
-        assert_eq!(partitions.cut(&hints(100, 900), SECOND, flush, 9, 1).len(), 1);
-        assert_eq!(partitions.cut(&hints(100, 900), SECOND, flush, 1, 999).len(), 1);
-        let cuts = partitions.cut(&hints(100, 900), SECOND, flush, 9, 999);
+        assert_eq!(partitions.cut(&hints(100, 900), SECOND, flush, most(9, 1)).len(), 1);
+        assert_eq!(partitions.cut(&hints(100, 900), SECOND, flush, most(1, 999)).len(), 1);
+        let cuts = partitions.cut(&hints(100, 900), SECOND, flush, most(9, 999));
         assert_eq!(told(&cuts), [("c", CutReason::Flush, vec![1])]);
     }
 
@@ -334,11 +386,11 @@ mod tests {
             partitions.add(key.as_bytes(), piece(step, random.u64(0..30)), now);
             added.entry(key).or_default().push(step);
             let everything = (step == 1_999).then_some(CutReason::Stop);
-            let mut cuts = partitions.cut(&hints, now, everything, usize::MAX, u64::MAX);
+            let mut cuts = partitions.cut(&hints, now, everything, most(usize::MAX, u64::MAX));
             if random.u8(0..4) == 0 {
                 // Two of the same partition go back in the other order.
                 cuts.into_iter().rev().for_each(|cut| partitions.give_back(cut));
-                cuts = partitions.cut(&hints, now, everything, usize::MAX, u64::MAX);
+                cuts = partitions.cut(&hints, now, everything, most(usize::MAX, u64::MAX));
             }
             for (key, _, chunks) in told(&cuts) {
                 taken.entry(key.to_owned()).or_default().extend(chunks);

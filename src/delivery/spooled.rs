@@ -5,7 +5,7 @@
 //! took, but for what is being staged.
 
 use super::DeliveryContext;
-use crate::batch::{Decision, PartitionCut, PartitionHints, Partitions, Piece};
+use crate::batch::{CutBounds, Decision, PartitionCut, PartitionHints, Partitions, Piece};
 use crate::record::{ParcelBytes, Readable};
 use crate::source::{Lane, RunReader};
 use crate::spool::{Partition, SpoolChunk};
@@ -74,9 +74,11 @@ impl Half {
 
 /// Partitions that may wait; above, the least recently used are cut. Each takes about half a KiB of memory.
 const MAX_WAITING_PARTITIONS: u64 = 100_000;
-/// Most partitions of a seal.
-const MOST_PARTITIONS: usize = 256;
-/// A seal takes no further partition once it has so many source bytes.
+/// Pieces that may wait, as with partitions: 56 bytes each, twice that while a partition's list grows.
+const MAX_WAITING_PIECES: u64 = 500_000;
+/// What a seal takes at once. Its pieces bound what it writes into the journal.
+const MOST: CutBounds = CutBounds { partitions: 256, bytes: MOST_BYTES, pieces: 16_384 };
+/// Source bytes of a seal of either half.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// When the first half cuts: often enough that a record waits no longer than one and a half times the interval in both
@@ -88,7 +90,8 @@ pub fn first_half_hints(hints: Hints) -> Hints {
 /// When the second half cuts.
 pub fn partition_hints(definition: &Definition) -> PartitionHints {
     let max_waiting_bytes = definition.partitioning.as_ref().map_or(u64::MAX, |spec| spec.max_waiting_bytes);
-    PartitionHints { hints: definition.hints, max_waiting_bytes, max_waiting: MAX_WAITING_PARTITIONS }
+    let (max_waiting, max_waiting_pieces) = (MAX_WAITING_PARTITIONS, MAX_WAITING_PIECES);
+    PartitionHints { hints: definition.hints, max_waiting_bytes, max_waiting, max_waiting_pieces }
 }
 
 impl Spooled {
@@ -138,11 +141,13 @@ impl Spooled {
 
     /// Tells the first half to wait, or to go on: it waits while the second half fails, or has more than it may.
     pub fn hold(&self, is_failing: bool, hints: &PartitionHints) {
-        let (partitions, waiting_bytes) = {
-            let inner = self.inner.lock();
-            (inner.partitions.len(), inner.partitions.size_bytes())
+        let (waiting, waiting_pieces, waiting_bytes) = {
+            let partitions = &self.inner.lock().partitions;
+            (partitions.len(), partitions.pieces(), partitions.size_bytes())
         };
-        let is_over = waiting_bytes / 2 > hints.max_waiting_bytes || partitions / 2 > hints.max_waiting;
+        let is_over = waiting_bytes / 2 > hints.max_waiting_bytes
+            || waiting / 2 > hints.max_waiting
+            || waiting_pieces / 2 > hints.max_waiting_pieces;
         let held = is_failing || is_over;
         self.held.send_if_modified(|before| std::mem::replace(before, held) != held);
     }
@@ -189,7 +194,8 @@ impl Spooled {
     ) -> Vec<PartitionCut> {
         let mut inner = self.inner.lock();
         inner.give_back();
-        inner.staging = inner.partitions.cut(hints, now, everything, most.min(MOST_PARTITIONS), MOST_BYTES);
+        let most = CutBounds { partitions: most.min(MOST.partitions), ..MOST };
+        inner.staging = inner.partitions.cut(hints, now, everything, most);
         inner.staging.clone()
     }
 
