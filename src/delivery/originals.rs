@@ -4,8 +4,10 @@
 //! Invariant: over all parts of a record the counted bytes are those of the record, once.
 
 use super::run::StageRunError;
+use super::spool_reader::{Extract, damaged};
 use crate::record::{Chunk, Origin, Slot};
 use crate::spool::Records;
+use std::borrow::Cow;
 
 /// Where origins are looked up.
 #[derive(Clone, Copy)]
@@ -13,7 +15,7 @@ pub enum Originals<'a> {
     /// In a chunk that was read.
     Read(Read<'a>),
     /// In records of the spool.
-    Spooled(&'a Records),
+    Spooled(&'a Extract),
 }
 
 /// Chunks of a lane.
@@ -37,7 +39,7 @@ impl<'a> Originals<'a> {
     pub fn arrival_ms(&self, origin: Origin) -> Result<i64, StageRunError> {
         match self {
             Self::Read(read) => Ok(read.record(origin)?.arrival_ms),
-            Self::Spooled(records) => Ok(records.source.slots[place(records, origin)?].arrival_ms),
+            Self::Spooled(extract) => Ok(extract.records.passed.slots[place(&extract.records, origin)?].arrival_ms),
         }
     }
 
@@ -48,26 +50,32 @@ impl<'a> Originals<'a> {
                 let record = read.record(origin)?;
                 Ok(if origin.part == 0 { u64::from(record.len) } else { 0 })
             }
-            Self::Spooled(records) => Ok(records.counted_bytes[place(records, origin)?]),
+            Self::Spooled(extract) => Ok(extract.records.counted_bytes[place(&extract.records, origin)?]),
         }
     }
 
     /// What an error record shows.
-    pub fn shown(&self, origin: Origin) -> Result<&'a [u8], StageRunError> {
+    pub fn shown(&self, origin: Origin) -> Result<Cow<'a, [u8]>, StageRunError> {
         match self {
-            Self::Read(read) => read.shown(origin),
-            Self::Spooled(records) => Ok(records.source.bytes(&records.source.slots[place(records, origin)?])),
+            Self::Read(read) => read.shown(origin).map(Cow::Borrowed),
+            Self::Spooled(extract) => {
+                let place = place(&extract.records, origin)?;
+                extract.chunk.source(&extract.records, place).map_err(damaged)
+            }
         }
     }
 
     /// Whether several parts may show the same record.
     pub fn shows_records_of_parts(&self) -> bool {
-        matches!(self, Self::Read(read) if read.parts.is_some() && read.shows_source)
+        match self {
+            Self::Read(read) => read.parts.is_some() && read.shows_source,
+            Self::Spooled(extract) => extract.shows_records_of_parts,
+        }
     }
 }
 
 fn place(records: &Records, origin: Origin) -> Result<usize, StageRunError> {
-    records.source.slots.binary_search_by(|slot| slot.origin.cmp(&origin)).map_err(|_| unknown(origin))
+    records.passed.slots.binary_search_by(|slot| slot.origin.cmp(&origin)).map_err(|_| unknown(origin))
 }
 
 fn unknown(origin: Origin) -> StageRunError {

@@ -246,7 +246,7 @@ pub struct ErrorDrafts<'a> {
     first_number: u32,
     /// What ordinals are counted from: the number of the last record before the run.
     base: u64,
-    /// Records of this chunk that have a line, by kind; only of those that were split.
+    /// Records of this chunk, or of the spool, that have a line, by kind; only of those that were split.
     told: BTreeMap<ErrorKind, HashSet<u64>>,
     line: Vec<u8>,
 }
@@ -297,7 +297,7 @@ impl ErrorDrafts<'_> {
                 glue_version: self.glue_version.as_deref(),
             };
             self.line.clear();
-            error_record::write_line(&mut self.line, cause, originals.shown(*origin)?, &context)
+            error_record::write_line(&mut self.line, cause, &originals.shown(*origin)?, &context)
                 .map_err(|e| StageRunError::Bug(format!("an error record could not be written: {e}")))?;
             let next = self.first_number + self.drafts.len() as u32;
             let parcel = self.drafts.entry(cause.kind).or_insert_with(|| ErrorDraft {

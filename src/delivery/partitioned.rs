@@ -12,12 +12,11 @@ use super::panics;
 use super::parcels::{Body, ErrorDrafts, FinishedParcels};
 use super::run::{Attempt, Gone, RunPlan, Sinks, StageRunError, StagedRun, Stages};
 use super::shuffle::unusable;
-use super::spool_reader::{Chunks, CutReader};
+use super::spool_reader::{Chunks, CutReader, Extract};
 use super::spooled::Spooled;
 use crate::batch::PartitionCut;
 use crate::destination::s3::key::{KeyError, ObjectName, data_key};
 use crate::record::{Cause, Chunk, Refused};
-use crate::spool::Records;
 use crate::stage::partition::keys;
 use crate::stream::definition::S3Target;
 use crate::stream::position::Run;
@@ -158,8 +157,8 @@ impl<'a> Pass<'a> {
         self.errors.glue_version.clone_from(&self.stages.glue_version);
         let mut body = Body::new(context, plan, true, seal_id, number);
         let mut counts = Counts::default();
-        reader.each(&mut self.chunks, ranges, |records, places| {
-            put(&mut self.stages, plan, records, places, &mut body, &mut self.errors, &mut counts)
+        reader.each(&mut self.chunks, ranges, |extract, places| {
+            put(&mut self.stages, plan, extract, places, &mut body, &mut self.errors, &mut counts)
         })?;
         if self.stages.learner.is_none() {
             let records = self.stages.finish(&mut body)?;
@@ -194,8 +193,8 @@ impl<'a> Pass<'a> {
             let mut errors = ErrorDrafts::new(context, plan, seal_id, staged_ms, None);
             let mut body = Body::new(context, plan, true, seal_id, 0);
             let mut counts = Counts::default();
-            reader.each(&mut self.chunks, ranges, |records, places| {
-                put(&mut stages, plan, records, places, &mut body, &mut errors, &mut counts)
+            reader.each(&mut self.chunks, ranges, |extract, places| {
+                put(&mut stages, plan, extract, places, &mut body, &mut errors, &mut counts)
             })?;
             if stages.learner.is_none() {
                 stages.finish(&mut body)?;
@@ -211,11 +210,12 @@ impl<'a> Pass<'a> {
     /// Refuses ranges of records.
     fn refuse(&mut self, reader: &mut CutReader, ranges: &[Range<u64>], cause: &Cause) -> Result<(), StageRunError> {
         let (errors, counts) = (&mut self.errors, &mut self.all);
-        reader.each(&mut self.chunks, ranges, |records, places| {
+        reader.each(&mut self.chunks, ranges, |extract, places| {
+            let records = &extract.records;
             counts.note_spooled(records, places.clone());
             let refused = |slot: &crate::record::Slot| Refused { origin: slot.origin, cause: cause.clone() };
             let refused: Vec<_> = records.passed.slots[places].iter().map(refused).collect();
-            errors.write(&Originals::Spooled(records), &refused, counts)
+            errors.write(&Originals::Spooled(extract), &refused, counts)
         })
     }
 
@@ -267,12 +267,13 @@ fn partition_keys(cut: &PartitionCut) -> Result<PartitionKeys, StageRunError> {
 fn put<'b>(
     stages: &mut Stages,
     plan: &RunPlan,
-    records: &Records,
+    extract: &Extract,
     places: Range<usize>,
     body: &mut Body<'b>,
     errors: &mut ErrorDrafts<'b>,
     counts: &mut Counts,
 ) -> Result<(), StageRunError> {
+    let records = &extract.records;
     counts.note_spooled(records, places.clone());
     let some;
     let passed = match places {
@@ -283,7 +284,7 @@ fn put<'b>(
         }
     };
     let mut sinks = Sinks { definition: &plan.definition, source: passed, body, errors, counts };
-    stages.put_in_object(passed, &Originals::Spooled(records), &mut sinks)?;
+    stages.put_in_object(passed, &Originals::Spooled(extract), &mut sinks)?;
     match plan.stop.is_asked() || plan.abandon.is_asked() {
         true => Err(StageRunError::Stopped),
         false => Ok(()),

@@ -213,7 +213,10 @@ fn go_through(
 
     let mut reader = lane.reader(&plan.from, None)?;
     let chunk_bytes = if stages.decompress.is_some() { PACKED_CHUNK_BYTES } else { CHUNK_BYTES };
-    while counts.total.records < plan.max_records && counts.expanded_bytes < plan.max_expanded_bytes {
+    while counts.total.records < plan.max_records
+        && counts.expanded_bytes < plan.max_expanded_bytes
+        && !stages.shuffle.as_ref().is_some_and(Shuffle::is_full)
+    {
         // What a learner is shown becomes no object.
         let encoded_bytes = stages.learner.is_none().then(|| body.length_bytes() + stages.pending_bytes());
         let Some(next_bytes) = next_bytes(plan, counts.total.bytes, encoded_bytes) else { break };

@@ -17,6 +17,9 @@ use crate::stream::definition::Definition;
 use crate::stream::seal::SpooledChunk;
 use std::sync::Arc;
 
+/// Partitions after which a chunk ends, those of the records read at once more.
+const MOST_PARTITIONS: usize = 100_000;
+
 /// Takes the records of a run.
 pub struct Shuffle {
     definition: Arc<Definition>,
@@ -29,6 +32,8 @@ pub struct Shuffle {
     new_partitions: u64,
     /// What is added to ordinals, which count from the start of the lane in the spool.
     base: u64,
+    /// Whether what is kept to be shown of records is those that they are parts of.
+    shows_records_of_parts: bool,
     /// Records taken.
     pub records: u64,
 }
@@ -50,12 +55,24 @@ impl Shuffle {
         let writer = SpoolWriter::new(draft)?;
         let key = Vec::new();
         let base = plan.from.number().unwrap_or(0);
-        Ok(Self { definition, seal_id, partitioner, writer, key, spooled, new_partitions: 0, base, records: 0 })
+        Ok(Self {
+            definition,
+            seal_id,
+            partitioner,
+            writer,
+            key,
+            spooled,
+            new_partitions: 0,
+            base,
+            shows_records_of_parts: false,
+            records: 0,
+        })
     }
 
     /// Takes records; returns those that belong to no partition.
     pub fn push(&mut self, passed: &Chunk, originals: &Originals<'_>) -> Result<Vec<Refused>, StageRunError> {
         let mut refused = Vec::new();
+        self.shows_records_of_parts |= originals.shows_records_of_parts();
         for (slot, bytes) in passed.iter() {
             if let Err(cause) = self.partitioner.key_of(bytes, &mut self.key) {
                 refused.push(Refused { origin: slot.origin, cause });
@@ -67,9 +84,10 @@ impl Shuffle {
                 refused.push(Refused { origin: slot.origin, cause: keys::refusal(problem) });
                 continue;
             }
-            let source = originals.shown(slot.origin)?;
+            let shown = originals.shown(slot.origin)?;
             let counted_bytes = originals.counted_bytes(slot.origin)?;
-            let source = (source != bytes).then_some(source);
+            // The slice as it was given: parts of a record are known by it.
+            let source = (*shown != *bytes).then_some(&*shown);
             let mut slot = *slot;
             slot.origin.ordinal += self.base;
             self.writer.push(&self.key, spool::Spooled { slot, bytes, source, counted_bytes })?;
@@ -115,12 +133,18 @@ impl Shuffle {
         }
     }
 
+    /// Whether the chunk has as many partitions as one may have; each takes memory while it is written, and while it waits.
+    pub fn is_full(&self) -> bool {
+        self.writer.partitions() >= MOST_PARTITIONS
+    }
+
     /// Makes the chunk durable. No chunk comes of a run without records for it.
     pub fn finish(
         self,
         context: &DeliveryContext,
         plan: &RunPlan,
     ) -> Result<(Option<SpooledChunk>, Vec<Partition>), StageRunError> {
+        let shows_records_of_parts = self.shows_records_of_parts;
         let (partitions, draft) = self.writer.finish()?;
         if partitions.is_empty() {
             return Ok((None, partitions));
@@ -141,6 +165,7 @@ impl Shuffle {
             prefix: s3.prefix.clone(),
             time_zone: Some(s3.time_zone),
             file_extension: Some(s3.file_extension.clone()),
+            shows_records_of_parts,
         };
         Ok((Some(chunk), partitions))
     }

@@ -75,7 +75,17 @@ pub struct CutReader {
     /// Arrival of the oldest, ms since the epoch.
     pub oldest_arrival_ms: i64,
     /// The extent read last, by its place in `extents`.
-    last: Option<(usize, Records)>,
+    last: Option<(usize, Extract)>,
+}
+
+/// Records of one extent.
+pub struct Extract {
+    /// Them.
+    pub records: Records,
+    /// The chunk that they are of.
+    pub chunk: SpoolChunk,
+    /// Whether several of them may show the same record.
+    pub shows_records_of_parts: bool,
 }
 
 impl CutReader {
@@ -104,7 +114,7 @@ impl CutReader {
         &mut self,
         chunks: &mut Chunks<'_>,
         ranges: &[Range<u64>],
-        mut show: impl FnMut(&Records, Range<usize>) -> Result<(), StageRunError>,
+        mut show: impl FnMut(&Extract, Range<usize>) -> Result<(), StageRunError>,
     ) -> Result<(), StageRunError> {
         for range in ranges {
             let first = self.extents.partition_point(|(_, extent, at)| at + u64::from(extent.records) <= range.start);
@@ -121,26 +131,28 @@ impl CutReader {
         Ok(())
     }
 
-    fn extent(&mut self, chunks: &mut Chunks<'_>, at: usize) -> Result<&Records, StageRunError> {
+    fn extent(&mut self, chunks: &mut Chunks<'_>, at: usize) -> Result<&Extract, StageRunError> {
         let known = self.last.take().filter(|(last, _)| *last == at);
-        let records = match known {
-            Some((_, records)) => records,
+        let extract = match known {
+            Some((_, extract)) => extract,
             None => {
                 let (number, extent, _) = &self.extents[at];
-                let records = chunks.get(*number)?.records(extent).map_err(damaged)?;
+                let chunk = chunks.get(*number)?.clone();
+                let records = chunk.records(extent).map_err(damaged)?;
                 if records.passed.slots.len() != extent.records as usize {
                     let text = format!("spool chunk {number} has other records than it says");
                     return Err(damaged(io::Error::new(io::ErrorKind::InvalidData, text)));
                 }
-                records
+                let told = chunks.spooled.spooled_chunk(*number);
+                Extract { records, chunk, shows_records_of_parts: told.is_some_and(|told| told.shows_records_of_parts) }
             }
         };
-        Ok(&self.last.insert((at, records)).1)
+        Ok(&self.last.insert((at, extract)).1)
     }
 }
 
 /// A chunk that cannot be read: damage waits for the operator, the rest is tried again.
-fn damaged(error: io::Error) -> StageRunError {
+pub fn damaged(error: io::Error) -> StageRunError {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => {
             StageRunError::NotReady {

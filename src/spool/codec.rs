@@ -1,11 +1,13 @@
-//! The format of a spool chunk, version 1. Pure.
+//! The format of a spool chunk, version 2. Pure.
 //!
 //! ```text
-//!  0 magic "HYSP"   4 version u16 LE   6 reserved   8 extents
+//!  0 magic "HYSP"   4 version u16 LE   6 reserved   8 extents, and sources that several of them share
 //!    footer   footer length u32 LE   magic "HYSP"
 //!
 //! extent  records   per record: ordinal (difference to the one before)  part  arrival ms (zigzag difference)
-//!                               length  0 (itself) | 1 (that of the one before) | length of the source + 2
+//!                               length
+//!                               0 (itself) | 1 (that of the one before) | length of the source + 2
+//!                                 | 2^33 + offset of a shared source  its length  its CRC-32C
 //!                               0 (the length of the source) | counted bytes + 1
 //!         bytes of the records   bytes of the sources   CRC-32C u32 LE of all before
 //! footer  partitions   per partition: key length  key  extents
@@ -15,7 +17,8 @@
 //! ```
 //!
 //! Numbers are LEB128 unless said otherwise. A partition's key is opaque here. The source of a record is what an error
-//! record shows of it; records that were split share theirs. Counted bytes are those that the record's fate stands for.
+//! record shows of it; parts of a record share theirs, whatever partitions they are of. Counted bytes are those that the
+//! record's fate stands for. Version 1 has no shared sources beyond "that of the one before".
 
 use crate::record::{Chunk, Origin, Slot};
 use bytes::Bytes;
@@ -23,7 +26,9 @@ use bytes::Bytes;
 /// First and last bytes of a chunk.
 pub const MAGIC: [u8; 4] = *b"HYSP";
 /// Version written.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+/// What is added to the offset of a shared source: more than the length of any.
+const SHARED: u64 = 1 << 33;
 /// Bytes before the first extent.
 pub const HEADER_BYTES: u64 = 8;
 /// Bytes behind the footer.
@@ -105,10 +110,37 @@ impl Partition {
 pub struct Records {
     /// The records.
     pub passed: Chunk,
-    /// What error records show of them; the slots have the same origins.
-    pub source: Chunk,
+    /// What error records show of each.
+    pub sources: Vec<Source>,
     /// Bytes that the fate of each stands for.
     pub counted_bytes: Vec<u64>,
+}
+
+/// Where what an error record shows of a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// It is the record.
+    Itself,
+    /// In the buffer of the records.
+    Within {
+        /// Offset of its first byte there.
+        start: u32,
+        /// Its length.
+        len: u32,
+    },
+    /// Elsewhere in the chunk, for records of several partitions.
+    Shared(SharedSource),
+}
+
+/// A source outside of the extents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedSource {
+    /// Where it starts in the chunk.
+    pub offset_bytes: u64,
+    /// Its length.
+    pub length_bytes: u32,
+    /// CRC-32C (Castagnoli) of it.
+    pub crc32c: u32,
 }
 
 /// A record of an extent, where its bytes are.
@@ -121,20 +153,36 @@ pub struct Entry<'a> {
     /// Itself.
     pub bytes: &'a [u8],
     /// What an error record shows of it, where that is something else.
-    pub source: Option<&'a [u8]>,
+    pub source: Option<EntrySource<'a>>,
     /// Bytes that its fate stands for.
     pub counted_bytes: u64,
 }
 
+/// The source of an entry.
+#[derive(Debug, Clone, Copy)]
+pub enum EntrySource<'a> {
+    /// To be written into the extent, once for neighbours with the very same slice.
+    Own(&'a [u8]),
+    /// Written before.
+    Shared(SharedSource),
+}
+
 impl Entry<'_> {
     fn source_length(&self) -> u64 {
-        self.source.unwrap_or(self.bytes).len() as u64
+        match self.source {
+            None => self.bytes.len() as u64,
+            Some(EntrySource::Own(source)) => source.len() as u64,
+            Some(EntrySource::Shared(source)) => source.length_bytes.into(),
+        }
     }
 
-    /// Whether the source is the very same bytes as that of the entry before.
+    /// Whether the source is the very same as that of the entry before.
     fn shares_source(&self, before: Option<&Self>) -> bool {
-        let same = |a: &[u8], b: &[u8]| std::ptr::eq(a, b);
-        matches!((self.source, before.and_then(|before| before.source)), (Some(a), Some(b)) if same(a, b))
+        match (self.source, before.and_then(|before| before.source)) {
+            (Some(EntrySource::Own(a)), Some(EntrySource::Own(b))) => std::ptr::eq(a, b),
+            (Some(EntrySource::Shared(a)), Some(EntrySource::Shared(b))) => a == b,
+            _ => false,
+        }
     }
 }
 
@@ -152,7 +200,7 @@ pub fn check_header(header: [u8; HEADER_BYTES as usize]) -> Result<(), SpoolErro
         return Err(SpoolError::Damaged("it does not begin as one"));
     }
     match u16::from_le_bytes([header[4], header[5]]) {
-        VERSION => Ok(()),
+        1..=VERSION => Ok(()),
         other => Err(SpoolError::Newer(other)),
     }
 }
@@ -168,14 +216,16 @@ pub fn put_extent<'a>(out: &mut Vec<u8>, entries: impl ExactSizeIterator<Item = 
         put_number(out, u64::from(entry.origin.part));
         put_number(out, zigzag(entry.arrival_ms.wrapping_sub(arrival_ms)));
         put_number(out, entry.bytes.len() as u64);
-        put_number(
-            out,
-            match entry.source {
-                None => 0,
-                Some(_) if entry.shares_source(before.as_ref()) => 1,
-                Some(source) => source.len() as u64 + 2,
-            },
-        );
+        match entry.source {
+            None => put_number(out, 0),
+            Some(_) if entry.shares_source(before.as_ref()) => put_number(out, 1),
+            Some(EntrySource::Own(source)) => put_number(out, source.len() as u64 + 2),
+            Some(EntrySource::Shared(source)) => {
+                put_number(out, SHARED + source.offset_bytes);
+                put_number(out, source.length_bytes.into());
+                put_number(out, source.crc32c.into());
+            }
+        }
         put_number(out, if entry.counted_bytes == entry.source_length() { 0 } else { entry.counted_bytes + 1 });
         before = Some(entry);
     }
@@ -183,7 +233,7 @@ pub fn put_extent<'a>(out: &mut Vec<u8>, entries: impl ExactSizeIterator<Item = 
     let mut before = None;
     for entry in entries {
         match entry.source {
-            Some(source) if !entry.shares_source(before.as_ref()) => out.extend_from_slice(source),
+            Some(EntrySource::Own(source)) if !entry.shares_source(before.as_ref()) => out.extend_from_slice(source),
             _ => {}
         }
         before = Some(entry);
@@ -198,8 +248,8 @@ pub fn parse_extent(extent: Bytes) -> Result<Records, SpoolError> {
     let end = rest.len() as u64;
     let count = take_number(&mut rest).filter(|count| *count <= end).ok_or(SHORT)?;
     let mut records = Vec::with_capacity(count as usize);
-    // (start behind all records, length); `None`: the record itself.
-    let mut sources: Vec<Option<(u32, u32)>> = Vec::with_capacity(count as usize);
+    // Those within start behind all records.
+    let mut sources: Vec<Source> = Vec::with_capacity(count as usize);
     let mut counted_bytes = Vec::with_capacity(count as usize);
     let (mut ordinal, mut arrival_ms) = (0u64, 0i64);
     let (mut bytes_total, mut sources_total) = (0u64, 0u64);
@@ -208,25 +258,37 @@ pub fn parse_extent(extent: Bytes) -> Result<Records, SpoolError> {
         ordinal = ordinal.wrapping_add(next()?);
         let part = u32::try_from(next()?).map_err(|_| SpoolError::Damaged("a part has too high a number"))?;
         arrival_ms = arrival_ms.wrapping_add(unzigzag(next()?));
-        let (length, source, counted) = (next()?, next()?, next()?);
+        let (length, source) = (next()?, next()?);
         let origin = Origin { ordinal, part };
         let start = bytes_total;
         bytes_total = bytes_total.checked_add(length).filter(|total| *total <= end).ok_or(SHORT)?;
         records.push(Slot { start: start as u32, len: length as u32, origin, arrival_ms });
         let source = match source {
-            0 => None,
+            0 => Source::Itself,
             1 => match sources.last() {
-                Some(Some(before)) => Some(*before),
+                Some(before @ (Source::Within { .. } | Source::Shared(_))) => *before,
                 _ => return Err(SpoolError::Damaged("a record shares a source that is not there")),
             },
+            SHARED.. => {
+                let too_long = |_| SpoolError::Damaged("a shared source is too long");
+                let (offset_bytes, length) = (source - SHARED, next()?);
+                let (length_bytes, crc32c) = (u32::try_from(length), u32::try_from(next()?));
+                let (length_bytes, crc32c) = (length_bytes.map_err(too_long)?, crc32c.map_err(too_long)?);
+                Source::Shared(SharedSource { offset_bytes, length_bytes, crc32c })
+            }
             more => {
                 let start = sources_total as u32;
                 sources_total = sources_total.checked_add(more - 2).filter(|total| *total <= end).ok_or(SHORT)?;
-                Some((start, (more - 2) as u32))
+                Source::Within { start, len: (more - 2) as u32 }
             }
         };
         sources.push(source);
-        counted_bytes.push(counted.checked_sub(1).unwrap_or(source.map_or(length, |(_, length)| length.into())));
+        let source_length = match source {
+            Source::Itself => length,
+            Source::Within { len, .. } => len.into(),
+            Source::Shared(shared) => shared.length_bytes.into(),
+        };
+        counted_bytes.push(next()?.checked_sub(1).unwrap_or(source_length));
     }
     if rest.len() as u64 != bytes_total + sources_total {
         return Err(SpoolError::Damaged("an extent has another length than its records"));
@@ -234,13 +296,12 @@ pub fn parse_extent(extent: Bytes) -> Result<Records, SpoolError> {
     let first_record = (end - rest.len() as u64) as u32;
     let first_source = first_record + bytes_total as u32;
     records.iter_mut().for_each(|slot| slot.start += first_record);
-    let source_slot = |(slot, source): (&Slot, Option<(u32, u32)>)| match source {
-        Some((start, len)) => Slot { start: first_source + start, len, ..*slot },
-        None => *slot,
-    };
-    let sources = records.iter().zip(sources).map(source_slot).collect();
-    let passed = Chunk { buffer: extent.clone(), slots: records };
-    Ok(Records { passed, source: Chunk { buffer: extent, slots: sources }, counted_bytes })
+    for source in &mut sources {
+        if let Source::Within { start, .. } = source {
+            *start += first_source;
+        }
+    }
+    Ok(Records { passed: Chunk { buffer: extent, slots: records }, sources, counted_bytes })
 }
 
 /// The last bytes of a chunk; tells each partition where its entry is.

@@ -5,6 +5,8 @@
 //! half, which reads the records of one partition out of the chunks in which it has some ([`SpoolChunk`]). Where the
 //! bytes lie, how they become durable and when they go is the caller's business; `codec` is the format.
 //!
+//! A record that was split into parts of several partitions is there once for all of them, as far as error records show it.
+//!
 //! Invariants: the records of a partition are in the order in which they were pushed; a writer keeps at most
 //! [`SECTION_BYTES`] of records in memory, and some hundred bytes for each partition of its chunk.
 
@@ -14,7 +16,7 @@ mod read;
 mod tests;
 mod write;
 
-pub use codec::{Extent, FooterEntry, Partition, Records, SpoolError};
+pub use codec::{Extent, FooterEntry, Partition, Records, SharedSource, Source, SpoolError};
 pub use read::SpoolChunk;
 pub use write::{SpoolWriter, Spooled};
 

@@ -1,7 +1,10 @@
 //! Reads a spool chunk, partition by partition.
 
-use super::codec::{self, Extent, FooterEntry, HEADER_BYTES, Partition, Records, SpoolError, TRAILER_BYTES};
+use super::codec::{
+    self, Extent, FooterEntry, HEADER_BYTES, Partition, Records, SharedSource, Source, SpoolError, TRAILER_BYTES,
+};
 use crate::record::ParcelBytes;
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -64,5 +67,28 @@ impl SpoolChunk {
         let mut bytes = vec![0; extent.length_bytes as usize];
         self.bytes.read_exact_at(&mut bytes, extent.offset_bytes)?;
         Ok(codec::parse_extent(bytes.into())?)
+    }
+
+    /// What an error record shows of the record at a place of `records`. `InvalidData`: a [`SpoolError`].
+    pub fn source<'a>(&self, records: &'a Records, place: usize) -> io::Result<Cow<'a, [u8]>> {
+        match records.sources[place] {
+            Source::Itself => Ok(Cow::Borrowed(records.passed.bytes(&records.passed.slots[place]))),
+            Source::Within { start, len } => {
+                Ok(Cow::Borrowed(&records.passed.buffer[start as usize..start as usize + len as usize]))
+            }
+            Source::Shared(SharedSource { offset_bytes, length_bytes, crc32c }) => {
+                let is_inside =
+                    offset_bytes.checked_add(length_bytes.into()).is_some_and(|end| end <= self.bytes.length_bytes());
+                if !is_inside {
+                    return Err(SpoolError::Damaged("a shared source is not there").into());
+                }
+                let mut bytes = vec![0; length_bytes as usize];
+                self.bytes.read_exact_at(&mut bytes, offset_bytes)?;
+                match crc32c::crc32c(&bytes) == crc32c {
+                    true => Ok(Cow::Owned(bytes)),
+                    false => Err(SpoolError::Damaged("the checksum of a shared source does not match").into()),
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 use super::codec::{self, SpoolError};
 use super::*;
-use crate::record::{Chunk, Origin, ParcelBytes, Slot};
+use crate::record::{Origin, ParcelBytes, Slot};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io;
@@ -37,14 +37,6 @@ fn written(records: &[Pushed]) -> (Vec<u8>, Vec<Partition>) {
     (bytes, partitions)
 }
 
-fn pairs<'a>(passed: &'a Chunk, source: &'a Chunk) -> impl Iterator<Item = (Slot, &'a [u8], &'a [u8])> {
-    assert_eq!(passed.slots.len(), source.slots.len());
-    passed.iter().zip(source.iter()).map(|((slot, record), (source_slot, source))| {
-        assert_eq!((slot.origin, slot.arrival_ms), (source_slot.origin, source_slot.arrival_ms));
-        (*slot, record, source)
-    })
-}
-
 fn read(bytes: Vec<u8>) -> io::Result<BTreeMap<Vec<u8>, Vec<Pushed>>> {
     let chunk = SpoolChunk::new(Arc::new(InMemory(bytes)));
     let mut found = BTreeMap::new();
@@ -55,9 +47,10 @@ fn read(bytes: Vec<u8>) -> io::Result<BTreeMap<Vec<u8>, Vec<Pushed>>> {
             let read = chunk.records(extent)?;
             assert_eq!(read.passed.slots.len(), extent.records as usize);
             assert_eq!(read.counted_bytes.iter().sum::<u64>(), extent.counted_bytes);
-            for ((slot, record, source), counted_bytes) in pairs(&read.passed, &read.source).zip(&read.counted_bytes) {
+            for (place, ((slot, record), counted_bytes)) in read.passed.iter().zip(&read.counted_bytes).enumerate() {
                 assert!((extent.oldest_arrival_ms..=extent.newest_arrival_ms).contains(&slot.arrival_ms));
-                let source = (source != record).then(|| source.to_vec());
+                let source = chunk.source(&read, place)?;
+                let source = (*source != *record).then(|| source.to_vec());
                 let Origin { ordinal, part } = slot.origin;
                 records.push((
                     partition.key.to_vec(),
@@ -125,7 +118,8 @@ proptest! {
         sealed.extend(crc32c::crc32c(&bytes).to_le_bytes());
         let _ = codec::parse_footer(&sealed, 1 << 20);
         if let Ok(read) = codec::parse_extent(sealed.into()) {
-            pairs(&read.passed, &read.source).for_each(drop);
+            let chunk = SpoolChunk::new(Arc::new(InMemory(bytes)));
+            (0..read.sources.len()).for_each(|place| drop(chunk.source(&read, place)));
         }
     }
 }
@@ -145,43 +139,90 @@ fn more_than_a_section_keeps_its_order() {
 #[test]
 fn a_newer_chunk_is_refused_by_name() {
     let (mut bytes, _) = written(&[]);
-    bytes[4] = 2;
+    bytes[4] = 3;
     let error = read(bytes).unwrap_err();
-    assert_eq!(error.get_ref().unwrap().downcast_ref(), Some(&SpoolError::Newer(2)));
+    assert_eq!(error.get_ref().unwrap().downcast_ref(), Some(&SpoolError::Newer(3)));
 }
 
-/// What this build writes for these records; other builds read it.
-#[test]
-fn the_format_is_kept() {
-    let records = [
+fn golden(name: &str) -> String {
+    format!("{}/tests/golden/spool/{name}.hex", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn golden_records() -> [Pushed; 3] {
+    [
         (b"a".to_vec(), 7, 0, 1_783_951_509_364, b"{\"k\":1}".to_vec(), None, 7),
         (b"b".to_vec(), 8, 0, 1_783_951_509_365, b"".to_vec(), Some(b"src".to_vec()), 3),
         (b"a".to_vec(), 9, 1, 1_783_951_509_300, b"{\"k\":2}".to_vec(), Some(b"".to_vec()), 900),
-    ];
-    let (bytes, _) = written(&records);
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/spool/chunk-v1.hex");
-    if std::env::var_os("HYDRANT_WRITE_GOLDEN").is_some() {
-        std::fs::create_dir_all(std::path::Path::new(golden).parent().unwrap()).unwrap();
-        std::fs::write(golden, format!("{hex}\n")).unwrap();
+    ]
+}
+
+/// The records of the golden file, and a record in three parts of two partitions.
+fn write_golden() -> Vec<u8> {
+    let source = b"[1,2,3]";
+    let mut bytes = Vec::new();
+    let mut writer = SpoolWriter::new(&mut bytes).unwrap();
+    for (key, ordinal, part, arrival_ms, record, source, counted_bytes) in &golden_records() {
+        let slot =
+            Slot { start: 0, len: 0, origin: Origin { ordinal: *ordinal, part: *part }, arrival_ms: *arrival_ms };
+        let (source, counted_bytes) = (source.as_deref(), *counted_bytes);
+        writer.push(key, Spooled { slot, bytes: record, source, counted_bytes }).unwrap();
     }
-    assert_eq!(std::fs::read_to_string(golden).unwrap().trim(), hex);
+    for (part, key) in [(0, b"a"), (1, b"b"), (2, b"b")] {
+        let slot = Slot { start: 0, len: 0, origin: Origin { ordinal: 10, part }, arrival_ms: 1_783_951_509_400 };
+        let counted_bytes = if part == 0 { 7 } else { 0 };
+        writer.push(key, Spooled { slot, bytes: b"p", source: Some(source), counted_bytes }).unwrap();
+    }
+    writer.finish().unwrap();
+    bytes
+}
+
+/// What this build writes; other builds read it.
+#[test]
+fn the_format_is_kept() {
+    let bytes = write_golden();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    if std::env::var_os("HYDRANT_WRITE_GOLDEN").is_some() {
+        std::fs::write(golden("chunk-v2"), format!("{hex}\n")).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(golden("chunk-v2")).unwrap().trim(), hex);
     let found = read(bytes).unwrap();
+    let shared = |part: u32| (10, part, 1_783_951_509_400, b"p".to_vec(), Some(b"[1,2,3]".to_vec()));
+    let of = |key: &[u8]| -> Vec<_> {
+        found[key].iter().filter(|r| r.1 == 10).map(|r| (r.1, r.2, r.3, r.4.clone(), r.5.clone())).collect()
+    };
+    assert_eq!((of(b"a"), of(b"b")), (vec![shared(0)], vec![shared(1), shared(2)]));
+}
+
+/// What builds before wrote for the same records.
+#[test]
+fn version_1_is_read() {
+    let hex = std::fs::read_to_string(golden("chunk-v1")).unwrap();
+    let digits = hex.trim().as_bytes().chunks(2).map(|two| std::str::from_utf8(two).unwrap());
+    let found = read(digits.map(|two| u8::from_str_radix(two, 16).unwrap()).collect()).unwrap();
+    let records = golden_records();
     assert_eq!(found[&b"a".to_vec()], [records[0].clone(), records[2].clone()]);
+    assert_eq!(found[&b"b".to_vec()], [records[1].clone()]);
 }
 
 #[test]
 fn parts_of_a_record_share_its_source() {
     let source = vec![b's'; 10_000];
-    let mut bytes = Vec::new();
-    let mut writer = SpoolWriter::new(&mut bytes).unwrap();
-    for part in 0..50 {
-        let slot = Slot { start: 0, len: 1, origin: Origin { ordinal: 3, part }, arrival_ms: 5 };
-        let counted_bytes = if part == 0 { 10_000 } else { 0 };
-        writer.push(b"k", Spooled { slot, bytes: b"p", source: Some(&source), counted_bytes }).unwrap();
+    for partitions in [1, 7, 50] {
+        let mut bytes = Vec::new();
+        let mut writer = SpoolWriter::new(&mut bytes).unwrap();
+        for part in 0..50u32 {
+            let slot = Slot { start: 0, len: 1, origin: Origin { ordinal: 3, part }, arrival_ms: 5 };
+            let counted_bytes = if part == 0 { 10_000 } else { 0 };
+            let key = [(part % partitions) as u8];
+            writer.push(&key, Spooled { slot, bytes: b"p", source: Some(&source), counted_bytes }).unwrap();
+        }
+        writer.finish().unwrap();
+        assert!(bytes.len() < 10_000 + 60 * 50, "{partitions} partitions: {}", bytes.len());
+        let found = read(bytes.clone()).unwrap();
+        assert!(found.values().flatten().all(|record| record.5.as_ref() == Some(&source)));
+        // Damage of it is found by who looks at it.
+        let at = bytes.iter().position(|byte| *byte == b's').unwrap();
+        bytes[at] ^= 1;
+        assert!(read(bytes).is_err());
     }
-    writer.finish().unwrap();
-    assert!(bytes.len() < 11_000, "{}", bytes.len());
-    let found = read(bytes).unwrap();
-    assert!(found[&b"k".to_vec()].iter().all(|record| record.5.as_ref() == Some(&source)));
 }

@@ -1,7 +1,7 @@
 //! Groups records by partition and writes them as a spool chunk.
 
 use super::SECTION_BYTES;
-use super::codec::{self, Entry, Extent, FooterEntry, Partition};
+use super::codec::{self, Entry, EntrySource, Extent, FooterEntry, Partition, SharedSource};
 use crate::record::Slot;
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -27,24 +27,29 @@ struct Section {
     /// Numbers of partitions with places, in the order of their first record.
     filled: Vec<u32>,
     count: usize,
-    /// The last source.
-    shared: Option<SharedSource>,
+    sources: Vec<Source>,
     extent: Vec<u8>,
 }
 
 /// A source that the parts of its record share.
-struct SharedSource {
+struct Source {
     ordinal: u64,
     /// Where it came from.
     address: (usize, usize),
     /// Where it is in the section.
     place: (u32, u32),
+    /// Of the first part that has it.
+    partition: u32,
+    is_of_several: bool,
+    /// Once it is written, if it is of several partitions.
+    written: Option<SharedSource>,
 }
 
 #[derive(Clone, Copy)]
 struct Place {
     slot: Slot,
-    source: Option<(u32, u32)>,
+    /// Its number in the section.
+    source: Option<u32>,
     counted_bytes: u64,
 }
 
@@ -55,8 +60,8 @@ pub struct Spooled<'a> {
     pub slot: Slot,
     /// The record.
     pub bytes: &'a [u8],
-    /// What an error record shows of it, where that is something else. Parts of one record may give the same slice,
-    /// which is then kept once.
+    /// What an error record shows of it, where that is something else. Parts of one record that follow each other may give
+    /// the same slice, which is then kept once for all partitions.
     pub source: Option<&'a [u8]>,
     /// Bytes that its fate stands for.
     pub counted_bytes: u64,
@@ -72,8 +77,7 @@ impl<W: Write> SpoolWriter<W> {
 
     /// Takes a record of the partition with this key. Origins ascend within a partition.
     pub fn push(&mut self, key: &[u8], record: Spooled<'_>) -> io::Result<()> {
-        let taken = record.bytes.len() + record.source.map_or(0, <[u8]>::len);
-        if self.section.count > 0 && self.section.memory_bytes() + taken > SECTION_BYTES {
+        if self.section.count > 0 && self.section.memory_bytes() + self.section.added_bytes(&record) > SECTION_BYTES {
             self.write_section()?;
         }
         let number = match self.numbers.get(key) {
@@ -92,14 +96,26 @@ impl<W: Write> SpoolWriter<W> {
 
     fn write_section(&mut self) -> io::Result<()> {
         let section = &mut self.section;
+        for source in section.sources.iter_mut().filter(|source| source.is_of_several) {
+            let (start, length_bytes) = source.place;
+            let bytes = &section.bytes[start as usize..start as usize + length_bytes as usize];
+            self.sink.write_all(bytes)?;
+            let (offset_bytes, crc32c) = (self.written_bytes, crc32c::crc32c(bytes));
+            source.written = Some(SharedSource { offset_bytes, length_bytes, crc32c });
+            self.written_bytes += u64::from(length_bytes);
+        }
         for number in section.filled.drain(..) {
-            let places = &mut section.places[number as usize];
+            // Its memory goes as well: else every partition would keep what it had in its largest section.
+            let places = std::mem::take(&mut section.places[number as usize]);
             let bytes = &section.bytes;
             let slice = |start: u32, len: u32| &bytes[start as usize..start as usize + len as usize];
             section.extent.clear();
             let entry = |place: &Place| {
                 let Place { slot, source, counted_bytes } = *place;
-                let source = source.map(|(start, len)| slice(start, len));
+                let source = source.map(|number| match &section.sources[number as usize] {
+                    Source { written: Some(shared), .. } => EntrySource::Shared(*shared),
+                    Source { place: (start, len), .. } => EntrySource::Own(slice(*start, *len)),
+                });
                 let bytes = slice(slot.start, slot.len);
                 Entry { origin: slot.origin, arrival_ms: slot.arrival_ms, bytes, source, counted_bytes }
             };
@@ -115,17 +131,21 @@ impl<W: Write> SpoolWriter<W> {
                 newest_arrival_ms: arrivals().max().unwrap_or_default(),
             });
             self.written_bytes += section.extent.len() as u64;
-            places.clear();
         }
         section.bytes.clear();
         section.count = 0;
-        section.shared = None;
+        section.sources.clear();
         Ok(())
     }
 
     /// Whether a record of the partition with this key was pushed.
     pub fn contains(&self, key: &[u8]) -> bool {
         self.numbers.contains_key(key)
+    }
+
+    /// Partitions so far.
+    pub fn partitions(&self) -> usize {
+        self.partitions.len()
     }
 
     /// Writes what is left, and the footer. Returns the partitions, in the order of their first record, and the sink.
@@ -138,13 +158,23 @@ impl<W: Write> SpoolWriter<W> {
 
 impl Section {
     fn memory_bytes(&self) -> usize {
-        self.bytes.len() + self.count * PLACE_BYTES
+        self.bytes.len() + self.count * PLACE_BYTES + self.sources.len() * size_of::<Source>()
+    }
+
+    /// Bytes that a record would add, about.
+    fn added_bytes(&self, record: &Spooled<'_>) -> usize {
+        let is_new = |source: &&[u8]| !self.is_last_source(record.slot.origin.ordinal, source);
+        record.bytes.len() + record.source.filter(is_new).map_or(0, <[u8]>::len)
+    }
+
+    fn is_last_source(&self, ordinal: u64, source: &[u8]) -> bool {
+        self.sources.last().is_some_and(|last| (last.ordinal, last.address) == (ordinal, address_of(source)))
     }
 
     fn push(&mut self, number: u32, record: Spooled<'_>) {
         let mut slot = record.slot;
         (slot.start, slot.len) = self.put(record.bytes);
-        let source = record.source.map(|source| self.put_source(slot.origin.ordinal, source));
+        let source = record.source.map(|source| self.put_source(number, slot.origin.ordinal, source));
         let places = &mut self.places[number as usize];
         if places.is_empty() {
             self.filled.push(number);
@@ -153,14 +183,17 @@ impl Section {
         self.count += 1;
     }
 
-    fn put_source(&mut self, ordinal: u64, source: &[u8]) -> (u32, u32) {
-        let address = address_of(source);
-        if let Some(shared) = self.shared.as_ref().filter(|last| (last.ordinal, last.address) == (ordinal, address)) {
-            return shared.place;
+    /// Returns the number of the source.
+    fn put_source(&mut self, partition: u32, ordinal: u64, source: &[u8]) -> u32 {
+        if self.is_last_source(ordinal, source) {
+            if let Some(last) = self.sources.last_mut() {
+                last.is_of_several |= last.partition != partition;
+            }
+        } else {
+            let (address, place) = (address_of(source), self.put(source));
+            self.sources.push(Source { ordinal, address, place, partition, is_of_several: false, written: None });
         }
-        let place = self.put(source);
-        self.shared = Some(SharedSource { ordinal, address, place });
-        place
+        self.sources.len() as u32 - 1
     }
 
     fn put(&mut self, bytes: &[u8]) -> (u32, u32) {

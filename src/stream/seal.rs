@@ -97,6 +97,10 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 impl Fates {
     /// All fates together, as the records that arrived: those that splitting added are not counted.
     pub fn total(&self) -> Tally {
@@ -211,6 +215,9 @@ pub struct SpooledChunk {
     /// FileExtension of that revision, as given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_extension: Option<String>,
+    /// Whether error records show, of each record in it, the one that it is a part of: the same for all parts.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub shows_records_of_parts: bool,
 }
 
 /// What a seal of the second half takes out of a spool chunk.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::delivery::spooled::{Half, Spooled, partition_hints};
-use crate::stream::definition::PartitioningSpec;
-use crate::stream::seal::ParcelKind;
+use crate::stream::definition::{Deaggregation, Decompression, PartitioningSpec};
+use crate::stream::seal::{Close, ParcelKind, Place, SpooledChunk};
 
 const KEYS: usize = 7;
 
@@ -312,14 +312,18 @@ async fn a_name_that_grew_gives_way_to_the_one_it_was_spooled_by() {
     node.stop().await;
 }
 
-/// Stages a run of the first half and seals it, with what `change` makes of its chunk; what is cut of the spool then.
+/// Stages runs of the first half, of so many records each, and seals them with what `change` makes of their chunks; what
+/// is cut of the spool then.
 async fn spooled_by_hand(
     node: &Node,
     definition: &Definition,
-    change: impl FnOnce(&mut crate::stream::seal::SpooledChunk),
+    runs: u64,
+    max_records: u64,
+    change: impl Fn(&mut SpooledChunk),
 ) -> RunPlan {
     let incarnation = definition.incarnation;
     let spooled = Arc::new(Spooled::recover(&node.context, incarnation).unwrap());
+    let never = StopSource::new();
     let plan = RunPlan {
         definition: Arc::new(definition.clone()),
         from: Position::start(),
@@ -330,23 +334,26 @@ async fn spooled_by_hand(
         target_object_bytes: None,
         half: Half::First(spooled.clone()),
         cuts: Vec::new(),
-        max_records: u64::MAX,
+        max_records,
         refuse_all: None,
         records_read: Arc::default(),
-        stop: StopSource::new().stop(),
-        abandon: StopSource::new().stop(),
+        stop: never.stop(),
+        abandon: never.stop(),
     };
-    let never = StopSource::new();
-    let plan = RunPlan { stop: never.stop(), abandon: never.stop(), ..plan };
-    let lane = node.lane(incarnation).await;
-    let mut staged = stage_run(&node.context, &lane, &plan).unwrap().unwrap();
-    change(staged.seal.spooled.as_mut().unwrap());
-    node.context.journal.seal(staged.seal.clone(), staged.inline).await.unwrap();
-    let now = node.context.clock.monotonic();
-    spooled.add(&staged.seal, staged.seal.spooled.as_ref().unwrap(), &staged.partitions, now);
-    let cuts = spooled.cut(&partition_hints(definition), now, Some(CutReason::Flush), usize::MAX);
     std::mem::forget(never);
-    RunPlan { half: Half::Second(spooled), cuts, ..plan }
+    let lane = node.lane(incarnation).await;
+    let now = node.context.clock.monotonic();
+    let mut from = plan.from.clone();
+    for number in 1..=runs {
+        let plan = RunPlan { from, number, ..plan.clone() };
+        let mut staged = stage_run(&node.context, &lane, &plan).unwrap().unwrap();
+        change(staged.seal.spooled.as_mut().unwrap());
+        from = staged.seal.run.to.clone();
+        node.context.journal.seal(staged.seal.clone(), staged.inline).await.unwrap();
+        spooled.add(&staged.seal, staged.seal.spooled.as_ref().unwrap(), &staged.partitions, now);
+    }
+    let cuts = spooled.cut(&partition_hints(definition), now, Some(CutReason::Flush), usize::MAX);
+    RunPlan { half: Half::Second(spooled), cuts, max_records: u64::MAX, ..plan }
 }
 
 #[tokio::test]
@@ -358,12 +365,101 @@ async fn a_cut_that_no_name_fits_is_refused() {
     node.put(definition.incarnation, &[format!("{{\"k\":\"{long}\"}}\n"), "{\"k\":\"v\"}\n".to_owned()]).await.unwrap();
     definition.revision = 2;
     let too_long = format!("{}/k=!{{partitionKeyFromQuery:k}}/", "p".repeat(200));
-    let mut plan = spooled_by_hand(&node, &definition, |chunk| chunk.prefix = too_long.clone()).await;
+    let mut plan = spooled_by_hand(&node, &definition, 1, u64::MAX, |chunk| chunk.prefix = too_long.clone()).await;
     Arc::make_mut(&mut plan.definition).s3.prefix = too_long;
     let staged = stage_run(&node.context, &node.lane(definition.incarnation).await, &plan).unwrap().unwrap();
     assert_eq!((staged.seal.fates.delivered.records, staged.seal.fates.refused.records), (1, 1));
     let parcels: Vec<_> = staged.seal.parcels.iter().map(|parcel| (parcel.kind.clone(), parcel.records)).collect();
     let refused = ParcelKind::Error("partitioning-failed".to_owned());
     assert_eq!(parcels, [(ParcelKind::Data, 1), (refused, 1)]);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn thousands_of_chunks_go_into_one_seal() {
+    const CHUNKS: u64 = 3_000;
+    let node =
+        Node::start(Arc::new(FaultyDisk::new()), "/data".into(), Arc::new(MemoryStore::default())).await.unwrap();
+    let definition = partitioned(1 << 20, 900_000);
+    let rows: Vec<String> = (0..2 * CHUNKS).map(|i| format!("{{\"k\":\"v{}\",\"i\":{i}}}\n", i % 2)).collect();
+    node.put(definition.incarnation, &rows).await.unwrap();
+    let plan = spooled_by_hand(&node, &definition, CHUNKS, 2, |_| {}).await;
+    let (source, partitions) = (LaneId::direct_put(definition.incarnation), LaneId::partitions(definition.incarnation));
+    let lane = node.lane(definition.incarnation).await;
+    let staged = stage_run(&node.context, &lane, &plan).unwrap().unwrap();
+    assert_eq!((staged.seal.taken.len() as u64, staged.seal.fates.delivered.records), (CHUNKS, 2 * CHUNKS));
+    assert_eq!(staged.seal.parcels.len(), 2);
+    // A seal that takes the last chunk twice takes nothing at all.
+    let mut twice = staged.seal.clone();
+    twice.taken.push(twice.taken[CHUNKS as usize - 1].clone());
+    assert!(node.context.journal.seal(twice, staged.inline.clone()).await.is_err());
+    assert!(node.context.journal.lane(&source).chunks.iter().all(|(_, chunk)| chunk.sealed.is_empty()));
+
+    let seal = staged.seal;
+    node.context.journal.seal(seal.clone(), staged.inline).await.unwrap();
+    for number in 1..=CHUNKS {
+        let open = node.context.journal.lane(&source).open[0].clone();
+        let close = Close { seal: open.id, lane: source.clone(), number };
+        node.context.journal.close(close).await.unwrap();
+    }
+    assert_eq!(node.context.journal.lane(&source).chunks.len() as u64, CHUNKS);
+    node.context.journal.close(Close { seal: seal.id, lane: partitions, number: 1 }).await.unwrap();
+    assert!(node.context.journal.lane(&source).chunks.is_empty());
+    node.stop().await;
+}
+
+/// Records that were packed and split: each of them holds rows of all partitions.
+fn packed(count: u64, is_poison: impl Fn(u64) -> bool) -> Vec<u8> {
+    let event = |i: u64| {
+        let poison = if is_poison(i) { POISON } else { "" };
+        serde_json::json!({"message": format!("{{\"k\":\"v{}\",\"i\":{i},\"is\":\"{poison}\"}}", i % KEYS as u64)})
+    };
+    let events: Vec<_> = (0..count).map(event).collect();
+    let message = serde_json::json!({"messageType": "DATA_MESSAGE", "logEvents": events}).to_string();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    std::io::Write::write_all(&mut encoder, message.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_record_in_parts_is_spooled_once_and_has_one_error_line() {
+    let node =
+        Node::start(Arc::new(FaultyDisk::new()), "/data".into(), Arc::new(MemoryStore::default())).await.unwrap();
+    let mut definition = partitioned(1 << 20, 900_000);
+    definition.processors = Processors {
+        decompress: Some(Decompression { extract_messages: true }),
+        deaggregate: Some(Deaggregation::Json),
+        append_delimiter: Some("\n".to_owned()),
+    };
+    // Of the first, three parts in as many partitions; of the second, two in one.
+    let is_poison = |i: u64| [3, 4, 5].contains(&i);
+    let records = [packed(70, is_poison), packed(70, |i| [0, 7].contains(&i)), packed(70, |_| false)];
+    let sources: usize = records.iter().map(Vec::len).sum();
+    node.put(definition.incarnation, &records).await.unwrap();
+    let mut plan =
+        spooled_by_hand(&node, &definition, 1, u64::MAX, |chunk| assert!(chunk.shows_records_of_parts)).await;
+    let source = node.context.journal.lane(&LaneId::direct_put(definition.incarnation));
+    let chunk_bytes = source.chunks[0].1.spooled.length_bytes as usize;
+    let parts_bytes = 3 * 70 * 100;
+    assert!(chunk_bytes < sources + parts_bytes, "{chunk_bytes} for {sources}");
+
+    // As after a stage panicked.
+    plan.max_records = 1;
+    let staged = stage_run(&node.context, &node.lane(definition.incarnation).await, &plan).unwrap().unwrap();
+    let fates = staged.seal.fates;
+    assert_eq!((fates.delivered.records, fates.refused.records), (3 * 70 - 5, 5));
+    let errors: Vec<_> = staged.seal.parcels.iter().filter(|parcel| parcel.kind != ParcelKind::Data).collect();
+    assert_eq!(errors.iter().map(|parcel| parcel.records).collect::<Vec<_>>(), [2]);
+    let Place::Inline { offset_bytes } = errors[0].place else { panic!("{errors:?}") };
+    let lines = &staged.inline[offset_bytes as usize..][..errors[0].length_bytes as usize];
+    let mut shown = Vec::new();
+    for line in std::str::from_utf8(lines).unwrap().lines() {
+        let error: serde_json::Value = serde_json::from_str(line).unwrap();
+        shown.push(base64_simd::STANDARD.decode_to_vec(error["rawData"].as_str().unwrap()).unwrap());
+    }
+    shown.sort();
+    let mut expected = records[..2].to_vec();
+    expected.sort();
+    assert_eq!(shown, expected);
     node.stop().await;
 }

@@ -24,6 +24,7 @@ fn spooled(number: u64, partitions: u32) -> SpooledChunk {
         prefix: String::new(),
         time_zone: None,
         file_extension: None,
+        shows_records_of_parts: false,
     }
 }
 

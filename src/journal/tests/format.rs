@@ -85,10 +85,19 @@ fn number_set() -> impl Strategy<Value = NumberSet> {
 
 fn spooled() -> impl Strategy<Value = SpooledChunk> {
     let zone = proptest::option::of(Just(TimeZone::from_id("Asia/Calcutta").unwrap()));
-    let naming = (".{0,10}", zone, proptest::option::of(".{0,10}"));
+    let naming = (".{0,10}", zone, proptest::option::of(".{0,10}"), any::<bool>());
     (".{0,10}", any::<(u64, u32, u32)>(), naming).prop_map(|(name, (length_bytes, crc32c, partitions), naming)| {
-        let (prefix, time_zone, file_extension) = naming;
-        SpooledChunk { name, length_bytes, crc32c, partitions, prefix, time_zone, file_extension }
+        let (prefix, time_zone, file_extension, shows_records_of_parts) = naming;
+        SpooledChunk {
+            name,
+            length_bytes,
+            crc32c,
+            partitions,
+            prefix,
+            time_zone,
+            file_extension,
+            shows_records_of_parts,
+        }
     })
 }
 
