@@ -229,7 +229,7 @@ impl Keeper {
             status.discarding().unwrap_or_else(|| {
                 let lane = self.context.journal.lane(&id);
                 let mut fates = lane.ledger;
-                lane.open.iter().for_each(|seal| fates.discarded += seal.fates.total());
+                lane.open.iter().for_each(|seal| fates.discard(&seal.fates));
                 fates
             })
         };

@@ -1,5 +1,5 @@
 //! Opens a stream's lanes: the log recovered, the outbox swept, the source backup's lane begun in the journal, the spool
-//! read.
+//! read. The second half of a delivery needs no log.
 //!
 //! From: `keeper`, once for each lane and again after a fault. Invariant: a source backup that was there from the first
 //! revision on begins at the start of the log, durably before a worker of the stream runs; a later one at what is newest
@@ -16,7 +16,7 @@ use crate::log::StreamLog;
 use crate::log::recovery::RecoveryError;
 use crate::source::Lane;
 use crate::stream::Position;
-use crate::stream::seal::{LaneId, Place};
+use crate::stream::seal::{LaneId, Place, Tally};
 use crate::task::Stop;
 use std::collections::HashSet;
 use std::io;
@@ -67,7 +67,7 @@ impl Opening {
         loop {
             let opened = self.try_lane(id).await;
             if let Err(error) = &opened {
-                self.tell_of(id, status, error);
+                self.tell_unopened(id, status, error);
             }
             let text = match opened {
                 Ok(lane) => {
@@ -101,41 +101,59 @@ impl Opening {
         }
     }
 
-    /// Tells what is known of a lane that cannot be opened.
-    fn tell_of(&self, id: &LaneId, status: &LaneStatus, error: &OpenError) {
+    /// Tells what is known of a lane that could not be opened: without it, its records would be in flight nowhere.
+    fn tell_unopened(&self, id: &LaneId, status: &LaneStatus, error: &OpenError) {
         // A source backup that has not begun has no records: it may begin behind all that are there.
         if id.is_backup() && self.context.journal.cursor(id).is_none() {
             return;
         }
         let lane = self.context.journal.lane(id);
+        if *id == LaneId::partitions(id.incarnation) {
+            let source = self.context.journal.lane(&LaneId::direct_put(id.incarnation));
+            let mut spooled = source.ledger.delivered;
+            source.open.iter().for_each(|seal| spooled += seal.fates.delivered);
+            let mut sealed = lane.ledger.total();
+            lane.open.iter().for_each(|seal| sealed += seal.fates.total());
+            return status.unread(spooled, sealed, lane.ledger, &lane.open);
+        }
         let sealed = lane.sealed.number().unwrap_or(0);
         let mark = match error {
-            // The positions of partitions are no records of the log.
-            _ if *id == LaneId::partitions(id.incarnation) => sealed,
             OpenError::Log(RecoveryError::Damaged { mark, .. }) => *mark,
-            _ => self.context.logs.opened(id.incarnation).map_or(sealed, |log| log.synced_last()),
+            OpenError::Log(_) => sealed,
+            // What keeps the lane from being opened is not the log, which is open already.
+            OpenError::Outbox(_) | OpenError::Begin(_) | OpenError::Spool(_) => {
+                let log = self.context.logs.opened(id.incarnation);
+                log.map_or(sealed, |log| log.synced_last())
+            }
         };
-        status.unread(mark.max(sealed), sealed, lane.ledger, &lane.open);
+        let bare = |records| Tally { records, bytes: 0 };
+        status.unread(bare(mark.max(sealed)), bare(sealed), lane.ledger, &lane.open);
     }
 
     /// Opens the log, sweeps the outbox of what no open seal names, and begins the backup's lane if there is to be one.
     async fn try_lane(&self, id: &LaneId) -> Result<(Arc<dyn Lane>, Half), OpenError> {
         let mut swept = self.swept.lock().await;
         let incarnation = id.incarnation;
-        let log = self.context.logs.open_again(incarnation).await.map_err(OpenError::Log)?;
+        let is_second = *id == LaneId::partitions(incarnation);
+        let log = match is_second {
+            // What is spooled is delivered whether or not the log can be read.
+            true => None,
+            false => Some(self.context.logs.open_again(incarnation).await.map_err(OpenError::Log)?),
+        };
         if !*swept {
             self.sweep().await.map_err(OpenError::Outbox)?;
             *swept = true;
         }
+        let Some(log) = log else {
+            let spooled = self.spooled().await.map_err(OpenError::Spool)?;
+            return Ok((spooled.clone(), Half::Second(spooled)));
+        };
         self.begin_backup(&log).await.map_err(OpenError::Begin)?;
-        if self.record.definition.partitioning.is_none() || id.is_backup() {
-            return Ok((Arc::new(self.context.logs.lane(log, id.clone())), Half::Whole));
-        }
-        let spooled = self.spooled().await.map_err(OpenError::Spool)?;
-        Ok(match *id == LaneId::partitions(incarnation) {
-            true => (spooled.clone(), Half::Second(spooled)),
-            false => (Arc::new(self.context.logs.lane(log, id.clone())), Half::First(spooled)),
-        })
+        let half = match self.record.definition.partitioning.is_none() || id.is_backup() {
+            true => Half::Whole,
+            false => Half::First(self.spooled().await.map_err(OpenError::Spool)?),
+        };
+        Ok((Arc::new(self.context.logs.lane(log, id.clone())), half))
     }
 
     /// The stream's spool, the same for both halves.

@@ -47,6 +47,7 @@ pub async fn stage_and_seal(
     failpoint::crash_at(failpoint::BEFORE_SEAL);
     // ORDER: the outbox is synced (stage_run), then the seal; the first byte leaves after both.
     store_seal(&context, &status, &seal, inline, [stop, abandon]).await?;
+    status.sealed(&seal);
     failpoint::crash_at(failpoint::AFTER_SEAL);
     if let (Half::First(spool), Some(chunk)) = (&half, &seal.spooled) {
         spool.add(&seal, chunk, &partitions, context.clock.monotonic());

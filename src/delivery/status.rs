@@ -32,8 +32,7 @@ struct Inner {
     readable: Option<watch::Receiver<Readable>>,
     consumed: Tally,
     closed: Fates,
-    /// (number, records, oldest arrival) of each open seal.
-    open: VecDeque<(u64, Tally, i64)>,
+    open: VecDeque<OpenSeal>,
     /// What waits is not known from the lane, which cannot be opened.
     is_unread: bool,
     waiting_since: Option<Duration>,
@@ -42,6 +41,20 @@ struct Inner {
     deleting: bool,
     fault: Option<String>,
     trouble: Option<(String, Retry)>,
+}
+
+/// What is told of a seal that is not closed.
+#[derive(Debug)]
+struct OpenSeal {
+    number: u64,
+    fates: Fates,
+    oldest_arrival_ms: i64,
+}
+
+impl From<&Seal> for OpenSeal {
+    fn from(seal: &Seal) -> Self {
+        Self { number: seal.number, fates: seal.fates, oldest_arrival_ms: seal.oldest_arrival_ms }
+    }
 }
 
 impl LaneStatus {
@@ -72,7 +85,7 @@ impl LaneStatus {
     pub fn opened(&self, readable: watch::Receiver<Readable>, consumed: Tally, closed: Fates, open: &[Arc<Seal>]) {
         let mut inner = self.inner.lock();
         inner.closed = closed;
-        inner.open = open.iter().map(|s| (s.number, s.fates.total(), s.oldest_arrival_ms)).collect();
+        inner.open = open.iter().map(|seal| OpenSeal::from(&**seal)).collect();
         if std::mem::take(&mut inner.is_unread) || inner.readable.is_none() {
             inner.consumed = consumed;
             inner.readable = Some(readable);
@@ -81,34 +94,33 @@ impl LaneStatus {
         self.set_known();
     }
 
-    /// The lane cannot be opened: cursors and open seals as the journal has them, the number of the last record sealed, and
-    /// `mark`, the highest record known to have been acknowledged. Bytes that wait are not known and shown as none.
-    pub fn unread(&self, mark: u64, sealed: u64, closed: Fates, open: &[Arc<Seal>]) {
+    /// The lane cannot be opened: cursors and open seals as the journal has them, what is sealed, and all that is known to
+    /// be there, on a scale of their own. Of a log, bytes that wait are not known and shown as none.
+    pub fn unread(&self, known: Tally, sealed: Tally, closed: Fates, open: &[Arc<Seal>]) {
         let is_new = {
             let inner = self.inner.lock();
             inner.readable.is_none() || inner.is_unread
         };
         if is_new {
             // Nothing moves it any more; the last value stays readable.
-            let (_, readable) = watch::channel(Readable { records: mark, bytes: 0, ended: false });
+            let (_, readable) = watch::channel(Readable { records: known.records, bytes: known.bytes, ended: false });
             self.inner.lock().readable = None;
-            self.opened(readable, Tally { records: sealed, bytes: 0 }, closed, open);
+            self.opened(readable, sealed, closed, open);
             self.inner.lock().is_unread = true;
         }
     }
 
-    /// A run was sealed.
+    /// A run was sealed. Told before anybody can act on it, so that no part of a record has a fate before it is counted.
     pub fn sealed(&self, seal: &Seal) {
         let mut inner = self.inner.lock();
-        let total = seal.fates.total();
-        inner.consumed += total;
-        inner.open.push_back((seal.number, total, seal.oldest_arrival_ms));
+        inner.consumed += seal.fates.total();
+        inner.open.push_back(seal.into());
     }
 
     /// The oldest open seal was closed.
     pub fn closed(&self, seal: &Seal) {
         let mut inner = self.inner.lock();
-        inner.open.retain(|(number, ..)| *number != seal.number);
+        inner.open.retain(|open| open.number != seal.number);
         inner.closed += seal.fates;
     }
 
@@ -182,8 +194,16 @@ impl LaneStatus {
             bytes: readable.bytes.saturating_sub(inner.consumed.bytes),
         };
         let mut in_flight = waiting;
-        inner.open.iter().for_each(|(_, tally, _)| in_flight += *tally);
-        let oldest_ms = inner.open.iter().map(|(.., oldest_ms)| *oldest_ms).chain(inner.oldest_waiting_ms).min();
+        let mut split = 0;
+        for open in &inner.open {
+            in_flight += open.fates.total();
+            split += open.fates.split;
+        }
+        let mut ledger = ledger(&inner.closed, in_flight);
+        // What is split is known from the seal on: parts of it may have their fates before it is closed.
+        ledger.split += split;
+        ledger.in_flight.records += split;
+        let oldest_ms = inner.open.iter().map(|open| open.oldest_arrival_ms).chain(inner.oldest_waiting_ms).min();
         let age_ms = oldest_ms
             .map(|oldest_ms| self.clock.wall_ms().saturating_sub(oldest_ms).max(0) as u64)
             .or_else(|| inner.waiting_since.map(|s| self.clock.monotonic().saturating_sub(s).as_millis() as u64));
@@ -213,7 +233,7 @@ impl LaneStatus {
             waiting_records: waiting.records,
             open_seals: inner.open.len() as u64,
             paused: inner.paused,
-            ledger: ledger(&inner.closed, in_flight),
+            ledger,
         }
     }
 
@@ -226,7 +246,7 @@ impl LaneStatus {
             records: readable.records.saturating_sub(inner.consumed.records),
             bytes: readable.bytes.saturating_sub(inner.consumed.bytes),
         };
-        inner.open.iter().for_each(|(_, tally, _)| fates.discarded += *tally);
+        inner.open.iter().for_each(|open| fates.discard(&open.fates));
         Some(fates)
     }
 }

@@ -376,8 +376,7 @@ impl Worker {
                 if state.pace.sealed() && state.open.is_empty() {
                     self.status.attempt_succeeded();
                 }
-                let before = self.status.consumed().records;
-                self.status.sealed(&seal);
+                let before = self.status.consumed().records - seal.fates.total().records;
                 if let Half::First(spooled) = &self.half
                     && state.flush_upto_records > before
                 {
@@ -492,9 +491,8 @@ impl Worker {
         if let Some(staging) = state.staging.take() {
             staging.abandon.ask();
             // A seal that comes of it all the same is found in the journal by the next worker, which goes on behind it.
-            if let Ok(Ok(Some(seal))) = staging.task.await {
+            if let Ok(Ok(Some(_))) = staging.task.await {
                 self.note_sealed();
-                self.status.sealed(&seal);
             }
         }
         if *ended == Ended::Stopped {

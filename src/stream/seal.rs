@@ -111,6 +111,14 @@ impl Fates {
         total.records = total.records.saturating_sub(self.split);
         total
     }
+
+    /// Counts what has other fates, or none yet, as discarded: parts of records where those were split.
+    pub fn discard(&mut self, other: &Self) {
+        let mut all = other.total();
+        all.records += other.split;
+        self.discarded += all;
+        self.split += other.split;
+    }
 }
 
 impl std::ops::AddAssign for Fates {
