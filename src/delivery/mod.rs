@@ -12,7 +12,8 @@
 //! | `worker` | the loop of a lane |
 //! | `sealing`, `stage_pool` | a run from the cut to its stored seal; the threads for it |
 //! | `pace`, `panics` | a run that cannot be staged is tried again; a stage that panics |
-//! | `run`, `parcels`, `error_record` | one run through the stages; what it becomes; lines of the error area |
+//! | `run`, `stages` | one run through the stages; these |
+//! | `parcels`, `error_record` | what a run becomes; lines of the error area |
 //! | `counts`, `originals` | the fates of its records and parts; what a fate is about |
 //! | `learnt` | the tables of streams that have no schema |
 //! | `send` | a seal's parcels, attempt by attempt |
@@ -46,6 +47,7 @@ mod shuffle;
 mod spool_reader;
 mod spooled;
 mod stage_pool;
+mod stages;
 mod status;
 mod supervisor;
 mod worker;

@@ -1,15 +1,19 @@
-//! Log to destination with real parts but the destination, which is a map with create-only semantics.
+//! Log to destination, on nodes of `fixture`.
 
 mod backup;
 mod faults;
+mod fixture;
 mod learning;
 mod names;
 mod partitioned;
 mod power_loss;
 mod processors;
+mod spooled;
 mod statuses;
 mod target;
 mod updating;
+
+pub use fixture::*;
 
 use super::run::{RunPlan, StageRunError, stage_run};
 use super::sealing::{StageFailure, store_seal};
@@ -36,258 +40,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io::Read;
-
-/// Objects by key; a second object under a key is an error unless it is the same parcel again.
-#[derive(Debug, Default)]
-pub struct MemoryStore {
-    pub objects: Mutex<BTreeMap<String, (String, Vec<u8>)>>,
-    /// Errors to answer with, first one first; every second one is raised after the object was written.
-    pub faults: Mutex<Vec<DeliveryError>>,
-    /// What objects whose keys begin so are answered with, as long as it stands here.
-    pub refused: Mutex<Option<(&'static str, DeliveryError)>>,
-}
-
-#[async_trait]
-impl Destination for MemoryStore {
-    fn guarantee(&self) -> Guarantee {
-        Guarantee::ExactlyOnce
-    }
-
-    async fn deliver(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
-        let mut bytes = vec![0; consignment.bytes.length_bytes() as usize];
-        consignment.bytes.read_exact_at(&mut bytes, 0).map_err(|e| fault(&e.to_string(), Retry::Backoff))?;
-        assert_eq!(bytes.len() as u64, consignment.parcel.length_bytes);
-        assert_eq!(crc32c::crc32c(&bytes), consignment.parcel.crc32c);
-        if let Some((prefix, error)) = &*self.refused.lock()
-            && consignment.parcel.key.starts_with(prefix)
-        {
-            return Err(error.clone());
-        }
-        let (fault, before) = {
-            let mut faults = self.faults.lock();
-            (faults.pop(), faults.len().is_multiple_of(2))
-        };
-        if let Some(fault) = &fault
-            && before
-        {
-            return Err(fault.clone());
-        }
-        let object = (consignment.parcel_id(), bytes);
-        let mut objects = self.objects.lock();
-        let known = objects.entry(consignment.parcel.key.clone()).or_insert_with(|| object.clone());
-        assert_eq!(*known, object, "two contents under {}", consignment.parcel.key);
-        fault.map_or(Ok(()), Err)
-    }
-}
-
-/// A stage that cannot go through a record with this in it. In the way of every object that a test makes.
-pub const POISON: &str = "poison for a stage";
-
-/// Panics if a record is poison.
-pub fn panic_at_poison(chunk: &crate::record::Chunk) {
-    let is_poison = |bytes: &[u8]| memchr::memmem::find(bytes, POISON.as_bytes()).is_some();
-    assert!(!chunk.iter().any(|(_, bytes)| is_poison(bytes)), "a record is poison");
-}
-
-pub fn fault(text: &str, retry: Retry) -> DeliveryError {
-    DeliveryError { code: "S3.Test".to_owned(), message: text.to_owned(), class: Class::Upstream, retry }
-}
-
-impl MemoryStore {
-    /// All records of the objects that are not a source backup's, split at newlines.
-    pub fn lines(&self) -> Vec<String> {
-        self.lines_of(|key| !key.starts_with("copy/"))
-    }
-
-    /// All records of source backups' objects, split at newlines.
-    pub fn backup_lines(&self) -> Vec<String> {
-        self.lines_of(|key| key.starts_with("copy/"))
-    }
-
-    fn lines_of(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (key, (_, bytes)) in self.objects.lock().iter().filter(|(key, _)| is_wanted(key)) {
-            let mut text = String::new();
-            if key.ends_with(".gz") {
-                flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
-            } else {
-                text = String::from_utf8(bytes.clone()).unwrap();
-            }
-            lines.extend(text.lines().map(str::to_owned));
-        }
-        lines
-    }
-}
-
-/// A node over a disk and a store that outlive it.
-pub struct Node {
-    pub context: Arc<DeliveryContext>,
-    pub supervisor: Arc<Supervisor>,
-    pub pool: Arc<CommitPool>,
-}
-
-impl Node {
-    pub async fn start(disk: Arc<dyn Disk>, root: PathBuf, store: Arc<dyn Destination>) -> Result<Self, String> {
-        Self::start_by(disk, root, store, Arc::new(SystemClock::new())).await
-    }
-
-    pub async fn start_by(
-        disk: Arc<dyn Disk>,
-        root: PathBuf,
-        store: Arc<dyn Destination>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, String> {
-        let budget = Arc::new(DiskBudget::unlimited());
-        let text = |e: &dyn std::fmt::Display| e.to_string();
-        let journal = Arc::new(
-            Journal::open(disk.clone(), root.join("journal"), JournalOptions::default()).map_err(|e| text(&e))?,
-        );
-        let catalog = Arc::new(Catalog::open(disk.clone(), root.join("catalog")).map_err(|e| text(&e))?);
-        let rows = catalog.all();
-        let has_row = |incarnation| rows.iter().any(|row| row.definition.incarnation == incarnation);
-        let deleted = DeletedStreams::open(disk.clone(), root.join("deleted.json"), has_row).map_err(|e| text(&e))?;
-        let pool = CommitPool::start(2).unwrap();
-        let log_context = LogContext {
-            disk: disk.clone(),
-            budget: budget.clone(),
-            clock: clock.clone(),
-            options: LogOptions { segment_bytes: 2048, ..LogOptions::default() },
-        };
-        let cursors = Arc::new(JournalCursors(journal.clone()));
-        let options = DeliveryOptions {
-            backoff_first: Duration::from_micros(100),
-            backoff_longest: Duration::from_millis(1),
-            operator_pause: Duration::from_millis(1),
-            ..DeliveryOptions::default()
-        };
-        let context = Arc::new(DeliveryContext {
-            streams_dir: root.join("streams"),
-            catalog,
-            logs: Logs::new(log_context, pool.clone(), root.join("streams"), cursors),
-            journal,
-            deleted: Arc::new(deleted),
-            outbox: Arc::new(Outbox::new(disk.clone(), root.join("streams"), budget)),
-            destination: store,
-            transforms: Arc::new(TransformFolder::new(root.join("transforms"), TransformLimits::default()).unwrap()),
-            schemas: Arc::new(Schemas::new(root.join("schemas"), None)),
-            learnt: LearntTables::new(disk.clone(), root.join("streams")),
-            clock,
-            region: "us-east-1".to_owned(),
-            stages: StagePool::start(2).map_err(|e| text(&e))?,
-            transform_stages: StagePool::start(2).map_err(|e| text(&e))?,
-            send_permits: Arc::new(Semaphore::new(4)),
-            failing_permits: Arc::new(Semaphore::new(2)),
-            options,
-            disk,
-        });
-        let supervisor = Supervisor::start(context.clone()).await.map_err(|e| text(&e))?;
-        Ok(Self { context, supervisor, pool })
-    }
-
-    pub fn create(&self, definition: Definition) -> Result<(), String> {
-        let record = StreamRecord {
-            definition: Arc::new(definition),
-            status: Status::Active,
-            created_ms: 0,
-            updated_ms: None,
-            request: serde_json::Value::Null,
-            tags: BTreeMap::new(),
-        };
-        self.context.catalog.create(record, None).map(drop).map_err(|e| e.to_string())
-    }
-
-    /// Makes the next revision of a stream out of its newest one.
-    pub fn redefine(&self, name: &str, change: impl FnOnce(&mut Definition)) -> Result<Definition, String> {
-        let row = self.context.catalog.find(name).ok_or("no such stream")?;
-        let mut definition = Definition::clone(&row.definition);
-        change(&mut definition);
-        definition.follow(&row.definition);
-        let (request, tags) = (row.request.clone(), row.tags.clone());
-        let new = Redefinition { definition: definition.clone(), request, tags, updated_ms: 1 };
-        self.context.catalog.redefine(new).map_err(|error| error.to_string())?;
-        Ok(definition)
-    }
-
-    pub async fn put<R: AsRef<[u8]>>(&self, incarnation: Incarnation, records: &[R]) -> Result<(), String> {
-        let log = self.context.logs.get(incarnation).await.map_err(|e| e.to_string())?;
-        let body = FrameBody {
-            lengths: records.iter().map(|r| r.as_ref().len() as u32).collect(),
-            payload: records.iter().flat_map(|r| r.as_ref()).copied().collect(),
-            extensions: Vec::new(),
-        };
-        log.append(body).await.map(drop).map_err(|e| e.to_string())
-    }
-
-    /// The stream's lane, with its log open.
-    pub async fn lane(&self, incarnation: Incarnation) -> LocalLane {
-        let log = self.context.logs.get(incarnation).await.unwrap();
-        self.context.logs.lane(log, LaneId::direct_put(incarnation))
-    }
-
-    /// Waits until `done` holds for the stream.
-    pub async fn until(&self, name: &str, done: impl Fn(&StreamStatus) -> bool) -> StreamStatus {
-        loop {
-            if let Some(status) = self.supervisor.stream(name).filter(&done) {
-                return status;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    pub async fn stop(self) {
-        self.supervisor.stop().await;
-        let (pool, journal) = (self.pool, self.context.journal.clone());
-        tokio::task::spawn_blocking(move || {
-            pool.stop();
-            journal.stop();
-        })
-        .await
-        .unwrap();
-    }
-}
-
-pub fn definition(name: &str, compression: Compression, size_bytes: u64, interval_ms: u64) -> Definition {
-    Definition {
-        name: name.parse::<StreamName>().unwrap(),
-        incarnation: Incarnation::random(),
-        revision: 1,
-        arn: format!("arn:aws:firehose:us-east-1:000000000000:deliverystream/{name}"),
-        hints: Hints { size_bytes, interval_ms },
-        s3: S3Target {
-            bucket: "b".to_owned(),
-            prefix: String::new(),
-            error_prefix: None,
-            time_zone: TimeZone::UTC,
-            file_extension: String::new(),
-            compression,
-            kms_key: None,
-        },
-        processors: Processors::default(),
-        transform: None,
-        convert: None,
-        target_object_bytes: None,
-        backup: None,
-        partitioning: None,
-    }
-}
-
-/// A source backup into the bucket `backup` below `copy/`, in objects of this size.
-pub fn backup(compression: Compression, size_bytes: u64, interval_ms: u64) -> BackupSpec {
-    let s3 = S3Target {
-        bucket: "backup".to_owned(),
-        prefix: "copy/".to_owned(),
-        error_prefix: None,
-        file_extension: String::new(),
-        compression,
-        kms_key: None,
-        time_zone: TimeZone::UTC,
-    };
-    BackupSpec { hints: Hints { size_bytes, interval_ms }, s3, since_revision: 1 }
-}
-
-pub fn records(from: usize, count: usize) -> Vec<String> {
-    (from..from + count).map(|i| format!("record {i} {}\n", "y".repeat(i % 90))).collect()
-}
+use std::path::Path;
 
 fn expected(count: usize) -> Vec<String> {
     let mut lines: Vec<_> = records(0, count).iter().map(|r| r.trim_end_matches('\n').to_owned()).collect();
@@ -304,7 +57,7 @@ async fn every_record_is_in_exactly_one_object_over_restarts_and_faults() {
         let incarnation = definition.incarnation;
         let mut sent = 0;
         for round in 0..4 {
-            let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+            let node = Node::in_folder(dir.path(), &store).await;
             if round == 0 {
                 node.create(definition.clone()).unwrap();
             }
@@ -330,9 +83,7 @@ async fn every_record_is_in_exactly_one_object_over_restarts_and_faults() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delete_delivers_what_is_there_and_leaves_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (dir, store, node) = Node::new().await;
     let definition = definition("gone", Compression::Gzip, 1 << 20, 900_000);
     let incarnation = definition.incarnation;
     node.create(definition).unwrap();
@@ -351,9 +102,7 @@ async fn a_delete_delivers_what_is_there_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_forced_delete_discards_stays_in_the_ledger_over_restarts() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (dir, store, node) = Node::new().await;
     let definition = definition("f", Compression::Gzip, 1 << 20, 900_000);
     let incarnation = definition.incarnation;
     node.create(definition).unwrap();
@@ -390,7 +139,7 @@ async fn what_a_forced_delete_discards_stays_in_the_ledger_over_restarts() {
     );
     node.stop().await;
     store.faults.lock().clear();
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store).await.unwrap();
+    let node = Node::in_folder(dir.path(), &store).await;
     assert_eq!(node.supervisor.overview().deleted, moment);
     node.stop().await;
 }
@@ -401,7 +150,7 @@ async fn what_a_damaged_log_holds_is_shown_and_counted_when_it_is_discarded() {
     let store = Arc::new(MemoryStore::default());
     let definition = definition("d", Compression::Gzip, 1 << 20, 900_000);
     let incarnation = definition.incarnation;
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let node = Node::in_folder(dir.path(), &store).await;
     node.create(definition).unwrap();
     for from in [0, 5, 10] {
         node.put(incarnation, &records(from, 5)).await.unwrap();
@@ -414,7 +163,7 @@ async fn what_a_damaged_log_holds_is_shown_and_counted_when_it_is_discarded() {
     bad[64 + 70] ^= 1;
     std::fs::write(&file, &bad).unwrap();
 
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let node = Node::in_folder(dir.path(), &store).await;
     let status = node.until("d", |s| s.state == StreamState::Faulted).await;
     // The last request's frame is not known to have been synced; those before it are.
     assert_eq!((status.ledger.received.records, status.ledger.in_flight.records), (10, 10));
@@ -432,7 +181,7 @@ async fn what_a_damaged_log_holds_is_shown_and_counted_when_it_is_discarded() {
         bad[64 + 70] ^= 1;
         std::fs::write(&file, &bad).unwrap();
     }
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let node = Node::in_folder(dir.path(), &store).await;
     let in_flight = node.until("d", |s| s.state == StreamState::Faulted).await.ledger.in_flight;
     assert!(in_flight.records >= 10, "{in_flight:?}");
     node.context.catalog.mark_deleting("d", true).unwrap();
@@ -458,9 +207,7 @@ fn transform(timeout_ms: u64) -> TransformSpec {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guests_that_loop_hold_up_no_stream_without_one_and_end_with_their_stream() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (dir, _store, node) = Node::new().await;
     std::fs::create_dir(dir.path().join("transforms")).unwrap();
     let guest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/guests/poison-packed.wasm");
     std::fs::copy(guest, dir.path().join("transforms/t.wasm")).unwrap();
@@ -488,9 +235,7 @@ async fn guests_that_loop_hold_up_no_stream_without_one_and_end_with_their_strea
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transform_that_went_bad_shows_in_the_status_and_the_old_one_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (dir, _store, node) = Node::new().await;
     let guest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/guests/poison-packed.wasm");
     let file = dir.path().join("transforms/t.wasm");
     std::fs::create_dir(dir.path().join("transforms")).unwrap();
@@ -517,9 +262,7 @@ async fn a_transform_that_went_bad_shows_in_the_status_and_the_old_one_goes_on()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pause_flush_and_resume_are_obeyed() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (_dir, store, node) = Node::new().await;
     let definition = definition("p", Compression::Gzip, 1 << 20, 900_000);
     let incarnation = definition.incarnation;
     node.create(definition).unwrap();

@@ -39,7 +39,7 @@ async fn both_lanes_hold_every_record_once_over_restarts_and_faults() {
         let incarnation = definition.incarnation;
         let mut sent = 0;
         for round in 0..4 {
-            let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+            let node = Node::in_folder(dir.path(), &store).await;
             if round == 0 {
                 node.create(definition.clone()).unwrap();
             }
@@ -72,7 +72,7 @@ async fn the_log_keeps_what_a_backup_that_is_down_has_not_got_and_says_so() {
     *store.refused.lock() = Some(("copy/", fault("the backup's bucket is shut", Retry::AfterOperator)));
     let mut sent = 0;
     for round in 0..3 {
-        let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+        let node = Node::in_folder(dir.path(), &store).await;
         if round == 0 {
             node.create(definition.clone()).unwrap();
         }
@@ -121,7 +121,7 @@ async fn the_log_keeps_what_the_stream_has_not_got_though_it_is_backed_up() {
     *store.refused.lock() = Some(("data/", fault("shut", Retry::Backoff)));
     let mut sent = 0;
     for round in 0..2 {
-        let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+        let node = Node::in_folder(dir.path(), &store).await;
         if round == 0 {
             node.create(definition.clone()).unwrap();
         }
@@ -144,9 +144,7 @@ async fn the_log_keeps_what_the_stream_has_not_got_though_it_is_backed_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_enabled_later_begins_with_what_is_newest_then() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (dir, store, node) = Node::new().await;
     let definition = definition("s", Compression::Gzip, 1 << 20, 900_000);
     let incarnation = definition.incarnation;
     node.create(definition).unwrap();
@@ -173,7 +171,7 @@ async fn a_backup_enabled_later_begins_with_what_is_newest_then() {
     node.stop().await;
 
     // Later revisions keep it as it is.
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let node = Node::in_folder(dir.path(), &store).await;
     let again = node.redefine("s", enable).unwrap();
     assert_eq!((again.revision, again.backup.as_ref().unwrap().since_revision), (3, 2));
     let status = node.until("s", ready).await;
@@ -190,9 +188,7 @@ async fn a_backup_enabled_later_begins_with_what_is_newest_then() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wishes_act_on_both_lanes_and_a_delete_waits_for_both() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (dir, store, node) = Node::new().await;
     let mut definition = definition("s", Compression::Gzip, 1 << 20, 900_000);
     definition.backup = Some(backup(Compression::Gzip, 1 << 20, 900_000));
     let incarnation = definition.incarnation;
@@ -231,9 +227,7 @@ async fn wishes_act_on_both_lanes_and_a_delete_waits_for_both() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forced_delete_discards_what_either_lane_holds() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (_dir, store, node) = Node::new().await;
     let definition = with_backup(Compression::Gzip, Compression::Gzip);
     let incarnation = definition.incarnation;
     node.create(definition).unwrap();
@@ -254,9 +248,7 @@ async fn a_forced_delete_discards_what_either_lane_holds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_of_one_lane_is_seen_and_the_other_goes_on() {
     for (prefix, is_backup) in [("copy/", true), ("data/", false)] {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Arc::new(MemoryStore::default());
-        let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+        let (_dir, store, node) = Node::new().await;
         let mut definition = with_backup(Compression::Gzip, Compression::Gzip);
         definition.s3.prefix = "data/".to_owned();
         let incarnation = definition.incarnation;
@@ -286,9 +278,7 @@ async fn a_fault_of_one_lane_is_seen_and_the_other_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_backup_takes_the_records_before_the_transform() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (dir, store, node) = Node::new().await;
     std::fs::create_dir(dir.path().join("transforms")).unwrap();
     let guest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/guests/poison-packed.wasm");
     std::fs::copy(guest, dir.path().join("transforms/t.wasm")).unwrap();
@@ -316,9 +306,7 @@ async fn the_backup_takes_the_records_before_the_transform() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_waits_and_says_so_while_its_error_object_cannot_be_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (dir, store, node) = Node::new().await;
     std::fs::create_dir(dir.path().join("transforms")).unwrap();
     let guest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/guests/poison-packed.wasm");
     std::fs::copy(guest, dir.path().join("transforms/t.wasm")).unwrap();

@@ -102,7 +102,7 @@ async fn a_stream_learns_what_comes_and_goes_on_with_it_after_a_restart() {
     let incarnation = definition.incarnation;
     let mut learnt = 0;
     for life in 0..5usize {
-        let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+        let node = Node::in_folder(dir.path(), &store).await;
         if life == 0 {
             node.create(definition.clone()).unwrap();
             // As long as nothing has a value there is no table.

@@ -72,7 +72,7 @@ async fn every_part_of_a_record_has_one_fate_over_restarts_and_faults() {
         let (mut all, mut next) = (Vec::new(), 0);
         let mut last = Ledger::default();
         for round in 0..4 {
-            let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+            let node = Node::in_folder(dir.path(), &store).await;
             if round == 0 {
                 node.create(definition.clone()).unwrap();
             }

@@ -47,7 +47,7 @@ async fn the_log_holds_for_the_backup_what_lies_in_the_spool() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(MemoryStore::default());
     *store.refused.lock() = Some(("copy/", fault("shut", Retry::AfterOperator)));
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let node = Node::in_folder(dir.path(), &store).await;
     let mut definition = partitioned(2000, 900_000);
     definition.backup = Some(backup(Compression::Gzip, 2000, 10));
     let incarnation = definition.incarnation;
@@ -66,9 +66,7 @@ async fn the_log_holds_for_the_backup_what_lies_in_the_spool() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_that_has_not_begun_is_not_shown_and_its_failure_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (dir, store, node) = Node::new().await;
     let definition = definition("s", Compression::Gzip, 1 << 20, 900_000);
     let incarnation = definition.incarnation;
     node.create(definition).unwrap();
@@ -93,7 +91,7 @@ async fn a_backup_that_has_not_begun_is_not_shown_and_its_failure_is() {
         std::fs::write(&segment, bytes).unwrap();
     };
     flip();
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let node = Node::in_folder(dir.path(), &store).await;
     let status = node.until("s", |s| s.state == StreamState::Faulted).await;
     assert_eq!(status.backup, None, "{status:?}");
     assert!(status.ledger.in_flight.records > 0, "{status:?}");

@@ -13,9 +13,7 @@ fn sizes(store: &MemoryStore) -> Vec<usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn objects_grow_until_they_are_encoded_to_their_size() {
     for compression in [Compression::Gzip, Compression::Uncompressed, Compression::HadoopSnappy] {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Arc::new(MemoryStore::default());
-        let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+        let (_dir, store, node) = Node::new().await;
         let mut definition = definition("t", compression, 1000, 900_000);
         definition.target_object_bytes = Some(TARGET as u64);
         let incarnation = definition.incarnation;
@@ -46,9 +44,7 @@ async fn objects_grow_until_they_are_encoded_to_their_size() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waited_is_cut_into_whole_objects_and_the_estimate_is_learnt() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (_dir, store, node) = Node::new().await;
     let mut definition = definition("t", Compression::Gzip, 1000, 900_000);
     definition.target_object_bytes = Some(TARGET as u64);
     let incarnation = definition.incarnation;

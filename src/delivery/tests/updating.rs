@@ -19,9 +19,7 @@ async fn delivered(node: &Node, name: &str, records: u64) -> StreamStatus {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn smaller_hints_cut_what_waits_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (_dir, store, node) = Node::new().await;
     // An hour that nobody waits for.
     let definition = definition("s", Compression::Gzip, 1 << 30, 3_600_000);
     let incarnation = definition.incarnation;
@@ -55,7 +53,7 @@ async fn open_seals_keep_their_names_and_what_comes_later_has_new_ones() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(MemoryStore::default());
     store.faults.lock().extend((0..200_000).map(|_| fault("down", Retry::Backoff)));
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let node = Node::in_folder(dir.path(), &store).await;
     let mut first = definition("s", Compression::Gzip, 1 << 20, 0);
     first.s3.prefix = "old/".to_owned();
     let incarnation = first.incarnation;
@@ -67,7 +65,7 @@ async fn open_seals_keep_their_names_and_what_comes_later_has_new_ones() {
     node.until("s", |s| s.open_seals == 2).await;
     node.stop().await;
     store.faults.lock().clear();
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let node = Node::in_folder(dir.path(), &store).await;
     delivered(&node, "s", 10).await;
     node.stop().await;
     let objects = store.objects.lock();
@@ -145,7 +143,7 @@ async fn every_record_is_in_one_object_of_the_version_that_its_key_bears() {
     let mut revisions = HashMap::from([(1, first.clone())]);
     let mut sent = 0;
     for life in 0..4 {
-        let node = Arc::new(Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap());
+        let node = Arc::new(Node::in_folder(dir.path(), &store).await);
         if life == 0 {
             node.create(first.clone()).unwrap();
         }
@@ -234,9 +232,7 @@ fn columns(id: usize, more: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_learnt_table_is_declared_where_its_data_lie_and_as_it_is_written() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let (_dir, store, node) = Node::new().await;
     let first = learning("s", 1 << 20, 0);
     let (incarnation, spec) = (first.incarnation, first.convert.clone());
     node.create(first).unwrap();
@@ -281,7 +277,7 @@ async fn a_learnt_table_is_declared_where_its_data_lie_and_as_it_is_written() {
 async fn a_table_learnt_for_a_seal_that_does_not_use_it_is_declared_by_the_next_that_does() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(MemoryStore::default());
-    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store).await.unwrap();
+    let node = Node::in_folder(dir.path(), &store).await;
     let converts = learning("s", 1 << 20, 0);
     let incarnation = converts.incarnation;
     node.put(incarnation, &[columns(0, "")]).await.unwrap();
