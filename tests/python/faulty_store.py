@@ -6,6 +6,7 @@ stands before a whole service and leaves the streams' data, error and backup obj
 
 import hashlib
 import random
+import re
 import socket
 import struct
 import threading
@@ -76,7 +77,7 @@ def first_of_each(times):
 
 
 def at_random(share, seed, faults=tuple(FAULTS)):
-    """A script: each PUT meets some fault with the probability `share`."""
+    """A script: each request that writes meets some fault with the probability `share`."""
     rng = random.Random(seed)
 
     def choose(store, stream, kind, key, attempt):
@@ -97,6 +98,7 @@ class FaultyStore:
         parts = urllib.parse.urlsplit(upstream)
         self.upstream, self.script, self.lock = (parts.hostname, parts.port), script, threading.Lock()
         self.chosen, self.attempts, self.contents = defaultdict(list), Counter(), {}
+        self.uploads = 0
         # (stream, kind, fault) → times; keys that got two contents; whatever went wrong here.
         self.played, self.changed, self.troubles, self.turn = Counter(), [], [], Counter()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -155,16 +157,20 @@ class FaultyStore:
             client.sendall(true if reply == "damaged" else reply)
 
     def fault_for(self, method, target, body):
-        if method != "PUT":
+        path, _, query = target.partition("?")
+        if method not in ("PUT", "POST"):
             return None, True, b""
-        key = urllib.parse.unquote(target.partition("?")[0].split("/", 2)[2])
+        key = urllib.parse.unquote(path.split("/", 2)[2])
         stream, kind = key.split("/")[:2]
-        digest = hashlib.sha256(body).digest()
+        digest, part = hashlib.sha256(body).digest(), re.search(r"partNumber=\d+", query)
         with self.lock:
-            self.attempts[key] += 1
-            attempt = self.attempts[key]
-            if self.contents.setdefault(key, digest) != digest:
-                self.changed.append(key)
+            # Repeats of the same request, whatever upload they are for.
+            same = (key, method, part and part[0], "uploads" in query)
+            self.attempts[same] += 1
+            attempt = self.attempts[same]
+            if method == "PUT" and self.contents.setdefault(same, digest) != digest:
+                self.changed.append(same)
+            self.uploads += "uploads" in query
         fault = self.script and self.script(self, stream, kind, key, attempt)
         if not fault:
             return None, True, b""
