@@ -15,7 +15,7 @@ from collections import Counter
 import oracle
 from datasets import lines_of, put_batches
 from faulty_store import FAULTS, KINDS, FaultyStore, always, at_random, first_of_each
-from harness import FULL, ROLE, Folder, Http, Suite, target, until
+from harness import DEADLINE_S, FULL, ROLE, Folder, Http, Suite, target, until
 from operation import mount_small
 from partitioning import FAILED, SETS, by, delivered, json_keys, may_fail
 
@@ -129,7 +129,7 @@ def delivered_beside_backup(service, stream):
 
 
 def settled(service, *streams):
-    ledgers = service.drained(*streams)
+    ledgers = service.drained(*streams, deadline_s=1200 if FULL else DEADLINE_S)
     for stream in streams:
         status = until(lambda: service.stream(stream), lambda: (s := service.stream(stream))["last_error"] is None and s)
         assert (status["state"], status["open_seals"], status["backup"]["state"]) == ("running", 0, "running"), status
