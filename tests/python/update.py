@@ -465,6 +465,7 @@ class Changes:
 
     def __init__(self, load, seed):
         self.load, self.rng, self.done, self.troubles = load, random.Random(seed), 0, []
+        self.of = dict.fromkeys(load.streams, 0)
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -498,6 +499,7 @@ class Changes:
         status, answer = http.call("UpdateDestination", request)
         assert status == 200, answer
         self.done += 1
+        self.of[stream] += 1
         http.close()
 
     def finish(self):
@@ -517,7 +519,7 @@ def kills_while_updating(folder, kills, seed):
         load.disconnect()
         service.start({"HYDRANT_ENCODE_DIFFERENTLY": "1"} if rng.random() < 0.3 else {})
         load.connect(service.api)
-    time.sleep(0.5)
+    until(lambda: f"two updates of each: {changes.of} {changes.troubles}", lambda: min(changes.of.values()) >= 2)
     load.finish()
     changes.finish()
     crash.judge(service, load, kills, f"seed {seed}, {changes.done} updates", assert_key)
