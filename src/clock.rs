@@ -8,9 +8,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Milliseconds since the Unix epoch. May jump.
     fn wall_ms(&self) -> i64;
-    /// Time since an arbitrary fixed instant of this process. Never goes back.
+    /// Time since an arbitrary fixed instant. Never goes back.
     fn monotonic(&self) -> Duration;
+
+    /// The monotonic reading of when this wall time was, as far as wall time tells: of what came before the process
+    /// began nothing else is known. Never later than now.
+    fn monotonic_at(&self, wall_ms: i64) -> Duration {
+        let age_ms = self.wall_ms().saturating_sub(wall_ms).max(0) as u64;
+        self.monotonic().saturating_sub(Duration::from_millis(age_ms))
+    }
 }
+
+/// The reading of a clock that is made now: room for what began before.
+const BEFORE: Duration = Duration::from_secs(400 * 24 * 3600);
 
 /// The machine's clocks.
 #[derive(Debug)]
@@ -19,7 +29,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// A clock whose monotonic reading starts at zero now.
+    /// A clock whose monotonic reading goes on from [`BEFORE`] now.
     pub fn new() -> Self {
         Self { started: Instant::now() }
     }
@@ -41,6 +51,6 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.started.elapsed()
+        BEFORE + self.started.elapsed()
     }
 }

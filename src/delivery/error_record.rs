@@ -4,6 +4,7 @@
 use crate::record::{Cause, ErrorKind};
 use crate::stream::definition::Definition;
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// What a line needs besides the cause.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +61,17 @@ struct DataCatalogTable<'a> {
     version_id: &'a str,
 }
 
-/// Appends one line, with its newline, to `out`.
+/// Longest message in characters. Guests, queries and parsers quote what they found, which can be all of a record.
+const MAX_MESSAGE_CHARACTERS: usize = 8192;
+
+fn shortened(message: &str) -> Cow<'_, str> {
+    match message.char_indices().nth(MAX_MESSAGE_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &message[..end]).into(),
+        None => message.into(),
+    }
+}
+
+/// Appends one line, with its newline, to `out`. A message that is too long is cut off.
 pub fn write_line(
     out: &mut Vec<u8>,
     cause: &Cause,
@@ -68,6 +79,7 @@ pub fn write_line(
     context: &ErrorContext<'_>,
 ) -> serde_json::Result<()> {
     let raw_data = base64_simd::STANDARD.encode_to_string(original);
+    let message = &*shortened(&cause.message);
     match cause.kind {
         // The reference knows of decompression and partitioning no more than that they have these members.
         ErrorKind::ProcessingFailed | ErrorKind::DecompressionFailed | ErrorKind::PartitioningFailed => {
@@ -75,7 +87,7 @@ pub fn write_line(
             let line = ProcessingFailed {
                 raw_data,
                 error_code: &cause.code,
-                error_message: &cause.message,
+                error_message: message,
                 attempts_made: cause.attempts,
                 arrival_timestamp: context.arrival_ms,
                 attempt_ending_timestamp: context.staged_ms,
@@ -89,7 +101,7 @@ pub fn write_line(
                 attempts_made: cause.attempts,
                 arrival_timestamp: context.arrival_ms,
                 last_error_code: &cause.code,
-                last_error_message: &cause.message,
+                last_error_message: message,
                 attempt_ending_timestamp: context.staged_ms,
                 raw_data,
                 sequence_number: context.sequence_number,

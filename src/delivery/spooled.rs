@@ -102,14 +102,15 @@ impl Spooled {
         let lane = context.journal.lane(&id);
         let mut consumed = lane.ledger.total();
         lane.open.iter().for_each(|seal| consumed += seal.fates.total());
-        let (mut inner, now) = (Inner::default(), context.clock.monotonic());
+        let mut inner = Inner::default();
         for (number, chunk) in &source.chunks {
             inner.chunks.insert(*number, Arc::new(chunk.spooled.clone()));
             let name = &chunk.spooled.name;
             let partitions = open(context, incarnation, name).and_then(|chunk| chunk.partitions());
             let partitions = partitions.map_err(|error| named(name, &error))?;
             for (at, partition) in (0..).zip(&partitions).filter(|(at, _)| !chunk.sealed.contains(*at)) {
-                inner.partitions.add(&partition.key, piece(*number, at, partition), now);
+                let since = context.clock.monotonic_at(partition.oldest_arrival_ms());
+                inner.partitions.add(&partition.key, piece(*number, at, partition), since);
             }
         }
         let (records, bytes) = inner.partitions.totals();

@@ -8,6 +8,7 @@ mod names;
 mod partitioned;
 mod power_loss;
 mod processors;
+mod restarts;
 mod spooled;
 mod statuses;
 mod target;

@@ -17,7 +17,7 @@ async fn the_oldest_record_may_wait_in_the_spool() {
     let (store, clock) = (Arc::new(MemoryStore::default()), Hands::at(0));
     let start = || Node::start_by(Arc::new(RealDisk), dir.path().to_owned(), store.clone(), clock.clone());
     let node = start().await.unwrap();
-    let definition = partitioned(2000, 900_000);
+    let definition = partitioned(2000, 24 * HOUR_MS as u64);
     let incarnation = definition.incarnation;
     node.create(definition).unwrap();
     node.put(incarnation, &spread(5, 500)).await.unwrap();

@@ -128,11 +128,12 @@ impl Worker {
         let consumed = self.lane.consumed(&lane_state.sealed);
         self.status.opened(self.lane.readable(), consumed, lane_state.ledger, &lane_state.open);
         let mut senders: JoinSet<(u64, Sent)> = JoinSet::new();
+        let waiting_since = self.waiting_since(&lane_state.sealed).await;
         let mut state = State {
             sealed: lane_state.sealed,
             sealed_number: lane_state.sealed_number,
             open: VecDeque::new(),
-            waiting_since: None,
+            waiting_since,
             // A flush asked for before the worker ran counts; one obeyed before a fault is obeyed again, which is harmless.
             flushes_seen: 0,
             resumes_seen: self.wishes.borrow().resumes,
@@ -151,6 +152,18 @@ impl Worker {
         let ended = self.work(&mut state, &mut senders).await;
         self.wind_down(&mut state, &mut senders, &ended).await;
         ended
+    }
+
+    /// Since when the oldest record waits that was there before this worker, by its arrival: an interval goes on over a
+    /// restart. The pieces of a spool have times of their own. A log that cannot be read is told of when it is cut.
+    async fn waiting_since(&self, sealed: &Position) -> Option<Duration> {
+        if matches!(self.half, Half::Second(_)) {
+            return None;
+        }
+        let (lane, sealed) = (self.lane.clone(), sealed.clone());
+        let first = tokio::task::spawn_blocking(move || lane.reader(&sealed, None)?.next_chunk(1, 1));
+        let chunk = first.await.ok()?.ok()??;
+        Some(self.context.clock.monotonic_at(chunk.slots.first()?.arrival_ms))
     }
 
     async fn work(&mut self, state: &mut State, senders: &mut JoinSet<(u64, Sent)>) -> Ended {

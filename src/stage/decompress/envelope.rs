@@ -6,6 +6,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with messageType and logEvents")]
 struct Envelope<'a> {
     #[serde(rename = "messageType", borrow)]
     message_type: Cow<'a, str>,
@@ -14,6 +15,7 @@ struct Envelope<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with a message")]
 struct LogEvent<'a> {
     #[serde(borrow)]
     message: Cow<'a, str>,

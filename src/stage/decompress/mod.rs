@@ -95,7 +95,14 @@ impl Expand for DecompressStage {
     }
 }
 
-fn not_a_payload(why: String) -> Cause {
+/// Most characters of the parser's words, which quote what it found.
+const SHOWN_CHARACTERS: usize = 128;
+
+fn not_a_payload(mut why: String) -> Cause {
+    if let Some((end, _)) = why.char_indices().nth(SHOWN_CHARACTERS) {
+        why.truncate(end);
+        why.push('…');
+    }
     cause("Decompression.InvalidPayload", format!("The record is not a CloudWatch Logs subscription payload: {why}."))
 }
 
