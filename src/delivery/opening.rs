@@ -117,17 +117,15 @@ impl Opening {
             return status.unread(spooled, sealed, lane.ledger, &lane.open);
         }
         let sealed = lane.sealed.number().unwrap_or(0);
-        let mark = match error {
-            OpenError::Log(RecoveryError::Damaged { mark, .. }) => *mark,
-            OpenError::Log(_) => sealed,
-            // What keeps the lane from being opened is not the log, which is open already.
-            OpenError::Outbox(_) | OpenError::Begin(_) | OpenError::Spool(_) => {
-                let log = self.context.logs.opened(id.incarnation);
-                log.map_or(sealed, |log| log.synced_last())
-            }
-        };
         let bare = |records| Tally { records, bytes: 0 };
-        status.unread(bare(mark.max(sealed)), bare(sealed), lane.ledger, &lane.open);
+        match (self.context.logs.opened(id.incarnation), error) {
+            // What keeps the lane from being opened is not the log: the ledger follows it.
+            (Some(log), _) => status.opened(log.progress(), log.upto(sealed), lane.ledger, &lane.open),
+            (None, OpenError::Log(RecoveryError::Damaged { mark, .. })) => {
+                status.unread(bare(sealed.max(*mark)), bare(sealed), lane.ledger, &lane.open);
+            }
+            (None, _) => status.unread(bare(sealed), bare(sealed), lane.ledger, &lane.open),
+        }
     }
 
     /// Opens the log, sweeps the outbox of what no open seal names, and begins the backup's lane if there is to be one.

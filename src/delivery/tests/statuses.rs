@@ -104,3 +104,39 @@ async fn a_backup_that_has_not_begun_is_not_shown_and_its_failure_is() {
     assert_eq!(store.backup_lines().len(), 1);
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_is_told_though_the_spool_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::default());
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let definition = partitioned(2000, 900_000);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &spread(5, 500)).await.unwrap();
+    let chunk = node.until("s", |_| !node.context.journal.lane(&LaneId::direct_put(incarnation)).chunks.is_empty());
+    let received = chunk.await.ledger.received;
+    node.stop().await;
+
+    let outbox = dir.path().join("streams").join(incarnation.to_string()).join("outbox");
+    let file = std::fs::read_dir(outbox).unwrap().next().unwrap().unwrap().path();
+    let flip = || {
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[0] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+    };
+    flip();
+    let node = Node::start(Arc::new(RealDisk), dir.path().to_owned(), store.clone()).await.unwrap();
+    let status = node.until("s", |s| s.state == StreamState::Faulted).await;
+    assert_eq!((status.ledger.received, status.ledger.in_flight), (received, received));
+    node.put(incarnation, &spread(1, 10)).await.unwrap();
+    let status = node.until("s", |s| s.ledger.received.records == 6).await;
+    assert_eq!(status.ledger.in_flight, status.ledger.received);
+    flip();
+    node.supervisor.resume("s").unwrap();
+    node.until("s", |s| s.state == StreamState::Running).await;
+    node.supervisor.flush("s").unwrap();
+    let status = node.until("s", |s| s.ledger.in_flight.records == 0).await;
+    assert_eq!((status.ledger.delivered, status.ledger.received.records), (status.ledger.received, 6));
+    node.stop().await;
+}
