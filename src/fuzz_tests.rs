@@ -22,6 +22,9 @@ pub enum End {
     Undecided,
 }
 
+/// Makes an input out of those in the pool.
+pub type Mutate<'a> = dyn FnMut(&mut fastrand::Rng, &[Vec<u8>]) -> Vec<u8> + 'a;
+
 /// Of a target that decides every input.
 pub fn ended(is_accepted: bool) -> End {
     if is_accepted { End::Accepted } else { End::Refused }
@@ -45,7 +48,7 @@ pub fn fuzz(name: &str, folder: &str, tokens: &[&str], play: &mut dyn FnMut(&[Ve
 pub fn wander<E: Copy + Ord + Debug>(
     name: &str,
     folder: &str,
-    mutate: &mut dyn FnMut(&mut fastrand::Rng, &[Vec<u8>]) -> Vec<u8>,
+    mutate: &mut Mutate<'_>,
     play: &mut dyn FnMut(&[Vec<u8>]) -> Vec<E>,
     accepted: E,
 ) -> BTreeMap<E, u64> {
