@@ -476,9 +476,10 @@ class Changes:
             if self.load.stopping.is_set():
                 return
             stream = self.load.streams[turn % len(self.load.streams)]
-            turn += 1
             try:
                 self.change(Http(self.load.api, timeout_s=60), stream)
+                # One that a kill took is tried again: each stream gets its share.
+                turn += 1
                 time.sleep(self.rng.uniform(0.0, 0.1))  # some records for each version
             except (OSError, EOFError, ValueError, *crash.http_errors()):
                 time.sleep(0.005)  # the service is being killed; not to spin on a closed port
