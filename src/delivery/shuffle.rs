@@ -15,6 +15,7 @@ use crate::stage::partition::keys::{self, Partitioner};
 use crate::stream::SealId;
 use crate::stream::definition::Definition;
 use crate::stream::seal::SpooledChunk;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Partitions after which a chunk ends, those of the records read at once more.
@@ -24,7 +25,8 @@ const MOST_PARTITIONS: usize = 100_000;
 pub struct Shuffle {
     definition: Arc<Definition>,
     seal_id: SealId,
-    partitioner: Partitioner,
+    /// Keys by a query, if the stream has one; those of a transform come with its records.
+    partitioner: Option<Partitioner>,
     writer: SpoolWriter<Draft>,
     key: Vec<u8>,
     /// What waits from earlier runs, and partitions of this one that did not.
@@ -48,8 +50,9 @@ impl Shuffle {
     ) -> Result<Self, StageRunError> {
         let definition = plan.definition.clone();
         let query = definition.partitioning.as_ref().and_then(|spec| spec.query.as_deref());
-        let query = query.ok_or_else(|| StageRunError::Bug("a partition without a query".to_owned()))?;
-        let partitioner = Partitioner::new(query)
+        let partitioner = query
+            .map(Partitioner::new)
+            .transpose()
             .map_err(|error| StageRunError::NotReady { code: keys_code(), message: error.to_string() })?;
         let draft = context.outbox.begin(definition.incarnation, seal_id, 0).in_file();
         let writer = SpoolWriter::new(draft)?;
@@ -69,14 +72,25 @@ impl Shuffle {
         })
     }
 
-    /// Takes records; returns those that belong to no partition.
-    pub fn push(&mut self, passed: &Chunk, originals: &Originals<'_>) -> Result<Vec<Refused>, StageRunError> {
+    /// Takes records, with where the keys of a transform are for each of them; returns those that belong to no partition.
+    pub fn push(
+        &mut self,
+        passed: &Chunk,
+        lambda_keys: &[Range<u32>],
+        originals: &Originals<'_>,
+    ) -> Result<Vec<Refused>, StageRunError> {
         let mut refused = Vec::new();
         self.shows_records_of_parts |= originals.shows_records_of_parts();
-        for (slot, bytes) in passed.iter() {
-            if let Err(cause) = self.partitioner.key_of(bytes, &mut self.key) {
+        for (at, (slot, bytes)) in passed.iter().enumerate() {
+            self.key.clear();
+            if let Some(partitioner) = &self.partitioner
+                && let Err(cause) = partitioner.key_of(bytes, &mut self.key)
+            {
                 refused.push(Refused { origin: slot.origin, cause });
                 continue;
+            }
+            if let Some(Range { start, end }) = lambda_keys.get(at) {
+                self.key.extend_from_slice(&passed.buffer[*start as usize..*end as usize]);
             }
             if !self.writer.contains(&self.key)
                 && let Some(problem) = self.key_problem(slot.arrival_ms)?

@@ -12,18 +12,24 @@ use super::parcels::{self, Body, ErrorDrafts, FinishedParcels};
 use super::run::{RunPlan, StageRunError};
 use super::shuffle::Shuffle;
 use super::spooled::Half;
-use crate::destination::s3::key::ObjectName;
+use crate::destination::s3::key::{KeyError, ObjectName};
 use crate::record::{Cause, Chunk, Refused};
 use crate::stage::convert::infer::{Learner, LearntTable};
 use crate::stage::convert::{self, ConvertError, TableSchema};
 use crate::stage::deaggregate::DeaggregateStage;
 use crate::stage::decompress::DecompressStage;
+use crate::stage::partition::lambda::LambdaKeys;
 use crate::stage::transform::InvocationInfo;
 use crate::stage::{Encoder, Expand, Stage, compress};
 use crate::stream::SealId;
 use crate::stream::definition::{Compression, Definition, Processors, S3Target};
 use crate::stream::seal::{Parcel, ParcelKind, Place};
 use std::sync::Arc;
+
+/// The keys that a transform is to tell of records of this prefix.
+fn lambda_keys(prefix: &str) -> Result<LambdaKeys, KeyError> {
+    LambdaKeys::of_prefix(prefix).map_err(|error| KeyError::BadPrefix { prefix: prefix.to_owned(), error })
+}
 
 /// What a chunk of records comes to.
 pub struct Sinks<'a, 'b> {
@@ -99,7 +105,11 @@ impl Stages {
             };
             let (stop, abandon) = (plan.stop.clone(), plan.abandon.clone());
             let interrupted = Arc::new(move || stop.is_asked() || abandon.is_asked());
-            stages.transform = Some(module.stage(spec, info, interrupted));
+            let wanted = match plan.half {
+                Half::First(_) => lambda_keys(&definition.s3.prefix)?,
+                Half::Whole | Half::Second(_) => LambdaKeys::default(),
+            };
+            stages.transform = Some(module.stage(spec, info, wanted, interrupted));
         }
         match plan.half {
             Half::First(ref spooled) => {
@@ -302,18 +312,18 @@ impl Stages {
         sinks: &mut Sinks<'_, '_>,
     ) -> Result<(), StageRunError> {
         let transformed;
-        let passed = match &mut self.transform {
-            None => records,
+        let (passed, lambda_keys) = match &mut self.transform {
+            None => (records, &[][..]),
             Some(transform) => {
                 let staged = transform.apply(records.clone());
                 sinks.errors.write(&originals, &staged.refused, sinks.counts)?;
                 sinks.counts.note_dropped(&originals, &staged.dropped)?;
-                transformed = staged.passed;
-                &transformed
+                transformed = staged;
+                (&transformed.passed, &transformed.partition_keys[..])
             }
         };
         if let Some(shuffle) = &mut self.shuffle {
-            let refused = shuffle.push(passed, &originals)?;
+            let refused = shuffle.push(passed, lambda_keys, &originals)?;
             return sinks.errors.write(&originals, &refused, sinks.counts);
         }
         self.put_in_object(passed, &originals, sinks)

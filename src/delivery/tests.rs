@@ -3,6 +3,7 @@
 mod backup;
 mod faults;
 mod fixture;
+mod lambda_keys;
 mod learning;
 mod names;
 mod partitioned;

@@ -1,6 +1,6 @@
 //! Stages: what happens to records between the cut and the seal. Pure CPU work: no disk, no clock, no network.
 //!
-//! Order: decompress ▶ deaggregate ▶ transform (WASM) ▶ convert (JSON to Parquet) or compress (join, with delimiters
+//! Order: decompress ▶ deaggregate ▶ transform (WASM) ▶ [partition ▶] convert (JSON to Parquet) or compress (join, with delimiters
 //! where asked for, and compress). A [`Stage`] turns a chunk into a chunk, an [`Expand`] into several; the last one is an
 //! [`Encoder`] and turns chunks into the bytes of one object. All are total: a record they cannot take is refused with its
 //! cause, the others go on. A panic inside is the caller's to catch (rule D3).
@@ -14,6 +14,7 @@ pub mod transform;
 
 use crate::record::{Chunk, Origin, Refused, Slot};
 use std::io::{self, Write};
+use std::ops::Range;
 
 /// What a stage made of a chunk. Every origin of the input is in at least one of the three.
 #[derive(Debug, Default)]
@@ -26,6 +27,9 @@ pub struct Staged {
     pub dropped: Vec<Origin>,
     /// Of refused records that the stage split off, where they are in the buffer of `passed`; in order.
     pub refused_parts: Vec<Slot>,
+    /// Of each record that goes on, where the bytes for its partition keys are in the buffer of `passed` (layout:
+    /// [`partition::keys`]); empty if the stage tells none.
+    pub partition_keys: Vec<Range<u32>>,
 }
 
 /// A chunk in, a chunk out.

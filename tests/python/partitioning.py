@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 import oracle
 from datasets import lines_of, put_batches, schemas_for
-from harness import FULL, ROLE, Http, Suite, target, until
+from harness import FULL, ROLE, ROOT, Http, Suite, target, until
 
 suite = Suite("partitioning")
 PARTITIONS = 2000 if FULL else 200
@@ -282,6 +282,43 @@ def hive(folder):
     alien = duckdb.sql(f"select count(*) {sql} where '#' || chan <> channel or ns <> namespace").fetchall()
     count = duckdb.sql(f"select count(*) {sql} where chan = 'de.wikipedia' and ns = 'Main'").fetchall()
     assert (alien, count) == ([(0,)], [(few.num_rows,)]), (alien, count)
+
+
+@suite.test("github_events by keys of a transform, alone and beside those of a query")
+def by_transform(folder):
+    records = lines_of("github_events")[: None if FULL else 4_000]
+    service = folder.hydrant(arguments=["--transforms-dir", str(ROOT / "transforms")]).start()
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:enrich"
+    function = processor("Lambda", **{"LambdaArn": arn, "Variable.partition": "type", "Variable.arrival": "-", "Variable.redact": "-"})
+    kind = "type=!{partitionKeyFromLambda:type}/"
+    both = by("both/data/" + kind + "org=!{partitionKeyFromQuery:org}/", "{org:.org.login}", function)
+    alone = by("alone/data/" + kind, "{none:.none}")
+    alone["ProcessingConfiguration"]["Processors"] = [function]
+    for stream, members in (("both", both), ("alone", alone)):
+        service.create(stream, size_mb=1, interval_s=1, **members)
+        put_batches(service, stream, records)
+    put(service, "alone", [b'{"id":"none"}', b'{"id":"empty","type":""}'])
+    ledgers = service.drained("both", "alone")
+    rows = [json.loads(record) for record in records]
+    for stream in ("both", "alone"):
+        data, errors = delivered(service, stream)
+        found = Counter()
+        for path, each in data:
+            for line in each.content().splitlines():
+                row = json.loads(line)
+                found[row["id"]] += 1
+                org = "" if stream == "alone" else f"/org={row['org']['login']}"
+                assert path == f"type={row['type']}{org}", (each.key, line[:200])
+        assert found == Counter(row["id"] for row in rows if stream == "alone" or at(row, "org.login")), stream
+        refused_ids = sorted(json.loads(error["raw"])["id"] for error in errors)
+        without = sorted(row["id"] for row in rows if not at(row, "org.login"))
+        assert refused_ids == (["empty", "none"] if stream == "alone" else without), refused_ids[:9]
+        assert {error["errorCode"] for error in errors} == {FAILED}
+        ledger = ledgers[stream]
+        assert (ledger["delivered"], ledger["refused"]) == (found.total(), len(errors)), ledger
+    assert without, "no record is without an organisation"
+    texts = {error["errorMessage"] for error in delivered(service, "alone")[1]}
+    assert texts == {"partitionKeys values must not be null or empty: type"}, texts
 
 
 # Processors

@@ -1,6 +1,6 @@
 //! Texts, word for word: processors, and dynamic partitioning, which needs some.
 
-use super::messages::{UNBUILT, expect, invalid};
+use super::messages::{expect, invalid};
 use super::*;
 
 #[test]
@@ -221,9 +221,51 @@ fn dynamic_partitioning_rules() {
     expect(&relaxed(), [(sized, invalid(refused))]);
     let bad = outcome(&relaxed(), &with("{k:(now)}", "!{partitionKeyFromQuery:k}/"));
     assert!(bad.starts_with("InvalidArgumentException: Invalid MetadataExtractionQuery: "), "{bad}");
-    let lambda = on("!{partitionKeyFromLambda:k}/", json!([processor("Lambda", &[("LambdaArn", LAMBDA)])]));
-    let unbuilt = outcome(&relaxed(), &lambda);
-    assert!(unbuilt.contains(&format!("!{{partitionKeyFromLambda:…}} in Prefix{UNBUILT}")), "{unbuilt}");
+    let lambda = processor("Lambda", &[("LambdaArn", LAMBDA)]);
+    let by_lambda = |error_prefix: &str| {
+        let mut request = on("!{partitionKeyFromLambda:k}/", json!([lambda]));
+        request["ExtendedS3DestinationConfiguration"]["ErrorOutputPrefix"] = json!(error_prefix);
+        request
+    };
+    let mut off = by_lambda("e/");
+    off["ExtendedS3DestinationConfiguration"]["DynamicPartitioningConfiguration"]["Enabled"] = json!(false);
+    expect(
+        &relaxed(),
+        [
+            (by_lambda("e/"), "ok".to_owned()),
+            (on("!{partitionKeyFromLambda:k}/!{partitionKeyFromQuery:k}/", json!([lambda, query])), "ok".to_owned()),
+            (
+                on("!{partitionKeyFromLambda:k}/", json!([lambda, query])),
+                invalid(
+                    "MetaDataExtraction JQ Query can't contain keys that are not present in the S3 Prefix expression",
+                ),
+            ),
+            (
+                on("!{partitionKeyFromLambda:k}/!{partitionKeyFromQuery:k}/", json!([lambda])),
+                invalid(
+                    "MetadataExtraction processor should be present when S3 Prefix has partitionKeyFromQuery namespace",
+                ),
+            ),
+            (
+                by_lambda("!{partitionKeyFromLambda:k}/!{firehose:error-output-type}/"),
+                invalid("Dynamic Partitioning Namespaces can't be part of an error prefix expression"),
+            ),
+            (
+                by_lambda(""),
+                invalid(
+                    "The supplied prefix(es) do not satisfy the following constraint: ErrorOutputPrefix cannot be null \
+                     or empty when Prefix contains expressions",
+                ),
+            ),
+            (
+                off,
+                invalid(
+                    "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic Partitioning \
+                     is enabled.",
+                ),
+            ),
+        ],
+    );
     expect(
         &strict(),
         [

@@ -1,6 +1,6 @@
 //! A record's partition keys, and the bytes that stand for them in the spool.
 //!
-//! From: `query`. The bytes name the keys, so that they can be read by another revision of the stream. Layout, for each
+//! From: `query`, `lambda`. The bytes name the keys, so that they can be read by another revision of the stream. Layout, for each
 //! key: `q` (query) or `l` (lambda), length of the name, name, length of the value, value; lengths are u32 LE. Keys of
 //! one kind are in the order of their names, those of queries first, so that equal keys are equal bytes.
 
@@ -48,7 +48,8 @@ pub fn refusal(message: String) -> Cause {
     Cause { kind: ErrorKind::PartitioningFailed, code: FAILURE_CODE.to_owned(), message, attempts: 1 }
 }
 
-fn put(out: &mut Vec<u8>, text: &str) {
+/// Appends a length and a text.
+pub(super) fn put(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     out.extend_from_slice(text.as_bytes());
 }

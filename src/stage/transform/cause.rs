@@ -26,7 +26,7 @@ const MALFORMED: &str = "The answer of the Lambda function cannot be read.";
 /// The cause in a verdict; `None` for a record that passed or was dropped.
 pub fn of_verdict(verdict: &Verdict<'_>) -> Option<Cause> {
     let (code, message) = match verdict {
-        Verdict::Passed(_) | Verdict::Dropped => return None,
+        Verdict::Passed(..) | Verdict::Dropped => return None,
         Verdict::Missing => ("Lambda.MissingRecordId", MISSING.to_owned()),
         Verdict::Duplicated => ("Lambda.DuplicatedRecordId", DUPLICATED.to_owned()),
         Verdict::BadStatus => ("Lambda.InvalidReturnFormat", BAD_STATUS.to_owned()),

@@ -4,6 +4,7 @@
 use super::*;
 use crate::record::Chunk;
 use crate::stage::Staged;
+use crate::stage::partition::lambda::LambdaKeys;
 use crate::stream::definition::TransformSpec;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -29,7 +30,11 @@ fn spec(function: &str, variables: &[(&str, &str)]) -> TransformSpec {
 fn apply(dir: &Path, spec: &TransformSpec, records: &[&[u8]]) -> Staged {
     let folder = TransformFolder::new(dir.to_owned(), TransformLimits::default()).unwrap();
     let chunk = Chunk::from_records(records.iter().copied(), 0, 1_709_251_199_007);
-    folder.load(spec).unwrap().stage(spec, InvocationInfo::default(), std::sync::Arc::new(|| false)).apply(chunk)
+    folder
+        .load(spec)
+        .unwrap()
+        .stage(spec, InvocationInfo::default(), LambdaKeys::default(), std::sync::Arc::new(|| false))
+        .apply(chunk)
 }
 
 /// Verdicts of one record after the other, as text.
@@ -108,6 +113,7 @@ fn corpus() -> Vec<Vec<u8>> {
         "missing!",
         "alien!",
         "lines!",
+        "fan!",
         "reverse!",
         "utf8!",
         "status!",

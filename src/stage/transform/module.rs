@@ -7,9 +7,10 @@ use super::guest_log::GuestLog;
 use super::host::{Confined, Host, Interrupted};
 use super::packed::{self, Malformed};
 use super::stage::{InvocationInfo, TransformStage};
-use super::verdict::Answer;
+use super::verdict::{Answer, Keys};
 use crate::fault::{Class, Fault, Retry};
 use crate::stage::Stage;
+use crate::stage::partition::lambda::LambdaKeys;
 use crate::stream::definition::TransformSpec;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -171,6 +172,7 @@ impl Reply {
                     status: Some(record.status),
                     data: record.data.as_deref(),
                     message: record.message.as_deref(),
+                    keys: Keys::List(&record.partition_keys),
                 });
                 Ok((answers.collect(), outcome.logs.clone()))
             }
@@ -202,15 +204,16 @@ impl Module {
         Ok(module)
     }
 
-    /// A stage that runs records through this module as `spec` says.
+    /// A stage that runs records through this module as `spec` says, and keeps the `wanted` keys of their verdicts.
     /// Once `interrupted` says yes, guests are stopped, and what the stage returns is void.
     pub fn stage(
         self: &Arc<Self>,
         spec: &TransformSpec,
         info: InvocationInfo,
+        wanted: LambdaKeys,
         interrupted: Interrupted,
     ) -> Box<dyn Stage> {
-        Box::new(TransformStage::new(Arc::clone(self), spec.clone(), info, interrupted))
+        Box::new(TransformStage::new(Arc::clone(self), spec.clone(), info, wanted, interrupted))
     }
 
     fn try_out(&self) -> Result<(), LoadError> {

@@ -4,7 +4,7 @@
 //! there can fill. A record longer than its known fields is read on after its end, as the layout promises.
 
 use super::abi::{InputRecord, LogLevel, LogLine, Status};
-use super::verdict::Answer;
+use super::verdict::{Answer, Keys};
 
 /// The data length that means "none".
 const NONE: u32 = u32::MAX;
@@ -107,14 +107,17 @@ fn record(mut fields: Reader<'_>) -> Result<Answer<'_>, Malformed> {
             data_bytes => Some(fields.take(data_bytes as usize, "data")?),
         },
         message: None,
+        keys: Keys::NONE,
     };
     if fields.rest.is_empty() {
         return Ok(answer);
     }
-    for _ in 0..fields.u32("the number of partition keys")? {
-        fields.text("a partition key")?;
-        fields.text("a partition key's value")?;
+    let count = fields.u32("the number of partition keys")?;
+    let keys = fields.rest;
+    for _ in 0..count {
+        fields.key()?;
     }
+    answer.keys = Keys::Packed(&keys[..keys.len() - fields.rest.len()]);
     if fields.rest.is_empty() {
         return Ok(answer);
     }
@@ -131,6 +134,15 @@ fn record(mut fields: Reader<'_>) -> Result<Answer<'_>, Malformed> {
     }
     answer.message = fields.optional_text("a message")?;
     Ok(answer)
+}
+
+/// Takes the first of the partition keys that [`Keys::Packed`] has.
+pub fn take_key<'a>(keys: &mut &'a [u8]) -> Option<(&'a str, &'a str)> {
+    let mut reader = Reader { rest: keys };
+    // Looked through before: an error is the end.
+    let key = reader.key().ok()?;
+    *keys = reader.rest;
+    Some(key)
 }
 
 fn line(rest: &mut Reader<'_>) -> Result<LogLine, Malformed> {
@@ -174,6 +186,10 @@ impl<'a> Reader<'a> {
     fn text(&mut self, what: &'static str) -> Result<&'a str, Malformed> {
         let bytes = self.bytes(what)?;
         simdutf8::basic::from_utf8(bytes).map_err(|_| Malformed::NotUtf8(what))
+    }
+
+    fn key(&mut self) -> Result<(&'a str, &'a str), Malformed> {
+        Ok((self.text("a partition key")?, self.text("a partition key's value")?))
     }
 
     fn flag(&mut self, what: &'static str) -> Result<bool, Malformed> {

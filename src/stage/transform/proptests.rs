@@ -58,6 +58,8 @@ fn output_is_read_as_the_contract_says() {
     assert_eq!(of(0), (&b"a"[..], Some(Status::Dropped), None));
     assert_eq!(of(1), (&b"b"[..], Some(Status::Ok), Some(&b"xy"[..])));
     assert_eq!(answers[1].message, Some("hello"));
+    let keys = |index: usize| answers[index].keys.pairs().collect::<Vec<_>>();
+    assert_eq!((keys(0), keys(1)), (vec![], vec![("k", "v")]));
     assert_eq!(of(2), (&b"c"[..], None, Some(&b""[..])));
     assert_eq!((lines.len(), lines[0].level, &lines[0].message[..]), (1, LogLevel::Error, "no"));
     // Cut anywhere it is an error, except where the output may end.

@@ -6,8 +6,9 @@ use super::halving::{Batch, Effort, Failed, settle};
 use super::host::Interrupted;
 use super::id::Ids;
 use super::module::{CallError, CallLimits, Module};
-use super::verdict::{Answer, Verdict, judge};
+use super::verdict::{Answer, Keys, Verdict, judge};
 use crate::record::{Cause, Chunk, Refused, Slot};
+use crate::stage::partition::lambda::LambdaKeys;
 use crate::stage::{Stage, Staged};
 use crate::stream::Id128;
 use crate::stream::definition::TransformSpec;
@@ -41,13 +42,20 @@ pub struct TransformStage {
     module: Arc<Module>,
     spec: TransformSpec,
     info: InvocationInfo,
+    wanted: LambdaKeys,
     interrupted: Interrupted,
     calls: u64,
 }
 
 impl TransformStage {
-    pub fn new(module: Arc<Module>, spec: TransformSpec, info: InvocationInfo, interrupted: Interrupted) -> Self {
-        Self { module, spec, info, interrupted, calls: 0 }
+    pub fn new(
+        module: Arc<Module>,
+        spec: TransformSpec,
+        info: InvocationInfo,
+        wanted: LambdaKeys,
+        interrupted: Interrupted,
+    ) -> Self {
+        Self { module, spec, info, wanted, interrupted, calls: 0 }
     }
 }
 
@@ -129,7 +137,7 @@ impl Calls<'_> {
         let (answers, lines) = reply.read().map_err(|error| CallError::Malformed(error.to_string()))?;
         let stage = &self.stage;
         stage.module.guest_log.lines(&stage.info.stream_arn, &stage.spec.function, &lines);
-        self.harvest.take(slots, &ids, &answers);
+        self.harvest.take(slots, &ids, &answers, &stage.wanted);
         Ok(())
     }
 }
@@ -195,19 +203,21 @@ struct Harvest {
     passed: Vec<Slot>,
     refused: Vec<Refused>,
     dropped: Vec<crate::record::Origin>,
+    /// Where the bytes for the keys of each that passed are, where keys are wanted.
+    partition_keys: Vec<Range<u32>>,
+    /// Bytes for the keys of the record at hand.
+    key: Vec<u8>,
 }
 
 impl Harvest {
-    fn take(&mut self, slots: &[Slot], ids: &Ids, answers: &[Answer<'_>]) {
+    fn take(&mut self, slots: &[Slot], ids: &Ids, answers: &[Answer<'_>], wanted: &LambdaKeys) {
+        let mut values = Vec::new();
         for (slot, verdict) in slots.iter().zip(judge(slots, ids, answers)) {
             match verdict {
-                Verdict::Passed(data) if self.buffer.len() + data.len() <= LARGEST_CHUNK_BYTES => {
-                    self.passed.push(Slot { start: self.buffer.len() as u32, len: data.len() as u32, ..*slot });
-                    self.buffer.extend_from_slice(data);
-                }
-                Verdict::Passed(_) => {
-                    let error = CallError::OutputTooLarge { limit_bytes: LARGEST_CHUNK_BYTES };
-                    self.refused.push(Refused { origin: slot.origin, cause: cause::of_call(&error, 1) });
+                Verdict::Passed(data, keys) => {
+                    if let Err(cause) = self.pass(slot, data, keys, wanted, &mut values) {
+                        self.refused.push(Refused { origin: slot.origin, cause });
+                    }
                 }
                 Verdict::Dropped => self.dropped.push(slot.origin),
                 verdict => {
@@ -218,8 +228,44 @@ impl Harvest {
         }
     }
 
+    /// `values`: room that is used again.
+    fn pass<'a>(
+        &mut self,
+        slot: &Slot,
+        data: &[u8],
+        keys: Keys<'a>,
+        wanted: &LambdaKeys,
+        values: &mut Vec<Option<&'a str>>,
+    ) -> Result<(), Cause> {
+        self.key.clear();
+        wanted.append(keys.pairs(), values, &mut self.key)?;
+        if self.buffer.len() + data.len() + self.key.len() > LARGEST_CHUNK_BYTES {
+            return Err(cause::of_call(&CallError::OutputTooLarge { limit_bytes: LARGEST_CHUNK_BYTES }, 1));
+        }
+        self.passed.push(Slot { start: self.buffer.len() as u32, len: data.len() as u32, ..*slot });
+        self.buffer.extend_from_slice(data);
+        if !wanted.is_empty() {
+            let last = self.partition_keys.last().cloned();
+            // Records of one partition often come one after the other.
+            let same = last.filter(|last| self.buffer[last.start as usize..last.end as usize] == self.key[..]);
+            let range = same.unwrap_or_else(|| {
+                let start = self.buffer.len() as u32;
+                self.buffer.extend_from_slice(&self.key);
+                start..self.buffer.len() as u32
+            });
+            self.partition_keys.push(range);
+        }
+        Ok(())
+    }
+
     fn finish(self) -> Staged {
         let passed = Chunk { buffer: self.buffer.into(), slots: self.passed };
-        Staged { passed, refused: self.refused, dropped: self.dropped, ..Staged::default() }
+        Staged {
+            passed,
+            refused: self.refused,
+            dropped: self.dropped,
+            partition_keys: self.partition_keys,
+            ..Staged::default()
+        }
     }
 }

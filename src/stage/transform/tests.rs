@@ -3,6 +3,8 @@
 use super::*;
 use crate::record::{Chunk, Origin, Refused};
 use crate::stage::Staged;
+use crate::stage::partition::keys::parse;
+use crate::stage::partition::lambda::LambdaKeys;
 use crate::stream::definition::TransformSpec;
 use std::collections::BTreeMap;
 use std::fs;
@@ -53,7 +55,7 @@ pub fn apply(spec: &TransformSpec, records: &[&str]) -> Staged {
 
 fn apply_with(module: &Arc<Module>, spec: &TransformSpec, records: &[&str]) -> Staged {
     let chunk = Chunk::from_records(records.iter().map(|record| record.as_bytes()), 100, ARRIVAL_MS);
-    let staged = module.stage(spec, info(), Arc::new(|| false)).apply(chunk);
+    let staged = module.stage(spec, info(), LambdaKeys::default(), Arc::new(|| false)).apply(chunk);
     let mut origins: Vec<Origin> = staged.passed.slots.iter().map(|slot| slot.origin).collect();
     assert!(origins.is_sorted(), "passed records in order");
     origins.extend(staged.refused.iter().map(|refused| refused.origin));
@@ -174,11 +176,39 @@ fn an_endless_loop_is_stopped() {
 }
 
 #[test]
-fn many_partition_keys_are_read() {
+fn many_partition_keys_are_read_and_none_of_them_kept() {
     for world in WORLDS {
         let limits = TransformLimits { output_bytes: 64 << 20, ..TransformLimits::default() };
         let module = TransformFolder::new(guests(), limits).unwrap().load(&spec(world)).unwrap();
         assert_eq!(passed(&apply_with(&module, &spec(world), &["keys!", "b"])), ["keys!", "b"], "{world}");
+        // Each of the 100,000 is empty.
+        let wanted = LambdaKeys::of_prefix("!{partitionKeyFromLambda:k7}/").unwrap();
+        let chunk = Chunk::from_records([&b"keys!"[..], b"keys! @k7=x", b"@k7=x keys!", b"@k7=v"], 0, ARRIVAL_MS);
+        let staged = module.stage(&spec(world), info(), wanted, Arc::new(|| false)).apply(chunk);
+        let messages: Vec<_> = staged.refused.iter().map(|refused| &refused.cause.message[..]).collect();
+        let twice = "partitionKeys has the key k7 more than once";
+        assert_eq!(messages, ["partitionKeys values must not be null or empty: k7", twice, twice], "{world}");
+        assert_eq!(passed(&staged), ["@k7=v"]);
+        assert_eq!(staged.passed.buffer.len(), 5 + 1 + 4 + 2 + 4 + 1, "{world}");
+    }
+}
+
+#[test]
+fn keys_go_with_their_records() {
+    for world in WORLDS {
+        let wanted = LambdaKeys::of_prefix("!{partitionKeyFromLambda:b}/!{partitionKeyFromLambda:a}/").unwrap();
+        let records = ["@a=1 @b=x", "@b=x @a=1 fan!", "@b=y @a=1", "drop! @a=1 @b=x", "@a=2 @b=", "@b=x @a=1 lines!"];
+        let chunk = Chunk::from_records(records.map(str::as_bytes), 0, ARRIVAL_MS);
+        let module = folder(guests()).load(&spec(world)).unwrap();
+        let staged = module.stage(&spec(world), info(), wanted, Arc::new(|| false)).apply(chunk);
+        let bytes = |range: &std::ops::Range<u32>| &staged.passed.buffer[range.start as usize..range.end as usize];
+        let keys: Vec<_> = staged.partition_keys.iter().map(|range| parse(bytes(range)).unwrap().lambda).collect();
+        let of = |a: &str, b: &str| BTreeMap::from([("a".to_owned(), a.to_owned()), ("b".to_owned(), b.to_owned())]);
+        assert_eq!(keys, [of("1", "x"), of("1", "x"), of("1", "y"), of("1", "x")], "{world}");
+        assert_eq!(passed(&staged), [records[0], &records[1].repeat(2), records[2], "one\ntwo\n"], "{world}");
+        let refused = &staged.refused[0];
+        assert_eq!((refused.origin.ordinal, refused.cause.kind.as_str()), (4, "partitioning-failed"), "{world}");
+        assert_eq!(staged.dropped, [Origin { ordinal: 3, part: 0 }]);
     }
 }
 
@@ -346,7 +376,7 @@ fn an_interrupt_ends_the_call_that_runs_and_those_to_come() {
     let asked = AtomicUsize::new(0);
     let interrupted = Arc::new(move || asked.fetch_add(1, Ordering::Relaxed) > 2);
     let chunk = Chunk::from_records([&b"loop!"[..], b"x"], 100, ARRIVAL_MS);
-    let staged = module.stage(&spec, info(), interrupted).apply(chunk);
+    let staged = module.stage(&spec, info(), LambdaKeys::default(), interrupted).apply(chunk);
     assert_eq!(staged.refused.len(), 2);
     assert!(staged.refused.iter().all(|refused| refused.cause.message.contains("stopped")), "{staged:?}");
 }

@@ -2,6 +2,7 @@
 
 use super::abi::Status;
 use super::id::Ids;
+use super::packed;
 use crate::record::Slot;
 
 /// One record of a guest's answer, in either world.
@@ -15,13 +16,39 @@ pub struct Answer<'a> {
     pub data: Option<&'a [u8]>,
     /// The guest's text.
     pub message: Option<&'a str>,
+    /// Its partition keys.
+    pub keys: Keys<'a>,
+}
+
+/// Partition keys of an answer, in the form they came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys<'a> {
+    /// Names and values.
+    List(&'a [(String, String)]),
+    /// The same packed, back to back, looked through.
+    Packed(&'a [u8]),
+}
+
+impl Keys<'_> {
+    /// Of an answer that has none.
+    pub const NONE: Self = Self::Packed(&[]);
+}
+
+impl<'a> Keys<'a> {
+    /// Names and values as they came; a name may come twice.
+    pub fn pairs(mut self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        std::iter::from_fn(move || match &mut self {
+            Self::List(pairs) => pairs.split_off_first().map(|(name, value)| (&name[..], &value[..])),
+            Self::Packed(bytes) => packed::take_key(bytes),
+        })
+    }
 }
 
 /// What becomes of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict<'a> {
-    /// Goes on with these bytes.
-    Passed(&'a [u8]),
+    /// Goes on with these bytes, to the partition of these keys.
+    Passed(&'a [u8], Keys<'a>),
     /// Ends here on purpose.
     Dropped,
     /// The guest refused it, with its text.
@@ -50,7 +77,7 @@ pub fn judge<'a>(slots: &[Slot], ids: &Ids, answers: &[Answer<'a>]) -> Vec<Verdi
 
 fn of_answer<'a>(answer: &Answer<'a>) -> Verdict<'a> {
     match (answer.status, answer.data) {
-        (Some(Status::Ok), Some(data)) => Verdict::Passed(data),
+        (Some(Status::Ok), Some(data)) => Verdict::Passed(data, answer.keys),
         (Some(Status::Ok), None) => Verdict::NullData(answer.message),
         (Some(Status::Dropped), _) => Verdict::Dropped,
         (Some(Status::ProcessingFailed), _) => Verdict::Failed(answer.message),

@@ -104,6 +104,9 @@ fn act(invocation: &Invocation, text: &str, input: Input, outcome: &mut Outcome)
     if has("lines!") {
         output.data = Some(b"one\ntwo\n".to_vec());
     }
+    if has("fan!") {
+        output.data = output.data.map(|data| data.repeat(2));
+    }
     if has("count!") {
         output.data = Some(SEEN.load(Ordering::Relaxed).to_string().into_bytes());
     }
@@ -114,6 +117,9 @@ fn act(invocation: &Invocation, text: &str, input: Input, outcome: &mut Outcome)
         output.keys = (0..100_000).map(|n| (format!("k{n}"), String::new())).collect();
         output.table = Some(("db".into(), "table".into()));
     }
+    // `@name=value`: a partition key.
+    let keys = text.split_whitespace().filter_map(|word| word.strip_prefix('@')?.split_once('='));
+    output.keys.extend(keys.map(|(name, value)| (name.to_owned(), value.to_owned())));
     if has("utf8!") {
         // What a guest in C may do; nothing here reads it as text.
         output.message = Some(unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) });
