@@ -1,7 +1,7 @@
 //! The data folder: every path in it is spelled here, and its format is checked before anything is read.
 //!
 //! ```text
-//! LOCK  FORMAT  catalog/<name>.json  deleted.json  journal/  streams/<incarnation>/{log,outbox}/  tables/ (of AWS Glue)  s3/ (embedded store)
+//! LOCK  FORMAT  catalog/<name>.json  deleted.json  journal/  streams/<incarnation>/{log,outbox}/  tables/ (of AWS Glue)  compiled/ (transforms)  s3/ (embedded store)
 //! ```
 
 use crate::disk::{Disk, LockError, create_dir_durable, replace_file};
@@ -107,6 +107,11 @@ impl DataFolder {
     /// Tables that AWS Glue told.
     pub fn tables(&self) -> PathBuf {
         self.root.join("tables")
+    }
+
+    /// Compiled code of transforms.
+    pub fn compiled(&self) -> PathBuf {
+        self.root.join("compiled")
     }
 
     /// Logs and outboxes.

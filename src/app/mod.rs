@@ -4,6 +4,7 @@
 //! configured streams, listeners. Stop, the other way round: no new request, the last one answered, deliveries in
 //! flight given their grace, commits done, journal closed, lock released.
 
+mod compiled_code;
 mod data_folder;
 mod intake;
 
@@ -312,8 +313,10 @@ impl Foundation {
             LogContext { disk: disk.clone(), budget: budget.clone(), clock: clock.clone(), options: log_options };
         let cursors = Arc::new(JournalCursors(journal.clone()));
         let logs = Logs::new(log_context, pool.clone(), folder.streams(), cursors);
-        let transforms = TransformFolder::new(options.transforms_dir.clone(), TransformLimits::default())
-            .map_err(|e| StartError::Transforms(e.to_string()))?;
+        let code_dir = compiled_code::code_dir(disk.as_ref(), &folder.compiled());
+        let (dir, limits) = (options.transforms_dir.clone(), TransformLimits::default());
+        let transforms =
+            TransformFolder::keeping_code(dir, limits, code_dir).map_err(|e| StartError::Transforms(e.to_string()))?;
         let transforms = Arc::new(transforms);
         let glue = options.glue.clone().map(|glue| Glue::open(glue, disk.clone(), folder.tables(), clock.clone()));
         let glue = glue.transpose()?.map(Arc::new);

@@ -38,6 +38,8 @@ fn record(name: &str) -> StreamRecord {
             timeout_ms: 60_000,
             memory_bytes: 256 << 20,
             variables: BTreeMap::from([("FIELD".to_owned(), "mail".to_owned())]),
+            fuel: None,
+            is_stateless: false,
         }),
         convert: Some(ConvertSpec {
             schema: SchemaRef {

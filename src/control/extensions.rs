@@ -19,7 +19,8 @@ pub const PARQUET_COMPRESSIONS: &[&str] = &["ZSTD", "LZ4_RAW"];
 /// ParquetSerDe's TimestampType, which the service does not have.
 pub const TIMESTAMP_TYPES: &[&str] = &["INT64", "INT96"];
 /// Parameters of a Lambda processor beyond the service's: limits of the transform, and variables handed to it.
-pub const LAMBDA_PARAMETERS: &[&str] = &["TimeoutInSeconds", "MemoryInMBs", "Variable.*"];
+pub const LAMBDA_PARAMETERS: &[&str] =
+    &["TimeoutInSeconds", "MemoryInMBs", "FuelInMillions", "Stateless", "Variable.*"];
 
 /// Where the value of a tag goes.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +123,8 @@ const TABLE: &[(&str, Place)] = &[
     ("MaxWaitingMBs", Place::Integer(&["DynamicPartitioningConfiguration", "MaxWaitingMBs"])),
     ("TimeoutInSeconds", Place::Parameter),
     ("MemoryInMBs", Place::Parameter),
+    ("FuelInMillions", Place::Parameter),
+    ("Stateless", Place::Parameter),
     ("Variable.*", Place::Parameter),
 ];
 

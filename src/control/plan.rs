@@ -315,6 +315,8 @@ fn transform(destination: &Value) -> Option<TransformSpec> {
             .iter()
             .filter_map(|(name, value)| Some((name.strip_prefix(VARIABLE)?.to_owned(), (*value).to_owned())))
             .collect(),
+        fuel: value("FuelInMillions").and_then(|text| text.parse::<u64>().ok()).map(|millions| millions * 1_000_000),
+        is_stateless: value("Stateless").is_some_and(|text| text.eq_ignore_ascii_case("true")),
     })
 }
 

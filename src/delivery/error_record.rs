@@ -138,6 +138,8 @@ mod tests {
             timeout_ms: 1,
             memory_bytes: 1,
             variables: Default::default(),
+            fuel: None,
+            is_stateless: false,
         });
         let context = ErrorContext {
             definition: &definition,

@@ -204,6 +204,8 @@ fn transform(timeout_ms: u64) -> TransformSpec {
         timeout_ms,
         memory_bytes: 64 << 20,
         variables: BTreeMap::new(),
+        fuel: None,
+        is_stateless: false,
     }
 }
 

@@ -196,6 +196,12 @@ pub struct TransformSpec {
     pub memory_bytes: u64,
     /// Variables handed to the guest.
     pub variables: BTreeMap<String, String>,
+    /// FuelInMillions × 1,000,000 (an extension): the fuel of a call, so that it ends at the same place each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<u64>,
+    /// Stateless (an extension): it looks at each record alone, so that a batch may be handed over in parts at once.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub is_stateless: bool,
 }
 
 /// DataFormatConversionConfiguration.

@@ -10,6 +10,8 @@ use serde_json::Value;
 const LAMBDA: [&str; 5] = ["LambdaArn", "NumberOfRetries", "RoleArn", "BufferSizeInMBs", "BufferIntervalInSeconds"];
 /// Longest time a batch may take.
 const MAX_TIMEOUT_S: u64 = 300;
+/// Most fuel a call may have, in millions: days of work.
+const MAX_FUEL_MILLIONS: u64 = 1_000_000_000;
 /// Most memory a transform may have.
 const MAX_MEMORY_MIB: u64 = 4096;
 
@@ -125,6 +127,13 @@ fn lambda<'a>(parameters: &[(&str, &str)], value: impl Fn(&str) -> Option<&'a st
     }
     if value("MemoryInMBs").is_some_and(|memory| !whole_within(memory, 1, MAX_MEMORY_MIB)) {
         refuse(&format!("MemoryInMBs for lambda processor must be between 1 and {MAX_MEMORY_MIB}."))?;
+    }
+    if value("FuelInMillions").is_some_and(|fuel| !whole_within(fuel, 1, MAX_FUEL_MILLIONS)) {
+        refuse(&format!("FuelInMillions for lambda processor must be between 1 and {MAX_FUEL_MILLIONS}."))?;
+    }
+    let is_flag = |text: &str| ["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word));
+    if value("Stateless").is_some_and(|text| !is_flag(text)) {
+        refuse("Stateless for lambda processor must be true or false.")?;
     }
     let known = |name: &str| {
         LAMBDA.contains(&name)

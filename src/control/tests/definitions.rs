@@ -94,6 +94,8 @@ fn a_lambda_names_a_transform() {
             timeout_ms: 60_000,
             memory_bytes: 256 * MIB,
             variables: BTreeMap::new(),
+            fuel: None,
+            is_stateless: false,
         }
     );
     let spec = planned(lambda(&[
@@ -103,12 +105,15 @@ fn a_lambda_names_a_transform() {
         ("BufferIntervalInSeconds", "0"),
         ("TimeoutInSeconds", "5"),
         ("MemoryInMBs", "64"),
+        ("FuelInMillions", "7"),
+        ("Stateless", "True"),
         ("Variable.FIELD", "mail"),
     ]))
     .transform
     .unwrap();
     assert_eq!((spec.function.as_str(), spec.version.as_deref(), spec.retries), ("f", Some("$LATEST"), 0));
     assert_eq!((spec.batch_bytes, spec.timeout_ms, spec.memory_bytes), (MIB / 4, 5_000, 64 * MIB));
+    assert_eq!((spec.fuel, spec.is_stateless), (Some(7_000_000), true));
     assert_eq!(spec.variables, BTreeMap::from([("FIELD".to_owned(), "mail".to_owned())]));
     // Disabled, or Enabled left out: kept for Describe, not done.
     for enabled in [json!({"Enabled": false}), json!({"Enabled": null})] {

@@ -77,6 +77,14 @@ fn processors_and_their_parameters() {
                 invalid("TimeoutInSeconds for lambda processor must be between 1 and 300."),
             ),
             (
+                lambda(&[arn, ("FuelInMillions", "0")]),
+                invalid("FuelInMillions for lambda processor must be between 1 and 1000000000."),
+            ),
+            (
+                lambda(&[arn, ("Stateless", "yes")]),
+                invalid("Stateless for lambda processor must be true or false."),
+            ),
+            (
                 lambda(&[arn, ("MemoryInMBs", "4097")]),
                 invalid("MemoryInMBs for lambda processor must be between 1 and 4096."),
             ),

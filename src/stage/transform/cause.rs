@@ -57,6 +57,7 @@ fn told(error: &CallError) -> (&'static str, &'static str) {
         CallError::Malformed(_) => ("Lambda.InvalidReturnFormat", MALFORMED),
         CallError::Failed { .. }
         | CallError::Trapped(_)
+        | CallError::OutOfFuel { .. }
         | CallError::OutOfMemory { .. }
         | CallError::OutputTooLarge { .. }
         | CallError::NotStarted(_)

@@ -24,6 +24,8 @@ fn spec(function: &str, variables: &[(&str, &str)]) -> TransformSpec {
         timeout_ms: 60_000,
         memory_bytes: 128 << 20,
         variables: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        fuel: None,
+        is_stateless: false,
     }
 }
 

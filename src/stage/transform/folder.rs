@@ -20,10 +20,13 @@ const NEWEST: &str = "$LATEST";
 pub struct TransformFolder {
     dir: PathBuf,
     host: Arc<Host>,
-    loaded: Mutex<HashMap<String, Arc<Mutex<Loaded>>>>,
+    loaded: Mutex<HashMap<Key, Arc<Mutex<Loaded>>>>,
     /// Of `loaded`, to be asked for while a file is being compiled.
-    problems: Mutex<HashMap<String, LoadError>>,
+    problems: Mutex<HashMap<Key, LoadError>>,
 }
+
+/// A file, and whether its code counts fuel.
+type Key = (String, bool);
 
 impl std::fmt::Debug for TransformFolder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,15 +54,28 @@ struct Stamp {
 impl TransformFolder {
     /// A folder, which need not exist yet. Compiled code is kept in memory, once a process.
     pub fn new(dir: PathBuf, limits: TransformLimits) -> Result<Self, HostError> {
-        Ok(Self { dir, host: Arc::new(Host::new(limits)?), loaded: Mutex::default(), problems: Mutex::default() })
+        Self::keeping_code(dir, limits, None)
+    }
+
+    /// As [`Self::new`], with compiled code kept in `code_dir` as well. Who can write there can have the service run what
+    /// they like; what is there must be what was written, so a folder is not used beyond a power cut.
+    pub fn keeping_code(dir: PathBuf, limits: TransformLimits, code_dir: Option<PathBuf>) -> Result<Self, HostError> {
+        Ok(Self {
+            dir,
+            host: Arc::new(Host::new(limits, code_dir)?),
+            loaded: Mutex::default(),
+            problems: Mutex::default(),
+        })
     }
 
     /// The module a stream names, as its file is now; the one before when the file is not usable now.
     pub fn load(&self, spec: &TransformSpec) -> Result<Arc<Module>, LoadError> {
         let file_name = file_name(spec)?;
-        let entry = Arc::clone(self.loaded.lock().entry(file_name.clone()).or_default());
+        let key = (file_name, spec.fuel.is_some());
+        let (file_name, is_metered) = &key;
+        let entry = Arc::clone(self.loaded.lock().entry(key.clone()).or_default());
         let mut loaded = entry.lock();
-        if let Err(problem) = self.refresh(&file_name, &mut loaded) {
+        if let Err(problem) = self.refresh(file_name, *is_metered, &mut loaded) {
             if loaded.module.is_some() {
                 let text = problem.to_string();
                 tracing::warn!(file_name, "transform not replaced, the one loaded before stays: {text}");
@@ -67,13 +83,13 @@ impl TransformFolder {
             loaded.problem = Some(problem);
         }
         match &loaded.problem {
-            Some(problem) => self.problems.lock().insert(file_name.clone(), problem.clone()),
-            None => self.problems.lock().remove(&file_name),
+            Some(problem) => self.problems.lock().insert(key.clone(), problem.clone()),
+            None => self.problems.lock().remove(&key),
         };
         match (&loaded.module, &loaded.problem) {
             (Some(module), _) => Ok(Arc::clone(module)),
             (None, Some(problem)) => Err(problem.clone()),
-            (None, None) => Err(LoadError::NotFound(file_name)),
+            (None, None) => Err(LoadError::NotFound(file_name.clone())),
         }
     }
 
@@ -85,11 +101,11 @@ impl TransformFolder {
 
     /// Why the newest file of this transform is not in use, if it is not. As of the last `load`; never waits for one.
     pub fn problem(&self, spec: &TransformSpec) -> Option<LoadError> {
-        self.problems.lock().get(&file_name(spec).ok()?).cloned()
+        self.problems.lock().get(&(file_name(spec).ok()?, spec.fuel.is_some())).cloned()
     }
 
     /// Brings `loaded` up to date. An error is returned once for each state of the file.
-    fn refresh(&self, file_name: &str, loaded: &mut Loaded) -> Result<(), LoadError> {
+    fn refresh(&self, file_name: &str, is_metered: bool, loaded: &mut Loaded) -> Result<(), LoadError> {
         let path = self.dir.join(file_name);
         let unusable = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => LoadError::NotFound(path.display().to_string()),
@@ -112,7 +128,7 @@ impl TransformFolder {
         let wasm = std::fs::read(&path).map_err(unusable)?;
         // The stamp is older than what was read: a change in between is seen at the next look.
         loaded.seen = Some(stamp);
-        let module = Module::compile(&self.host, &wasm)?;
+        let module = Module::compile(&self.host, &wasm, is_metered)?;
         let (sha256_hex, replaces) = (&module.sha256_hex, loaded.module.is_some());
         tracing::info!(file_name, sha256_hex, replaces, "transform loaded");
         loaded.module = Some(Arc::new(module));

@@ -1,12 +1,17 @@
-//! The engine all guests run on, and what confines them: time (epoch ticks), memory (a limiter), output.
+//! The engines that guests run on, and what confines them: time (epoch ticks), fuel where it is asked for, memory (a
+//! limiter), output.
 //!
-//! One [`Host`] a process. Its thread ticks only while a call runs, so an idle service does not wake up for it.
+//! One [`Host`] a process. Its thread ticks only while a call runs, so an idle service does not wake up for it. Code that
+//! counts its fuel is slower, so it is compiled by an engine of its own. The engines keep what they compile in a folder, if
+//! there is one, by hashes of the module, the engine's version and settings, and what the processor can do.
 
 use parking_lot::{Condvar, Mutex};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use wasmtime::{Config, Engine, ResourceLimiter, Trap};
+use wasmtime::{Cache, CacheConfig, Config, Engine, ResourceLimiter, Trap};
 
 /// Resolution of the time limit.
 const TICK: Duration = Duration::from_millis(10);
@@ -16,6 +21,9 @@ const LONGEST_LIMIT: Duration = Duration::from_secs(3600);
 
 /// What an entry of a table is taken to occupy, in bytes.
 const TABLE_ENTRY_BYTES: usize = 16;
+
+/// Compiled code that is kept on disk, in bytes as stored; above it what was not used for the longest time goes.
+const KEPT_CODE_BYTES: u64 = 1 << 30;
 
 /// Limits that hold for all transforms; those a stream sets stand in its definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,22 +55,57 @@ impl crate::fault::Fault for HostError {
     }
 }
 
-/// The engine and the thread that lets its time pass.
+/// The engines and the thread that lets their time pass.
 pub struct Host {
-    pub engine: Engine,
+    engine: Engine,
+    /// Its code counts fuel.
+    metered: Engine,
     pub limits: TransformLimits,
+    kept: Option<Cache>,
+    /// Threads besides their callers' that calls may run on now, over all streams.
+    helpers: AtomicUsize,
     ticker: Ticker,
 }
 
 impl Host {
-    pub fn new(limits: TransformLimits) -> Result<Self, HostError> {
-        let mut config = Config::new();
-        // An instance costs some 10 to 20 µs from plain memory maps. A batch is hundreds of records, so the pooling
-        // allocator would gain a few ns a record and reserve address space for as many instances as it may hold.
-        config.epoch_interruption(true);
-        let engine = Engine::new(&config).map_err(|error| HostError(format!("{error:#}")))?;
-        let ticker = Ticker::start(engine.clone()).map_err(|error| HostError(error.to_string()))?;
-        Ok(Self { engine, limits, ticker })
+    /// `code_dir`: where compiled code is kept. One that cannot be used costs the time to compile, at each start.
+    pub fn new(limits: TransformLimits, code_dir: Option<PathBuf>) -> Result<Self, HostError> {
+        let kept = code_dir.and_then(|dir| {
+            let mut config = CacheConfig::new();
+            config.with_directory(&dir).with_files_total_size_soft_limit(KEPT_CODE_BYTES);
+            let opened = Cache::new(config);
+            opened
+                .inspect_err(|error| tracing::warn!(dir = %dir.display(), "compiled code is not kept: {error:#}"))
+                .ok()
+        });
+        let engine = |is_metered| {
+            let mut config = Config::new();
+            // An instance costs some 10 to 20 µs from plain memory maps. A batch is hundreds of records, so the pooling
+            // allocator would gain a few ns a record and reserve address space for as many instances as it may hold.
+            config.epoch_interruption(true).consume_fuel(is_metered).cache(kept.clone());
+            Engine::new(&config).map_err(|error| HostError(format!("{error:#}")))
+        };
+        let (engine, metered) = (engine(false)?, engine(true)?);
+        let ticker = Ticker::start([engine.clone(), metered.clone()]).map_err(|error| HostError(error.to_string()))?;
+        let helpers = AtomicUsize::new(processors() - 1);
+        Ok(Self { engine, metered, limits, kept, helpers, ticker })
+    }
+
+    /// The engine for code that counts its fuel, or for code that does not.
+    pub fn engine(&self, is_metered: bool) -> &Engine {
+        if is_metered { &self.metered } else { &self.engine }
+    }
+
+    /// How often a module was found compiled.
+    pub fn found_compiled(&self) -> usize {
+        self.kept.as_ref().map_or(0, Cache::cache_hits)
+    }
+
+    /// Takes up to `wanted` threads that are free.
+    pub fn helpers(&self, wanted: usize) -> Helpers<'_> {
+        let taken =
+            self.helpers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| Some(free - free.min(wanted)));
+        Helpers { host: self, count: taken.map_or(0, |free| free.min(wanted)) }
     }
 
     /// Lets time pass for as long as the answer lives.
@@ -75,6 +118,23 @@ impl Host {
     /// A time limit in ticks: never less than asked, the running tick included.
     pub fn ticks(limit: Duration) -> u64 {
         u64::try_from(limit.min(LONGEST_LIMIT).as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
+    }
+}
+
+/// Processors that calls may run on at once.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Threads that a caller may start; free again when this is dropped.
+pub struct Helpers<'a> {
+    host: &'a Host,
+    pub count: usize,
+}
+
+impl Drop for Helpers<'_> {
+    fn drop(&mut self) {
+        self.host.helpers.fetch_add(self.count, Ordering::Relaxed);
     }
 }
 
@@ -105,7 +165,7 @@ impl Drop for Ticking<'_> {
 }
 
 impl Ticker {
-    fn start(engine: Engine) -> std::io::Result<Self> {
+    fn start(engines: [Engine; 2]) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("transform-ticks".to_owned()).spawn(move || {
@@ -114,7 +174,7 @@ impl Ticker {
                 if state.calls == 0 {
                     of_thread.changed.wait(&mut state);
                 } else if of_thread.changed.wait_for(&mut state, TICK).timed_out() {
-                    engine.increment_epoch();
+                    engines.iter().for_each(Engine::increment_epoch);
                 }
             }
         })?;

@@ -34,4 +34,5 @@ mod tests;
 pub use folder::{TransformFolder, file_name};
 pub use host::{HostError, Interrupted, TransformLimits};
 pub use module::{LoadError, Module};
+pub use packed::packed_texts;
 pub use stage::InvocationInfo;

@@ -34,7 +34,7 @@ const FRAMES_SHOWN: usize = 4;
 pub struct Module {
     /// SHA-256 of the component, hex; stands in the seal.
     pub sha256_hex: String,
-    host: Arc<Host>,
+    pub(super) host: Arc<Host>,
     instance: InstancePre<Confined>,
     entry: Entry,
     pub(super) guest_log: GuestLog,
@@ -109,6 +109,8 @@ pub enum CallError {
     Failed { message: String, lines: Vec<LogLine> },
     /// It ran into its time limit.
     TimedOut { limit_ms: u64 },
+    /// It used up its fuel.
+    OutOfFuel { fuel: u64 },
     /// It ran into its memory limit and gave up.
     OutOfMemory { limit_bytes: u64 },
     /// It trapped.
@@ -129,6 +131,7 @@ impl CallError {
         match self {
             Self::Failed { message, .. } => message.clone(),
             Self::TimedOut { limit_ms } => format!("It took longer than {limit_ms} ms."),
+            Self::OutOfFuel { fuel } => format!("It used up its fuel of {fuel}."),
             Self::OutOfMemory { limit_bytes } => format!("It needs more memory than its limit of {limit_bytes} bytes."),
             Self::Trapped(text) | Self::Malformed(text) => text.clone(),
             Self::OutputTooLarge { limit_bytes } => format!("It returned more than the limit of {limit_bytes} bytes."),
@@ -153,6 +156,8 @@ impl CallError {
 pub struct CallLimits {
     pub time: Duration,
     pub memory_bytes: u64,
+    /// Only of a module that counts it.
+    pub fuel: Option<u64>,
 }
 
 /// An answer, still in the form it came in.
@@ -181,9 +186,10 @@ impl Reply {
 }
 
 impl Module {
-    /// Validates and compiles a component: no imports, one of the two worlds, its types, a trial instance.
-    pub(super) fn compile(host: &Arc<Host>, wasm: &[u8]) -> Result<Self, LoadError> {
-        let engine = &host.engine;
+    /// Validates and compiles a component: no imports, one of the two worlds, its types, a trial instance. `is_metered`:
+    /// it counts its fuel.
+    pub(super) fn compile(host: &Arc<Host>, wasm: &[u8], is_metered: bool) -> Result<Self, LoadError> {
+        let engine = host.engine(is_metered);
         let component =
             Component::from_binary(engine, wasm).map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?;
         let imports = imported_functions(engine, &component);
@@ -200,7 +206,7 @@ impl Module {
             entry,
             guest_log: GuestLog::new(host.limits.log_lines_per_second),
         };
-        module.try_out()?;
+        module.try_out(is_metered)?;
         Ok(module)
     }
 
@@ -216,8 +222,9 @@ impl Module {
         Box::new(TransformStage::new(Arc::clone(self), spec.clone(), info, wanted, interrupted))
     }
 
-    fn try_out(&self) -> Result<(), LoadError> {
-        let limits = CallLimits { time: TRIAL_LIMIT, memory_bytes: TRIAL_MEMORY_BYTES as u64 };
+    fn try_out(&self, is_metered: bool) -> Result<(), LoadError> {
+        let fuel = is_metered.then_some(u64::MAX);
+        let limits = CallLimits { time: TRIAL_LIMIT, memory_bytes: TRIAL_MEMORY_BYTES as u64, fuel };
         let mut store = self.store(limits, 0, &(Arc::new(|| false) as Interrupted));
         let _ticking = self.host.ticking();
         let instance = self
@@ -279,12 +286,17 @@ impl Module {
     fn store(&self, limits: CallLimits, records: usize, interrupted: &Interrupted) -> Store<Confined> {
         let memory_bytes = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
         let mut store =
-            Store::new(&self.host.engine, Confined::new(memory_bytes, limits.time, Arc::clone(interrupted)));
+            Store::new(self.instance.engine(), Confined::new(memory_bytes, limits.time, Arc::clone(interrupted)));
         store.limiter(|confined| confined);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
             Ok(context.data_mut().tick().map(|()| UpdateDeadline::Continue(1))?)
         });
+        if let Some(fuel) = limits.fuel
+            && let Err(error) = store.set_fuel(fuel)
+        {
+            tracing::error!("fuel for a transform that does not count it: {error:#}");
+        }
         store.set_hostcall_fuel(self.host.limits.output_bytes.saturating_add(records * RECORD_OVERHEAD_BYTES));
         store
     }
@@ -295,6 +307,7 @@ impl Module {
             Some(Trap::Interrupt) => {
                 CallError::TimedOut { limit_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX) }
             }
+            Some(Trap::OutOfFuel) => CallError::OutOfFuel { fuel: limits.fuel.unwrap_or_default() },
             _ if store.data().refused_growth => CallError::OutOfMemory { limit_bytes: limits.memory_bytes },
             Some(trap) => CallError::Trapped(trap_text(trap, error.downcast_ref())),
             // The engine's error for it is not public, so it is known by its text; a test holds it.

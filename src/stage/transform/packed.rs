@@ -136,6 +136,19 @@ fn record(mut fields: Reader<'_>) -> Result<Answer<'_>, Malformed> {
     Ok(answer)
 }
 
+/// What an output says, one text for each record and log line; `None` if it breaks the layout. To hold the reader against
+/// another one.
+pub fn packed_texts(output: &[u8]) -> Option<Vec<String>> {
+    let (answers, lines) = unpack(output).ok()?;
+    let answers = answers.iter().map(|answer| {
+        let Answer { record_id, status, data, message, keys } = answer;
+        let keys: Vec<_> = keys.pairs().collect();
+        format!("{record_id:?} {:?} {data:?} {keys:?} {message:?}", status.map(|status| status as u8))
+    });
+    let lines = lines.iter().map(|line| format!("line {} {:?}", line.level as u8, line.message));
+    Some(answers.chain(lines).collect())
+}
+
 /// Takes the first of the partition keys that [`Keys::Packed`] has.
 pub fn take_key<'a>(keys: &mut &'a [u8]) -> Option<(&'a str, &'a str)> {
     let mut reader = Reader { rest: keys };

@@ -2,8 +2,8 @@
 
 use super::abi::{InputRecord, Invocation};
 use super::cause;
-use super::halving::{Batch, Effort, Failed, settle};
-use super::host::Interrupted;
+use super::halving::{self, Effort, Failed, settle};
+use super::host::{Interrupted, processors};
 use super::id::Ids;
 use super::module::{CallError, CallLimits, Module};
 use super::verdict::{Answer, Keys, Verdict, judge};
@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 const RECORD_WEIGHT_BYTES: u64 = 64;
 /// Most bytes a chunk may grow to; records that would exceed it are refused.
 const LARGEST_CHUNK_BYTES: usize = 1 << 30;
+
+/// Least bytes that a part of a batch is given to a thread for.
+const LEAST_PART_BYTES: u64 = 64 << 10;
 
 /// What guests are told of the run their records belong to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +47,8 @@ pub struct TransformStage {
     info: InvocationInfo,
     wanted: LambdaKeys,
     interrupted: Interrupted,
-    calls: u64,
+    /// Batches so far.
+    batches: u64,
 }
 
 impl TransformStage {
@@ -55,49 +59,120 @@ impl TransformStage {
         wanted: LambdaKeys,
         interrupted: Interrupted,
     ) -> Self {
-        Self { module, spec, info, wanted, interrupted, calls: 0 }
+        Self { module, spec, info, wanted, interrupted, batches: 0 }
+    }
+
+    /// What a call gets of a chunk. A transform that looks at each record alone may be given less than its batches, so
+    /// that each processor has a share.
+    fn batch_bytes(&self, chunk_bytes: u64) -> u64 {
+        match self.spec.is_stateless {
+            true => chunk_bytes.div_ceil(processors() as u64).max(LEAST_PART_BYTES).min(self.spec.batch_bytes),
+            false => self.spec.batch_bytes,
+        }
+    }
+
+    /// Batches, one after the other.
+    fn settle(&self, chunk: &Chunk, batches: &[Batch]) -> Harvest {
+        let mut harvest = Harvest::default();
+        let effort = Effort { limit: Duration::from_millis(self.spec.timeout_ms), retries: self.spec.retries };
+        for batch in batches {
+            let slots = &chunk.slots[batch.records.clone()];
+            let weights: Vec<u64> = slots.iter().map(weight_bytes).collect();
+            let calls = &mut Calls { stage: self, chunk, slots, batch: batch.number, calls: 0, harvest: &mut harvest };
+            settle(calls, &weights, effort);
+        }
+        harvest
     }
 }
 
 impl Stage for TransformStage {
     fn apply(&mut self, chunk: Chunk) -> Staged {
-        let mut harvest = Harvest::default();
-        let effort = Effort { limit: Duration::from_millis(self.spec.timeout_ms), retries: self.spec.retries };
-        for records in batches(&chunk.slots, self.spec.batch_bytes) {
-            let slots = &chunk.slots[records];
-            let weights: Vec<u64> = slots.iter().map(|slot| u64::from(slot.len) + RECORD_WEIGHT_BYTES).collect();
-            settle(&mut Calls { stage: self, chunk: &chunk, slots, harvest: &mut harvest }, &weights, effort);
-        }
+        let mut batches = batches(&chunk.slots, self.batch_bytes(chunk.data_bytes()), self.batches);
+        self.batches += batches.len() as u64;
+        // Calls know nothing of each other, so that batches of a chunk may run at once; what comes of them is in order.
+        let helpers = self.module.host.helpers(batches.len().saturating_sub(1));
+        share_out(&chunk.slots, &mut batches, 1 + helpers.count);
+        let mut shares = batches.chunk_by(|one, next| one.thread == next.thread);
+        let mine = shares.next().unwrap_or_default();
+        let (stage, chunk) = (&*self, &chunk);
+        let harvest = std::thread::scope(|scope| {
+            let start = |share| {
+                let thread = std::thread::Builder::new().name("transform".to_owned());
+                thread.spawn_scoped(scope, move || stage.settle(chunk, share)).map_err(|_| share)
+            };
+            let started: Vec<_> = shares.map(start).collect();
+            let mut harvest = stage.settle(chunk, mine);
+            for share in started {
+                harvest.append(match share {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                    Err(share) => stage.settle(chunk, share),
+                });
+            }
+            harvest
+        });
         harvest.finish()
     }
 }
 
-/// Cuts slots into batches of at most `batch_bytes`; a longer record is a batch of its own.
-fn batches(slots: &[Slot], batch_bytes: u64) -> Vec<Range<usize>> {
+/// What is handed over at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Batch {
+    /// In the run.
+    number: u64,
+    /// Its slots in the chunk.
+    records: Range<usize>,
+    /// The thread that calls with it, from 0.
+    thread: usize,
+}
+
+/// Cuts slots into batches of at most `batch_bytes`; a longer record is a batch of its own. `first`: the first's number.
+fn batches(slots: &[Slot], batch_bytes: u64, first: u64) -> Vec<Batch> {
     let mut batches = Vec::new();
+    let mut push = |records| batches.push(Batch { number: first + batches.len() as u64, records, thread: 0 });
     let (mut start, mut bytes) = (0, 0);
     for (index, slot) in slots.iter().enumerate() {
         if index > start && bytes + u64::from(slot.len) > batch_bytes {
-            batches.push(start..index);
+            push(start..index);
             (start, bytes) = (index, 0);
         }
         bytes += u64::from(slot.len);
     }
     if start < slots.len() {
-        batches.push(start..slots.len());
+        push(start..slots.len());
     }
     batches
 }
 
+/// Gives each thread neighbouring batches, of about the same weight together.
+fn share_out(slots: &[Slot], batches: &mut [Batch], threads: usize) {
+    let weights: Vec<u64> =
+        batches.iter().map(|batch| slots[batch.records.clone()].iter().map(weight_bytes).sum()).collect();
+    let (total, mut before) = (weights.iter().sum::<u64>().max(1), 0);
+    for (batch, weight) in batches.iter_mut().zip(weights) {
+        let middle = u128::from(before + weight / 2);
+        batch.thread = (middle * threads as u128 / u128::from(total)) as usize;
+        before += weight;
+    }
+}
+
+/// What a record weighs among those of its chunk.
+fn weight_bytes(slot: &Slot) -> u64 {
+    u64::from(slot.len) + RECORD_WEIGHT_BYTES
+}
+
 /// The calls of one batch.
 struct Calls<'a> {
-    stage: &'a mut TransformStage,
+    stage: &'a TransformStage,
     chunk: &'a Chunk,
     slots: &'a [Slot],
+    /// Number of the batch in its run.
+    batch: u64,
+    /// Calls so far.
+    calls: u64,
     harvest: &'a mut Harvest,
 }
 
-impl Batch for Calls<'_> {
+impl halving::Batch for Calls<'_> {
     type Error = CallError;
 
     fn call(&mut self, records: Range<usize>, limit: Duration) -> Result<(), Failed<CallError>> {
@@ -133,7 +208,8 @@ impl Calls<'_> {
             kinesis_metadata: None,
             kafka_metadata: None,
         });
-        let reply = self.stage.call(records, limit)?;
+        self.calls += 1;
+        let reply = self.stage.call((self.batch, self.calls), records, limit)?;
         let (answers, lines) = reply.read().map_err(|error| CallError::Malformed(error.to_string()))?;
         let stage = &self.stage;
         stage.module.guest_log.lines(&stage.info.stream_arn, &stage.spec.function, &lines);
@@ -143,15 +219,16 @@ impl Calls<'_> {
 }
 
 impl TransformStage {
+    /// `number`: of the batch, and of the call in it.
     fn call<'a>(
-        &mut self,
+        &self,
+        number: (u64, u64),
         records: impl ExactSizeIterator<Item = InputRecord<'a>>,
         limit: Duration,
     ) -> Result<super::module::Reply, CallError> {
-        self.calls += 1;
-        let (invocation_id, seed) = identity_of_call(&self.info, self.calls);
+        let (invocation_id, seed) = identity_of_call(&self.info, number);
         let variables: Vec<_> = self.spec.variables.iter().map(|(name, value)| (&name[..], &value[..])).collect();
-        let limits = CallLimits { time: limit, memory_bytes: self.spec.memory_bytes };
+        let limits = CallLimits { time: limit, memory_bytes: self.spec.memory_bytes, fuel: self.spec.fuel };
         let invocation = Invocation {
             invocation_id: &invocation_id,
             delivery_stream_arn: &self.info.stream_arn,
@@ -183,17 +260,22 @@ fn since_epoch(ms: i64) -> u64 {
     u64::try_from(ms).unwrap_or(0)
 }
 
-/// UUID and seed of the `number`-th call of a run; the same for the same run.
-fn identity_of_call(info: &InvocationInfo, number: u64) -> (String, u64) {
+/// UUID and seed of a call, by the numbers of its batch in the run and of itself in the batch; the same for the same run.
+fn identity_of_call(info: &InvocationInfo, (batch, call): (u64, u64)) -> (String, u64) {
     let mut hash = Sha256::new();
     hash.update(info.invocation_id.as_bytes());
     hash.update(info.seed.to_le_bytes());
-    hash.update(number.to_le_bytes());
+    hash.update(batch.to_le_bytes());
+    hash.update(call.to_le_bytes());
     let bytes: [u8; 32] = hash.finalize().into();
     let (mut uuid, mut seed) = ([0; 16], [0; 8]);
     uuid.copy_from_slice(&bytes[..16]);
     seed.copy_from_slice(&bytes[16..24]);
     (Id128(uuid).parcel_uuid(0), u64::from_le_bytes(seed))
+}
+
+fn too_large() -> Cause {
+    cause::of_call(&CallError::OutputTooLarge { limit_bytes: LARGEST_CHUNK_BYTES }, 1)
 }
 
 /// What the batches of a chunk have come to. One buffer for all that passes.
@@ -240,7 +322,7 @@ impl Harvest {
         self.key.clear();
         wanted.append(keys.pairs(), values, &mut self.key)?;
         if self.buffer.len() + data.len() + self.key.len() > LARGEST_CHUNK_BYTES {
-            return Err(cause::of_call(&CallError::OutputTooLarge { limit_bytes: LARGEST_CHUNK_BYTES }, 1));
+            return Err(too_large());
         }
         self.passed.push(Slot { start: self.buffer.len() as u32, len: data.len() as u32, ..*slot });
         self.buffer.extend_from_slice(data);
@@ -258,6 +340,26 @@ impl Harvest {
         Ok(())
     }
 
+    /// Adds what came of later batches.
+    fn append(&mut self, later: Self) {
+        self.dropped.extend(later.dropped);
+        self.refused.extend(later.refused);
+        if self.buffer.len() + later.buffer.len() > LARGEST_CHUNK_BYTES {
+            let refused = later.passed.iter().map(|slot| Refused { origin: slot.origin, cause: too_large() });
+            self.refused.extend(refused);
+            return;
+        }
+        let offset = self.buffer.len() as u32;
+        if self.buffer.is_empty() {
+            self.buffer = later.buffer;
+        } else {
+            self.buffer.extend_from_slice(&later.buffer);
+        }
+        self.passed.extend(later.passed.into_iter().map(|slot| Slot { start: slot.start + offset, ..slot }));
+        let moved = |range: Range<u32>| range.start + offset..range.end + offset;
+        self.partition_keys.extend(later.partition_keys.into_iter().map(moved));
+    }
+
     fn finish(self) -> Staged {
         let passed = Chunk { buffer: self.buffer.into(), slots: self.passed };
         Staged {
@@ -266,6 +368,45 @@ impl Harvest {
             dropped: self.dropped,
             partition_keys: self.partition_keys,
             ..Staged::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Origin;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn batches_are_shared_out_in_order(
+            lengths in proptest::collection::vec(prop_oneof![0u32..10, 0u32..3000], 0..200),
+            batch_bytes in 1u64..5000,
+            threads in 1usize..5,
+        ) {
+            let slot = |(n, len): (u64, &u32)| {
+                Slot { start: 0, len: *len, origin: Origin { ordinal: n, part: 0 }, arrival_ms: 0 }
+            };
+            let slots: Vec<Slot> = (0..).zip(&lengths).map(slot).collect();
+            let mut all = batches(&slots, batch_bytes, 7);
+            share_out(&slots, &mut all, threads);
+            let mut next = 0;
+            for (number, batch) in (7..).zip(&all) {
+                prop_assert_eq!((batch.number, batch.records.start), (number, next));
+                next = batch.records.end;
+                let bytes: u64 = slots[batch.records.clone()].iter().map(|slot| u64::from(slot.len)).sum();
+                prop_assert!(batch.records.len() == 1 || (bytes <= batch_bytes && !batch.records.is_empty()));
+            }
+            prop_assert_eq!(next, slots.len());
+            prop_assert!(all.is_sorted_by_key(|batch| batch.thread) && all.iter().all(|batch| batch.thread < threads));
+            // None has more than its share and one batch.
+            let weight = |batch: &Batch| slots[batch.records.clone()].iter().map(weight_bytes).sum::<u64>();
+            let total: u64 = all.iter().map(weight).sum();
+            let largest = all.iter().map(weight).max().unwrap_or(0);
+            for share in all.chunk_by(|one, next| one.thread == next.thread) {
+                prop_assert!(share.iter().map(weight).sum::<u64>() <= total / threads as u64 + largest + 1);
+            }
         }
     }
 }

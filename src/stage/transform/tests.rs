@@ -1,8 +1,11 @@
 //! The stage with the guests of `tests/guests`: each code, each limit, in both worlds.
 
+mod second_reading;
+
 use super::*;
 use crate::record::{Chunk, Origin, Refused};
 use crate::stage::Staged;
+use crate::stage::fuzz_tests::{ended, fuzz};
 use crate::stage::partition::keys::parse;
 use crate::stage::partition::lambda::LambdaKeys;
 use crate::stream::definition::TransformSpec;
@@ -34,6 +37,8 @@ pub fn spec(function: &str) -> TransformSpec {
         timeout_ms: 60_000,
         memory_bytes: 32 << 20,
         variables: BTreeMap::from([("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())]),
+        fuel: None,
+        is_stateless: false,
     }
 }
 
@@ -366,6 +371,94 @@ fn modules_are_shared_between_threads() {
             });
         }
     });
+}
+
+#[test]
+fn batches_that_run_at_once_come_out_in_order() {
+    for world in WORLDS {
+        // What each batch says of itself, and where records went, must not depend on the threads.
+        let words = ["a", "drop! b", "lines!", "fail! x", "trap! y", "@a=1 z", "count!", "@a=2 fan!", "context!"];
+        let records: Vec<&str> = (0..300).map(|n| words[n * n % words.len()]).collect();
+        let wanted = LambdaKeys::of_prefix("!{partitionKeyFromLambda:a}/").unwrap();
+        for (is_stateless, wanted) in [(false, wanted), (false, LambdaKeys::default()), (true, LambdaKeys::default())] {
+            let spec = TransformSpec { batch_bytes: 90, retries: 0, is_stateless, ..spec(world) };
+            let module = folder(guests()).load(&spec).unwrap();
+            let run = || {
+                let chunk = Chunk::from_records(records.iter().map(|record| record.as_bytes()), 100, ARRIVAL_MS);
+                module.stage(&spec, info(), wanted.clone(), Arc::new(|| false)).apply(chunk)
+            };
+            let at_once = run();
+            let alone = {
+                let _taken = module.host.helpers(usize::MAX);
+                run()
+            };
+            assert_eq!((passed(&at_once), &at_once.refused), (passed(&alone), &alone.refused), "{world}");
+            assert_eq!((&at_once.dropped, at_once.passed.slots.len()), (&alone.dropped, alone.passed.slots.len()));
+            let keys = |staged: &Staged| -> Vec<Vec<u8>> {
+                let bytes = |range: &std::ops::Range<u32>| {
+                    staged.passed.buffer[range.start as usize..range.end as usize].to_vec()
+                };
+                staged.partition_keys.iter().map(bytes).collect()
+            };
+            assert_eq!(keys(&at_once), keys(&alone));
+            assert_eq!(keys(&alone).len(), if wanted.is_empty() { 0 } else { alone.passed.slots.len() });
+            let origins: Vec<_> = at_once.passed.slots.iter().map(|slot| slot.origin).collect();
+            assert!(origins.is_sorted());
+        }
+    }
+}
+
+#[test]
+fn packed_outputs_are_read_alike_by_two_readers() {
+    let tokens = ["\0\0\0", "\u{1}\0\0\0", "\u{1}", "\u{2}", "\0", "k", "\u{3}\0\0\0abc", "\u{7f}"];
+    fuzz("packed outputs", "packed", &tokens, &mut |outputs| {
+        let judged = outputs.iter().map(|output| {
+            let texts = packed_texts(output);
+            assert_eq!(texts, second_reading::read(output), "{output:?}");
+            ended(texts.is_some())
+        });
+        judged.collect()
+    });
+}
+
+#[test]
+fn fuel_ends_a_call_at_the_same_place() {
+    for world in WORLDS {
+        let spec = TransformSpec { fuel: Some(3_000_000), retries: 1, ..spec(world) };
+        let staged = apply(&spec, &["a", "loop!", "b"]);
+        assert_eq!(passed(&staged), ["a", "b"], "{world}");
+        let (index, code, message, attempts) = only(&staged.refused);
+        assert_eq!((index, code, attempts), (1, "Lambda.FunctionError", 2), "{world}");
+        assert_eq!(message, format!("{FUNCTION_ERROR} It used up its fuel of 3000000."), "{world}");
+    }
+}
+
+#[test]
+fn compiled_code_is_found_again_and_never_trusted_when_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let code = dir.path().join("code");
+    let load = || {
+        let folder = TransformFolder::keeping_code(guests(), TransformLimits::default(), Some(code.clone())).unwrap();
+        let module = folder.load(&spec("poison-packed")).unwrap();
+        assert_eq!(passed(&apply_with(&module, &spec("poison-packed"), &["a", "drop!"])), ["a"]);
+        module.host.found_compiled()
+    };
+    assert_eq!((load(), load()), (0, 1));
+    let mut pending = vec![code.clone()];
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+            match entry.is_dir() {
+                true => pending.push(entry),
+                false => fs::write(entry, b"half a file").unwrap(),
+            }
+        }
+    }
+    assert_eq!((load(), load()), (0, 1));
+    // A folder that cannot be made costs nothing but the time to compile.
+    let file = dir.path().join("file");
+    fs::write(&file, b"").unwrap();
+    let folder = TransformFolder::keeping_code(guests(), TransformLimits::default(), Some(file.join("code"))).unwrap();
+    folder.load(&spec("poison-packed")).unwrap();
 }
 
 #[test]
