@@ -19,6 +19,8 @@ use std::time::Duration;
 const LEAST_SHARE: Duration = Duration::from_secs(1);
 /// Time limits a batch may use up in failed calls, beside one for each retry.
 const BUDGET_LIMITS: u32 = 5;
+/// And so many of the least share, or of shorter limits: what it takes to find two records that loop among thousands.
+const BUDGET_SHARES: u32 = 30;
 /// Retries beyond this do not raise the budget.
 const BUDGET_RETRIES: u32 = 5;
 
@@ -61,7 +63,8 @@ pub trait Batch {
 
 /// Time that failed calls of one batch may take together.
 pub fn budget(effort: Effort) -> Duration {
-    effort.limit.saturating_mul(BUDGET_LIMITS + effort.retries.min(BUDGET_RETRIES))
+    let limits = effort.limit.saturating_mul(BUDGET_LIMITS + effort.retries.min(BUDGET_RETRIES));
+    limits.saturating_add(LEAST_SHARE.min(effort.limit) * BUDGET_SHARES)
 }
 
 struct Part {
@@ -147,11 +150,15 @@ mod tests {
 
     impl Scripted {
         fn settled(does: Vec<Does>, retries: u32) -> Self {
+            Self::settled_within(LIMIT, does, retries)
+        }
+
+        fn settled_within(limit: Duration, does: Vec<Does>, retries: u32) -> Self {
             let (records, calls_of) = (does.len(), vec![0; does.len()]);
             let (called_alone, given_up) = (HashSet::new(), Vec::new());
             let took = Duration::ZERO;
             let mut batch = Self { does, calls_of, calls: 0, took, fates: Vec::new(), called_alone, given_up };
-            settle(&mut batch, &vec![100; records], Effort { limit: LIMIT, retries });
+            settle(&mut batch, &vec![100; records], Effort { limit, retries });
             let order: Vec<usize> = batch.fates.iter().map(|(index, _)| *index).collect();
             assert_eq!(order, (0..records).collect::<Vec<_>>(), "each record once, in order");
             batch
@@ -213,7 +220,8 @@ mod tests {
     fn a_batch_of_endless_loops_costs_some_limits_not_thousands() {
         let batch = Scripted::settled(vec![Does::Loops; 5000], 3);
         assert_eq!(batch.refused().len(), 5000);
-        assert!(batch.took <= LIMIT * 9, "{:?}", batch.took);
+        assert!(batch.took <= budget(Effort { limit: LIMIT, retries: 3 }) + LIMIT, "{:?}", batch.took);
+        assert!(batch.took <= LIMIT * 10);
     }
 
     #[test]
@@ -235,13 +243,27 @@ mod tests {
     }
 
     #[test]
+    fn a_short_limit_is_time_enough_to_find_them() {
+        for limit_ms in [100, 1000, 5000] {
+            let mut does = vec![Does::Passes; 5000];
+            (does[17], does[3333]) = (Does::Loops, Does::Loops);
+            let limit = Duration::from_millis(limit_ms);
+            let batch = Scripted::settled_within(limit, does, 0);
+            assert_eq!(batch.refused(), [17, 3333]);
+            let batch = Scripted::settled_within(limit, vec![Does::Loops; 5000], 3);
+            assert_eq!(batch.refused().len(), 5000);
+            assert!(batch.took <= limit * 39, "{:?}", batch.took);
+        }
+    }
+
+    #[test]
     fn what_was_never_called_alone_is_given_up_and_nothing_else() {
         let mut does = vec![Does::Passes; 5000];
         for index in (0..5000).step_by(100) {
             does[index] = Does::Loops;
         }
         let batch = Scripted::settled(does, 0);
-        assert!(batch.took <= LIMIT * 6, "{:?}", batch.took);
+        assert!(batch.took <= LIMIT * 7, "{:?}", batch.took);
         let refused: HashSet<_> = batch.refused().into_iter().collect();
         let given_up: HashSet<_> = batch.given_up.iter().copied().collect();
         assert!(!given_up.is_empty() && given_up.len() < refused.len());
