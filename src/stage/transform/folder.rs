@@ -128,9 +128,11 @@ impl TransformFolder {
         let wasm = std::fs::read(&path).map_err(unusable)?;
         // The stamp is older than what was read: a change in between is seen at the next look.
         loaded.seen = Some(stamp);
+        let found_before = self.host.found_compiled();
         let module = Module::compile(&self.host, &wasm, is_metered)?;
         let (sha256_hex, replaces) = (&module.sha256_hex, loaded.module.is_some());
-        tracing::info!(file_name, sha256_hex, replaces, "transform loaded");
+        let found_compiled = self.host.found_compiled() > found_before;
+        tracing::info!(file_name, sha256_hex, replaces, found_compiled, "transform loaded");
         loaded.module = Some(Arc::new(module));
         loaded.problem = None;
         Ok(())
