@@ -80,10 +80,7 @@ fn processors_and_their_parameters() {
                 lambda(&[arn, ("FuelInMillions", "0")]),
                 invalid("FuelInMillions for lambda processor must be between 1 and 1000000000."),
             ),
-            (
-                lambda(&[arn, ("Stateless", "yes")]),
-                invalid("Stateless for lambda processor must be true or false."),
-            ),
+            (lambda(&[arn, ("Stateless", "yes")]), invalid("Stateless for lambda processor must be true or false.")),
             (
                 lambda(&[arn, ("MemoryInMBs", "4097")]),
                 invalid("MemoryInMBs for lambda processor must be between 1 and 4096."),

@@ -3,9 +3,9 @@
 mod second_reading;
 
 use super::*;
+use crate::fuzz_tests::{ended, fuzz};
 use crate::record::{Chunk, Origin, Refused};
 use crate::stage::Staged;
-use crate::stage::fuzz_tests::{ended, fuzz};
 use crate::stage::partition::keys::parse;
 use crate::stage::partition::lambda::LambdaKeys;
 use crate::stream::definition::TransformSpec;
