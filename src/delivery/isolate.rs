@@ -66,8 +66,7 @@ mod tests {
         let mut try_object = |ranges: &[Range<u64>]| {
             told(ranges);
             let has = |record: &u64| ranges.iter().any(|range| range.contains(record));
-            let panics =
-                alone.iter().any(|record| has(record)) || pairs.iter().any(|(a, b)| a != b && has(a) && has(b));
+            let panics = alone.iter().any(has) || pairs.iter().any(|(a, b)| a != b && has(a) && has(b));
             Ok::<_, ()>(if panics { Err("boom".to_owned()) } else { Ok(()) })
         };
         isolate(0..count, &mut try_object).unwrap()

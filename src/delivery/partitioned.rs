@@ -121,20 +121,20 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn go_through(&mut self, number: u32, cut: &PartitionCut) -> Result<(), StageRunError> {
         let mut reader = CutReader::new(&mut self.chunks, cut)?;
-        let all = [0..reader.records];
+        let all = 0..reader.records;
         if let Some(cause) = self.stages.refuse_all.clone() {
-            return self.refuse(&mut reader, &all, &cause);
+            return self.refuse(&mut reader, all, &cause);
         }
         let target = match self.target(number, cut, reader.oldest_arrival_ms)? {
             Ok(target) => target,
-            Err(problem) => return self.refuse(&mut reader, &all, &keys::refusal(problem)),
+            Err(problem) => return self.refuse(&mut reader, all, &keys::refusal(problem)),
         };
         let Isolated { objects, refused } = match self.plan.max_records {
-            u64::MAX => Isolated { objects: vec![all.to_vec()], refused: Vec::new() },
+            u64::MAX => Isolated { objects: vec![vec![all]], refused: Vec::new() },
             _ => isolate(0..reader.records, &mut |ranges| self.try_object(&mut reader, ranges))?,
         };
         for (record, text) in refused {
-            self.refuse(&mut reader, &[record..record + 1], &panics::refusal(&text, panics::WHOLE_TRIES + 1))?;
+            self.refuse(&mut reader, record..record + 1, &panics::refusal(&text, panics::WHOLE_TRIES + 1))?;
         }
         for (at, ranges) in objects.iter().enumerate() {
             let number = if at == 0 { number } else { self.next_further };
@@ -208,10 +208,10 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Refuses ranges of records.
-    fn refuse(&mut self, reader: &mut CutReader, ranges: &[Range<u64>], cause: &Cause) -> Result<(), StageRunError> {
+    /// Refuses a range of records.
+    fn refuse(&mut self, reader: &mut CutReader, range: Range<u64>, cause: &Cause) -> Result<(), StageRunError> {
         let (errors, counts) = (&mut self.errors, &mut self.all);
-        reader.each(&mut self.chunks, ranges, |extract, places| {
+        reader.each(&mut self.chunks, std::slice::from_ref(&range), |extract, places| {
             let records = &extract.records;
             counts.note_spooled(records, places.clone());
             let refused = |slot: &crate::record::Slot| Refused { origin: slot.origin, cause: cause.clone() };

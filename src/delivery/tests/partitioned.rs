@@ -247,7 +247,7 @@ async fn of_a_partition_only_the_records_that_make_a_stage_panic_are_refused() {
     let poison = [3, 40, 41, 98];
     let row = |i: u64| match poison.contains(&i) {
         true => format!("{{\"k\":\"a\",\"i\":{i},\"is\":\"{POISON}\"}}\n"),
-        false => format!("{{\"k\":\"{}\",\"i\":{i}}}\n", if i % 3 == 0 { "b" } else { "a" }),
+        false => format!("{{\"k\":\"{}\",\"i\":{i}}}\n", if i.is_multiple_of(3) { "b" } else { "a" }),
     };
     let rows: Vec<String> = (0..100).map(row).collect();
     for some in rows.chunks(17) {
