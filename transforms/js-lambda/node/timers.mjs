@@ -1,0 +1,2 @@
+// Node's `timers`.
+export { clearImmediate, clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from '../timers.mjs';
