@@ -3,11 +3,13 @@ import them from afterwards; the handler's own are compiled then, and run at eac
 """
 
 import ast
+import functools
 import importlib
 import importlib.abc
+import importlib.machinery
 import importlib.util
+import os
 import sys
-import types
 
 from missing import REFUSED, missing_package
 
@@ -77,23 +79,56 @@ def _try_import(name):
     return True
 
 
-def _is_own(origin):
-    """Beside the handler, rather than of the library or of an installed package."""
-    return not any(mark in origin for mark in ("/python/lib/", "/site-packages/", "/bundled/"))
+def _is_own(origin, root):
+    """Beside the handler, rather than of the library or of a package that pip installed."""
+    folder = _folder(origin, root)
+    return not origin.startswith("/python/") and "/bundled" not in origin and root not in _installed(folder)
+
+
+def _folder(origin, root):
+    """Where the module or package `root` lies."""
+    above = origin.rpartition("/")[0]
+    return above.rpartition("/")[0] if above.endswith(f"/{root}") else above
+
+
+@functools.cache
+def _installed(folder):
+    """Names that the lists of installed packages in a folder begin with."""
+    names = set()
+    for entry in os.listdir(folder) if folder else ():
+        if entry.endswith(".dist-info") and os.path.exists(f"{folder}/{entry}/RECORD"):
+            with open(f"{folder}/{entry}/RECORD", encoding="utf-8") as lines:
+                names |= {line.partition(",")[0].partition("/")[0].removesuffix(".py") for line in lines}
+    return names
+
+
+def _keep(name, path, origin, source, package):
+    """Compiles a module of the handler, and reads what it imports."""
+    if name in _own:
+        return
+    tree = ast.parse(source, origin)
+    _own[name] = (compile(tree, path, "exec", dont_inherit=True), package, origin)
+    for wanted in _imports(tree, name if package else name.rpartition(".")[0]):
+        _read(wanted)
 
 
 def _read_own(name):
-    if name in _own:
-        return
-    spec = importlib.util.find_spec(name)
-    if spec is None or not hasattr(spec.loader, "get_code"):
-        raise ModuleNotFoundError(f"there is no module {name} beside the handler")
-    source = spec.loader.get_source(name)
-    tree = ast.parse(source, spec.origin)
+    """A module of the handler: one at the top, or one in a package that was read before."""
+    parent = name.rpartition(".")[0]
+    if parent:
+        if not (parent in _own and _own[parent][1]):
+            return
+        # The parent is not imported, so its folder is searched here.
+        spec = importlib.machinery.PathFinder.find_spec(name, [_own[parent][2].rpartition("/")[0]])
+        if spec is None:
+            return  # a name in the module rather than a module
+    else:
+        spec = importlib.util.find_spec(name)
+        if spec is None or not hasattr(spec.loader, "get_source"):
+            raise ModuleNotFoundError(f"there is no module {name} beside the handler")
     package = spec.submodule_search_locations is not None
-    _own[name] = (compile(tree, f"/var/task/{spec.origin.rpartition('/')[2]}", "exec", dont_inherit=True), package, spec.origin)
-    for wanted in _imports(tree, name if package else name.rpartition(".")[0]):
-        _read(wanted)
+    path = f"/var/task/{name.replace('.', '/')}{'/__init__' if package else ''}.py"
+    _keep(name, path, spec.origin, spec.loader.get_source(name), package)
 
 
 def _read(name):
@@ -106,33 +141,13 @@ def _read(name):
         return
     if spec is None:
         return
-    if spec.origin and spec.origin not in ("built-in", "frozen") and _is_own(spec.origin) and spec.origin.endswith(".py"):
+    if spec.origin and spec.origin.endswith(".py") and _is_own(spec.origin, root):
         # Packages from the root down.
         parts = name.split(".")
         for count in range(1, len(parts) + 1):
-            _read_own_if_there(".".join(parts[:count]))
+            _read_own(".".join(parts[:count]))
     else:
         _try_import(name)
-
-
-def _read_own_if_there(name):
-    parent = name.rpartition(".")[0]
-    if not parent:
-        return _read_own(name)
-    # The parent is not imported, so its folder is searched by hand.
-    folder = _own.get(parent, (None, False, ""))
-    if not folder[1]:
-        return None
-    spec = importlib.machinery.PathFinder.find_spec(name, [folder[2].rpartition("/")[0]])
-    if spec is None:
-        return None  # a name in the module rather than a module
-    if name not in _own:
-        tree = ast.parse(spec.loader.get_source(name), spec.origin)
-        package = spec.submodule_search_locations is not None
-        _own[name] = (compile(tree, f"/var/task/{name.replace('.', '/')}.py", "exec", dont_inherit=True), package, spec.origin)
-        for wanted in _imports(tree, name if package else parent):
-            _read(wanted)
-    return None
 
 
 def _imports(tree, package):

@@ -48,6 +48,7 @@ class _Output(io.TextIOBase):
     errors = "strict"
 
     def __init__(self, level):
+        super().__init__()
         self.level, self.rest = level, ""
 
     def writable(self):
@@ -119,6 +120,9 @@ class date(datetime.date, metaclass=_Date):
     def today(cls):
         return cls.fromtimestamp(_seconds())
 
+    def __repr__(self):
+        return f"datetime.{super().__repr__()}"
+
 
 class datetime_(datetime.datetime, metaclass=_Date):
     @classmethod
@@ -135,6 +139,9 @@ class datetime_(datetime.datetime, metaclass=_Date):
 
     def date(self):
         return date(self.year, self.month, self.day)
+
+    def __repr__(self):
+        return f"datetime.{super().__repr__()}"
 
 
 for _class, _name in ((date, "date"), (datetime_, "datetime")):
@@ -197,6 +204,7 @@ def _log_to_lines():
 
     class Handler(logging.Handler):
         def emit(self, record):
+            sys.stdout.flush()
             level = "error" if record.levelno >= 40 else "warn" if record.levelno >= 30 else "info" if record.levelno >= 20 else "debug"
             write(level, self.format(record))
 
