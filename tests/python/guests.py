@@ -227,8 +227,8 @@ def native(handler, records, **variables):
 def same_as_native(folder, handler, records, faults=(), **variables):
     """Runs the handler here and at home; `faults` are records that are refused here, each with the code and a part of the message."""
     component = built(handler)
-    service = start(folder, component)
     answers = native(handler, records, **variables)
+    service = start(folder, component)
     delivered, refused, ledger = outcome(
         service, "here", component.stem, [*records, *(record for record, _, _ in faults)], **variables
     )

@@ -85,6 +85,7 @@ time.time_ns = lambda: _now_ns
 for _name in ("monotonic", "perf_counter", "process_time", "thread_time"):
     setattr(time, _name, lambda: 0.0)
     setattr(time, f"{_name}_ns", lambda: 0)
+time.clock_gettime, time.clock_gettime_ns = lambda clock: _seconds(), lambda clock: _now_ns
 time.gmtime, time.localtime, time.ctime = _of_now("gmtime"), _of_now("localtime"), _of_now("ctime")
 time.strftime = lambda form, when=None: _real["strftime"](form, time.localtime() if when is None else when)
 time.asctime = lambda when=None: _real["asctime"](time.localtime() if when is None else when)
@@ -171,7 +172,7 @@ def close():
     def no_network(*_, **__):
         raise RuntimeError("a connection is not available in a transform: it has no network")
 
-    for name in ("getaddrinfo", "gethostbyname", "gethostname", "create_connection"):
+    for name in ("getaddrinfo", "gethostbyname", "gethostname", "create_connection", "socketpair"):
         setattr(socket, name, no_network)
     socket.socket.__init__ = no_network
 

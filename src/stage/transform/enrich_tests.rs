@@ -7,7 +7,7 @@ use crate::stage::Staged;
 use crate::stage::partition::lambda::LambdaKeys;
 use crate::stream::definition::TransformSpec;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
@@ -121,9 +121,17 @@ fn corpus() -> Vec<Vec<u8>> {
         "status!",
         "context!",
         "log!",
+        "a=1 b=\"x\" c\n",
+        "1.2.3.4 - bob [07/Mar/2004:16:05:49 -0800] \"GET / HTTP/1.1\" 200 6291",
+        "Oct 11 22:14:15 host su[123]: failed",
+        "a,\"b\"\"c\"\n1,2\n",
     ]
     .map(|text| text.as_bytes().to_vec())
     .into();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let document = r#"{"messageType":"DATA_MESSAGE","logEvents":[{"message":"one"},{"message":"\u00fc"}]}"#;
+    gzip.write_all(document.as_bytes()).unwrap();
+    records.push(gzip.finish().unwrap());
     match std::env::var_os("HYDRANT_TEST_DATA") {
         Some(dir) => {
             let file = std::fs::File::open(Path::new(&dir).join("dirty.ndjson.gz")).unwrap();
@@ -144,9 +152,16 @@ fn rebuilt_guests_give_the_verdicts_of_those_committed() {
     };
     let corpus = corpus();
     let records: Vec<&[u8]> = corpus.iter().map(Vec::as_slice).collect();
-    for (folder, function) in
-        [("transforms", "enrich"), ("tests/guests", "poison-list"), ("tests/guests", "poison-packed")]
-    {
+    for (folder, function) in [
+        ("transforms", "enrich"),
+        ("transforms", "cloudwatch-logs"),
+        ("transforms", "apache-log-to-json"),
+        ("transforms", "syslog-to-json"),
+        ("transforms", "csv-to-json"),
+        ("transforms", "logfmt"),
+        ("tests/guests", "poison-list"),
+        ("tests/guests", "poison-packed"),
+    ] {
         let spec = spec(function, &[]);
         let committed = verdicts(&apply(&root().join(folder), &spec, &records));
         let anew = verdicts(&apply(&rebuilt.join(folder), &spec, &records));

@@ -8,10 +8,10 @@ class Client {}
 Module._load = (name, ...more) =>
     name.startsWith('@aws-sdk/') ? { FirehoseClient: Client, PutRecordBatchCommand: Client } : load(name, ...more);
 
+for (const level of ['log', 'info', 'warn', 'error']) console[level] = () => {};
 const module = await import(process.argv[2]);
 const handler = module.handler ?? module.default.handler;
 const answer = await new Promise((resolve, reject) => {
-    for (const level of ['log', 'info', 'warn', 'error']) console[level] = () => {};
     const promise = handler(JSON.parse(readFileSync(0)), { awsRequestId: 'native' }, (error, value) => (error ? reject(error) : resolve(value)));
     if (promise?.then) promise.then(resolve, reject);
 });
