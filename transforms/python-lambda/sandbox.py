@@ -4,8 +4,10 @@ The functions that ask the host would trap, so they are replaced: first those of
 keep them; `begin` sets what they answer.
 """
 
+import _io
 import builtins
 import io
+import linecache
 import os
 import sys
 import time
@@ -162,7 +164,12 @@ def close():
     def no_file(path=".", *_, **__):
         raise PermissionError(1, "a transform has no files", path)
 
-    builtins.open = io.open = no_file
+    builtins.open = io.open = io.open_code = no_file
+    # What the import system and tracebacks open files with.
+    _io.open = _io.open_code = no_file
+    linecache.updatecache = lambda *_, **__: []
+    linecache.checkcache = lambda *_: None
+    linecache.lazycache = lambda *_: False
     for name in ("open", "stat", "lstat", "listdir", "scandir", "mkdir", "remove", "unlink", "rename", "replace", "rmdir", "access", "chdir"):
         setattr(os, name, no_file)
     os.getcwd = lambda: "/var/task"
