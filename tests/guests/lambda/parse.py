@@ -21,8 +21,8 @@ LINE = re.compile(r"^(?P<host>[\d.]+) \S+ (?P<user>\S+) \[(?P<time>[^\]]+)\] \"(
 
 KNOWN = {
     "clock": lambda: {
-        "now": int(time.time() * 1000),
-        "started": int(STARTED * 1000),
+        "now": round(time.time() * 1000),
+        "started": round(STARTED * 1000),
         "iso": datetime.now(timezone.utc).isoformat(),
         "today": str(date.today()),
         "random": random.random(),
