@@ -1,7 +1,6 @@
 //! The types of `transforms/wit/transform.wit`: borrowed on the way in, owned on the way out.
 //!
 //! Names and order must be those of the WIT; loading a module checks its types against these.
-#![expect(dead_code, reason = "otf-metadata is part of the contract; nothing below takes it yet")]
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 

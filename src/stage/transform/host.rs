@@ -60,7 +60,7 @@ pub struct Host {
     engine: Engine,
     /// Its code counts fuel.
     metered: Engine,
-    pub limits: TransformLimits,
+    pub(super) limits: TransformLimits,
     kept: Option<Cache>,
     /// Threads besides their callers' that calls may run on now, over all streams.
     helpers: AtomicUsize,
@@ -92,7 +92,7 @@ impl Host {
     }
 
     /// The engine for code that counts its fuel, or for code that does not.
-    pub fn engine(&self, is_metered: bool) -> &Engine {
+    pub(super) fn engine(&self, is_metered: bool) -> &Engine {
         if is_metered { &self.metered } else { &self.engine }
     }
 
@@ -102,21 +102,21 @@ impl Host {
     }
 
     /// Takes up to `wanted` threads that are free.
-    pub fn helpers(&self, wanted: usize) -> Helpers<'_> {
+    pub(super) fn helpers(&self, wanted: usize) -> Helpers<'_> {
         let taken =
             self.helpers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| Some(free - free.min(wanted)));
         Helpers { host: self, count: taken.map_or(0, |free| free.min(wanted)) }
     }
 
     /// Lets time pass for as long as the answer lives.
-    pub fn ticking(&self) -> Ticking<'_> {
+    pub(super) fn ticking(&self) -> Ticking<'_> {
         self.ticker.shared.state.lock().calls += 1;
         self.ticker.shared.changed.notify_all();
         Ticking(&self.ticker.shared)
     }
 
     /// A time limit in ticks: never less than asked, the running tick included.
-    pub fn ticks(limit: Duration) -> u64 {
+    pub(super) fn ticks(limit: Duration) -> u64 {
         u64::try_from(limit.min(LONGEST_LIMIT).as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
     }
 }
@@ -199,7 +199,8 @@ pub type Interrupted = Arc<dyn Fn() -> bool + Send + Sync>;
 /// What one instance may take: memory (linear memories and tables together) and time. Also the store's data.
 pub struct Confined {
     limit_bytes: usize,
-    used_bytes: usize,
+    /// What it has, which is also the most it had: memory is never given back.
+    pub used_bytes: usize,
     /// Set when growth was refused: tells a guest that met its limit from one with a bug.
     pub refused_growth: bool,
     ticks_left: u64,

@@ -7,7 +7,8 @@
 //! - [`host`]: the engine and its limits; [`abi`]: the contract's types; [`packed`]: its packed layout;
 //! - [`module`]: one validated component and one call of it; [`folder`]: the modules of a folder, reloaded on change;
 //! - [`id`]: record ids; [`verdict`]: what an answer says of each record; [`cause`]: codes and messages;
-//! - [`halving`]: which records make a call fail; [`guest_log`]: guest lines into the log; [`stage`]: all together.
+//! - [`halving`]: which records make a call fail; [`guest_log`]: guest lines into the log; [`observe`]: who sees them
+//!   instead; [`stage`]: all together.
 //!
 //! Invariants: a guest has no imports, so no clock, files or network; every call runs on a fresh instance under limits
 //! of time, memory and output; whatever a guest does, every record passes, is dropped or is refused, exactly once.
@@ -20,6 +21,7 @@ mod halving;
 mod host;
 mod id;
 mod module;
+mod observe;
 mod packed;
 mod stage;
 mod verdict;
@@ -31,8 +33,11 @@ mod proptests;
 #[cfg(test)]
 mod tests;
 
+pub use abi::{LogLevel, LogLine, Operation, PACKED, TRANSFORMER};
 pub use folder::{TransformFolder, file_name};
-pub use host::{HostError, Interrupted, TransformLimits};
-pub use module::{LoadError, Module};
+pub use host::{Host, HostError, Interrupted, TransformLimits};
+pub use module::{LoadError, Module, Used};
+pub use observe::{Call, Observer};
 pub use packed::packed_texts;
 pub use stage::InvocationInfo;
+pub use verdict::Answer;

@@ -5,16 +5,17 @@
 use super::abi::{self, Failure, InputRecord, Invocation, LogLine, Outcome};
 use super::guest_log::GuestLog;
 use super::host::{Confined, Host, Interrupted};
+use super::observe::Observer;
 use super::packed::{self, Malformed};
 use super::stage::{InvocationInfo, TransformStage};
-use super::verdict::{Answer, Keys};
+use super::verdict::{Answer, Keys, Otf};
 use crate::fault::{Class, Fault, Retry};
 use crate::stage::Stage;
 use crate::stage::partition::lambda::LambdaKeys;
 use crate::stream::definition::TransformSpec;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
@@ -160,6 +161,15 @@ pub struct CallLimits {
     pub fuel: Option<u64>,
 }
 
+/// What a call took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Memory of the instance at the end, which is the most it had; 0 if there was none.
+    pub memory_bytes: u64,
+    /// Fuel, where it is counted.
+    pub fuel: Option<u64>,
+}
+
 /// An answer, still in the form it came in.
 pub enum Reply {
     List(Outcome),
@@ -178,6 +188,11 @@ impl Reply {
                     data: record.data.as_deref(),
                     message: record.message.as_deref(),
                     keys: Keys::List(&record.partition_keys),
+                    otf: record.otf_metadata.as_ref().map(|otf| Otf {
+                        database: otf.destination_database_name.as_deref(),
+                        table: otf.destination_table_name.as_deref(),
+                        operation: otf.operation,
+                    }),
                 });
                 Ok((answers.collect(), outcome.logs.clone()))
             }
@@ -188,7 +203,7 @@ impl Reply {
 impl Module {
     /// Validates and compiles a component: no imports, one of the two worlds, its types, a trial instance. `is_metered`:
     /// it counts its fuel.
-    pub(super) fn compile(host: &Arc<Host>, wasm: &[u8], is_metered: bool) -> Result<Self, LoadError> {
+    pub fn compile(host: &Arc<Host>, wasm: &[u8], is_metered: bool) -> Result<Self, LoadError> {
         let engine = host.engine(is_metered);
         let component =
             Component::from_binary(engine, wasm).map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?;
@@ -222,6 +237,32 @@ impl Module {
         Box::new(TransformStage::new(Arc::clone(self), spec.clone(), info, wanted, interrupted))
     }
 
+    /// The same, observed: the guest's lines go to the observer alone. Nothing interrupts it.
+    pub fn observed_stage(
+        self: &Arc<Self>,
+        spec: &TransformSpec,
+        info: InvocationInfo,
+        observer: Arc<dyn Observer>,
+    ) -> Box<dyn Stage> {
+        let (wanted, interrupted) = (LambdaKeys::default(), Arc::new(|| false));
+        let stage = TransformStage::new(Arc::clone(self), spec.clone(), info, wanted, interrupted);
+        Box::new(stage.observed_by(observer))
+    }
+
+    /// Which of the two worlds is used.
+    pub fn world(&self) -> &'static str {
+        match self.entry {
+            Entry::List(_) => "transform",
+            Entry::Packed(_) => "transform-packed",
+        }
+    }
+
+    /// Makes an instance and drops it; what that takes. `is_metered` as when it was compiled.
+    pub fn instance_start(&self, is_metered: bool) -> Result<Duration, LoadError> {
+        let began = Instant::now();
+        self.try_out(is_metered).map(|()| began.elapsed())
+    }
+
     fn try_out(&self, is_metered: bool) -> Result<(), LoadError> {
         let fuel = is_metered.then_some(u64::MAX);
         let limits = CallLimits { time: TRIAL_LIMIT, memory_bytes: TRIAL_MEMORY_BYTES as u64, fuel };
@@ -240,13 +281,14 @@ impl Module {
         typed.map_err(|error| LoadError::Types(format!("{error:#}")))
     }
 
-    /// One call on a fresh instance.
+    /// One call on a fresh instance; `used` is set to what it took.
     pub(super) fn call<'a>(
         &self,
         invocation: Invocation<'_>,
         records: impl ExactSizeIterator<Item = InputRecord<'a>>,
         limits: CallLimits,
         interrupted: &Interrupted,
+        used: &mut Used,
     ) -> Result<Reply, CallError> {
         if interrupted() {
             return Err(CallError::Interrupted);
@@ -276,6 +318,8 @@ impl Module {
                     .map(|(result,)| result.map(Reply::Packed))
             }
         };
+        let left = limits.fuel.and_then(|fuel| Some(fuel.saturating_sub(store.get_fuel().ok()?)));
+        *used = Used { memory_bytes: store.data().used_bytes as u64, fuel: left };
         match outcome {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(Failure { message, logs })) => Err(CallError::Failed { message, lines: logs }),

@@ -3,8 +3,8 @@
 //! Reading trusts nothing: every length is checked before use, and no allocation is larger than the bytes that are
 //! there can fill. A record longer than its known fields is read on after its end, as the layout promises.
 
-use super::abi::{InputRecord, LogLevel, LogLine, Status};
-use super::verdict::{Answer, Keys};
+use super::abi::{InputRecord, LogLevel, LogLine, Operation, Status};
+use super::verdict::{Answer, Keys, Otf};
 
 /// The data length that means "none".
 const NONE: u32 = u32::MAX;
@@ -108,6 +108,7 @@ fn record(mut fields: Reader<'_>) -> Result<Answer<'_>, Malformed> {
         },
         message: None,
         keys: Keys::NONE,
+        otf: None,
     };
     if fields.rest.is_empty() {
         return Ok(answer);
@@ -122,12 +123,17 @@ fn record(mut fields: Reader<'_>) -> Result<Answer<'_>, Malformed> {
         return Ok(answer);
     }
     if fields.flag("the otf-metadata flag")? {
-        fields.optional_text("a database name")?;
-        fields.optional_text("a table name")?;
-        match fields.u8("an operation")? {
-            0..=3 => {}
-            other => return Err(Malformed::BadTag("an operation", other)),
-        }
+        answer.otf = Some(Otf {
+            database: fields.optional_text("a database name")?,
+            table: fields.optional_text("a table name")?,
+            operation: match fields.u8("an operation")? {
+                0 => None,
+                1 => Some(Operation::Insert),
+                2 => Some(Operation::Update),
+                3 => Some(Operation::Delete),
+                other => return Err(Malformed::BadTag("an operation", other)),
+            },
+        });
     }
     if fields.rest.is_empty() {
         return Ok(answer);
@@ -141,9 +147,12 @@ fn record(mut fields: Reader<'_>) -> Result<Answer<'_>, Malformed> {
 pub fn packed_texts(output: &[u8]) -> Option<Vec<String>> {
     let (answers, lines) = unpack(output).ok()?;
     let answers = answers.iter().map(|answer| {
-        let Answer { record_id, status, data, message, keys } = answer;
+        let Answer { record_id, status, data, message, keys, otf } = answer;
         let keys: Vec<_> = keys.pairs().collect();
-        format!("{record_id:?} {:?} {data:?} {keys:?} {message:?}", status.map(|status| status as u8))
+        let operation = |otf: &Otf<'_>| otf.operation.map_or(0, |operation| operation as u8 + 1);
+        let table = otf.as_ref().map(|otf| (otf.database, otf.table, operation(otf)));
+        let status = status.map(|status| status as u8);
+        format!("{record_id:?} {status:?} {data:?} {keys:?} {table:?} {message:?}")
     });
     let lines = lines.iter().map(|line| format!("line {} {:?}", line.level as u8, line.message));
     Some(answers.chain(lines).collect())

@@ -1,11 +1,12 @@
 //! The stage: a chunk in batches through a module, verdicts into what passes, is dropped, is refused.
 
-use super::abi::{InputRecord, Invocation};
+use super::abi::{InputRecord, Invocation, LogLine};
 use super::cause;
 use super::halving::{self, Effort, Failed, settle};
 use super::host::{Interrupted, processors};
 use super::id::Ids;
-use super::module::{CallError, CallLimits, Module};
+use super::module::{CallError, CallLimits, Module, Used};
+use super::observe::{self, Observer};
 use super::verdict::{Answer, Keys, Verdict, judge};
 use crate::record::{Cause, Chunk, Refused, Slot};
 use crate::stage::partition::lambda::LambdaKeys;
@@ -47,6 +48,7 @@ pub struct TransformStage {
     info: InvocationInfo,
     wanted: LambdaKeys,
     interrupted: Interrupted,
+    observer: Option<Arc<dyn Observer>>,
     /// Batches so far.
     batches: u64,
 }
@@ -59,7 +61,12 @@ impl TransformStage {
         wanted: LambdaKeys,
         interrupted: Interrupted,
     ) -> Self {
-        Self { module, spec, info, wanted, interrupted, batches: 0 }
+        Self { module, spec, info, wanted, interrupted, observer: None, batches: 0 }
+    }
+
+    /// Has `observer` see what goes on, in place of the log.
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// What a call gets of a chunk. A transform that looks at each record alone may be given less than its batches, so
@@ -177,9 +184,15 @@ impl halving::Batch for Calls<'_> {
 
     fn call(&mut self, records: Range<usize>, limit: Duration) -> Result<(), Failed<CallError>> {
         let began = Instant::now();
-        self.try_call(&self.slots[records.clone()], limit).map_err(|error| {
-            self.stage.report(records.len(), &error);
-            Failed { may_retry: error.may_retry(), by_records: error.by_records(), took: began.elapsed(), error }
+        let (slots, mut used) = (&self.slots[records], Used::default());
+        let called = self.try_call(slots, limit, &mut used);
+        let took = began.elapsed();
+        self.stage.report(slots, took, used, called.as_deref());
+        called.map(drop).map_err(|error| Failed {
+            may_retry: error.may_retry(),
+            by_records: error.by_records(),
+            took,
+            error,
         })
     }
 
@@ -198,7 +211,8 @@ impl Calls<'_> {
         self.harvest.refused.extend(refused);
     }
 
-    fn try_call(&mut self, slots: &[Slot], limit: Duration) -> Result<(), CallError> {
+    /// The guest's lines.
+    fn try_call(&mut self, slots: &[Slot], limit: Duration, used: &mut Used) -> Result<Vec<LogLine>, CallError> {
         let ids = Ids::of(slots);
         let records = slots.iter().enumerate().map(|(index, slot)| InputRecord {
             record_id: ids.get(index),
@@ -209,12 +223,17 @@ impl Calls<'_> {
             kafka_metadata: None,
         });
         self.calls += 1;
-        let reply = self.stage.call((self.batch, self.calls), records, limit)?;
+        let reply = self.stage.call((self.batch, self.calls), records, limit, used)?;
         let (answers, lines) = reply.read().map_err(|error| CallError::Malformed(error.to_string()))?;
-        let stage = &self.stage;
-        stage.module.guest_log.lines(&stage.info.stream_arn, &stage.spec.function, &lines);
-        self.harvest.take(slots, &ids, &answers, &stage.wanted);
-        Ok(())
+        if let Some(observer) = &self.stage.observer {
+            for answer in &answers {
+                if let Some(index) = ids.find(slots, 0, answer.record_id) {
+                    observer.answered(slots[index].origin, answer);
+                }
+            }
+        }
+        self.harvest.take(slots, &ids, &answers, &self.stage.wanted);
+        Ok(lines)
     }
 }
 
@@ -225,6 +244,7 @@ impl TransformStage {
         number: (u64, u64),
         records: impl ExactSizeIterator<Item = InputRecord<'a>>,
         limit: Duration,
+        used: &mut Used,
     ) -> Result<super::module::Reply, CallError> {
         let (invocation_id, seed) = identity_of_call(&self.info, number);
         let variables: Vec<_> = self.spec.variables.iter().map(|(name, value)| (&name[..], &value[..])).collect();
@@ -241,18 +261,27 @@ impl TransformStage {
             memory_limit_bytes: self.spec.memory_bytes,
             variables: &variables,
         };
-        self.module.call(invocation, records, limits, &self.interrupted)
+        self.module.call(invocation, records, limits, &self.interrupted, used)
     }
 
-    fn report(&self, records: usize, error: &CallError) {
-        if matches!(error, CallError::Interrupted) {
+    /// Tells the observer, or else the log, of a call.
+    fn report(&self, slots: &[Slot], took: Duration, used: Used, called: Result<&[LogLine], &CallError>) {
+        let (lines, failure) = match called {
+            Ok(lines) => (lines, None),
+            Err(CallError::Interrupted) => return,
+            Err(error @ CallError::Failed { lines, .. }) => (&lines[..], Some(error.detail())),
+            Err(error) => (&[][..], Some(error.detail())),
+        };
+        if let (Some(observer), [first, ..], [.., last]) = (&self.observer, slots, slots) {
+            let (first, last, records) = (first.origin, last.origin, slots.len());
+            observer.called(&observe::Call { first, last, records, took, used, lines, failure });
             return;
         }
         let (stream, function) = (&self.info.stream_arn, &self.spec.function);
-        if let CallError::Failed { lines, .. } = error {
-            self.module.guest_log.lines(stream, function, lines);
+        self.module.guest_log.lines(stream, function, lines);
+        if let Some(failure) = failure {
+            self.module.guest_log.failure(stream, function, slots.len(), &failure);
         }
-        self.module.guest_log.failure(stream, function, records, &error.detail());
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an answer says of each record of a batch. Pure: the rules of Firehose about ids, statuses and data.
 
-use super::abi::Status;
+use super::abi::{Operation, Status};
 use super::id::Ids;
 use super::packed;
 use crate::record::Slot;
@@ -18,6 +18,19 @@ pub struct Answer<'a> {
     pub message: Option<&'a str>,
     /// Its partition keys.
     pub keys: Keys<'a>,
+    /// Its table; only observers look at it.
+    pub otf: Option<Otf<'a>>,
+}
+
+/// Where a record goes in a destination of open tables; what is left out the stream decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Otf<'a> {
+    /// Database.
+    pub database: Option<&'a str>,
+    /// Table.
+    pub table: Option<&'a str>,
+    /// What is done there.
+    pub operation: Option<Operation>,
 }
 
 /// Partition keys of an answer, in the form they came in.

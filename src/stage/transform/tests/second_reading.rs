@@ -64,7 +64,7 @@ fn record(mut cursor: Cursor<'_>) -> Option<String> {
         0xffff_ffff => None,
         length => Some(cursor.some(length)?),
     };
-    let (mut keys, mut message) = (Vec::new(), None);
+    let (mut keys, mut table, mut message) = (Vec::new(), None, None);
     if cursor.at < cursor.end {
         for _ in 0..cursor.number()? {
             keys.push((cursor.text()?, cursor.text()?));
@@ -74,9 +74,9 @@ fn record(mut cursor: Cursor<'_>) -> Option<String> {
         match cursor.byte()? {
             0 => {}
             1 => {
-                cursor.opt_text()?;
-                cursor.opt_text()?;
-                cursor.byte().filter(|operation| *operation <= 3)?;
+                let names = (cursor.opt_text()?, cursor.opt_text()?);
+                let operation = cursor.byte().filter(|operation| *operation <= 3)?;
+                table = Some((names.0, names.1, operation));
             }
             _ => return None,
         }
@@ -84,5 +84,5 @@ fn record(mut cursor: Cursor<'_>) -> Option<String> {
     if cursor.at < cursor.end {
         message = cursor.opt_text()?;
     }
-    Some(format!("{id:?} {:?} {data:?} {keys:?} {message:?}", (status < 3).then_some(status)))
+    Some(format!("{id:?} {:?} {data:?} {keys:?} {table:?} {message:?}", (status < 3).then_some(status)))
 }
