@@ -8,6 +8,7 @@ mod compiled_code;
 mod data_folder;
 mod intake;
 
+pub use compiled_code::code_dir;
 pub use data_folder::{DataFolderError, embedded_s3_root};
 
 use crate::catalog::{Catalog, CatalogError};

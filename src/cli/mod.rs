@@ -20,6 +20,7 @@ mod input;
 pub mod put;
 pub mod schema;
 pub mod serve;
+pub mod transform;
 
 use crate::app::{App, AppOptions};
 use crate::config::LogSettings;
@@ -54,6 +55,7 @@ pub enum Command {
     Put(put::PutArgs),
     Convert(convert::ConvertArgs),
     Schema(schema::SchemaArgs),
+    Transform(transform::TransformArgs),
     Check(check::CheckArgs),
     Serve(serve::ServeArgs),
 }
@@ -75,7 +77,9 @@ impl Command {
     fn default_level(&self) -> &'static str {
         match self {
             Self::Dev(_) | Self::Serve(_) => "info",
-            Self::Demo(_) | Self::Put(_) | Self::Convert(_) | Self::Schema(_) | Self::Check(_) => "warn",
+            Self::Demo(_) | Self::Put(_) | Self::Convert(_) | Self::Schema(_) | Self::Transform(_) | Self::Check(_) => {
+                "warn"
+            }
         }
     }
 }
@@ -110,6 +114,7 @@ pub fn main() -> ExitCode {
             Command::Put(args) => done(args.run().await),
             Command::Convert(args) => done(args.run()),
             Command::Schema(args) => done(args.run()),
+            Command::Transform(args) => done(args.run()),
             Command::Check(args) => done(args.run()),
             Command::Serve(_) => match config {
                 Some(config) => serve::run(config).await,
