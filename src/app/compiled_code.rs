@@ -5,6 +5,7 @@
 
 use crate::disk::Disk;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Random, another one after each boot of the machine.
@@ -17,7 +18,14 @@ pub fn code_dir(disk: &dyn Disk, parent: &Path) -> Option<PathBuf> {
     if let Err(error) = remove_others(disk, parent, &name) {
         tracing::warn!(dir = %parent.display(), "old compiled code is not removed: {error}");
     }
-    Some(parent.join(name))
+    let dir = parent.join(name);
+    // What is in there is run: nobody else may write it, whatever the umask is.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    if let Err(error) = made {
+        tracing::warn!(dir = %dir.display(), "compiled code is not kept: {error}");
+        return None;
+    }
+    Some(dir)
 }
 
 fn remove_others(disk: &dyn Disk, parent: &Path, kept: &str) -> io::Result<()> {

@@ -1,12 +1,14 @@
 //! The form of a catalog file: JSON with a format number.
 //!
 //! A member that an older program does not know has no effect there, and is left out when it writes the row again;
-//! whatever must not be lost that way raises the format. A row has the lowest format that says all of it, so that an older
-//! program reads the streams that it can deliver, and refuses the others. Format 2 brought a source backup, dynamic
-//! partitioning and processors other than the transform.
+//! whatever must not be lost that way raises the format. A row has the lowest format in which nothing of that kind is lost,
+//! so that an older program reads the streams that it delivers in the same way, and refuses the others. Format 2 brought a
+//! source backup, dynamic partitioning, processors other than the transform, zones of keys, a target size of objects,
+//! columns of unknown fields, INT96.
 
 use super::StreamRecord;
-use crate::stream::definition::{Definition, Processors};
+use crate::stream::definition::{ConvertSpec, Definition, Processors};
+use crate::stream::prefix::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::io;
 
@@ -43,8 +45,15 @@ struct Read {
 
 /// The lowest format that says all of the row.
 fn format_of(record: &StreamRecord) -> u64 {
-    let Definition { backup, partitioning, processors, .. } = &*record.definition;
-    if backup.is_some() || partitioning.is_some() || *processors != Processors::default() { 2 } else { 1 }
+    let Definition { s3, backup, partitioning, processors, convert, target_object_bytes, .. } = &*record.definition;
+    let converts_otherwise = |spec: &ConvertSpec| spec.unknown_fields_column.is_some() || spec.parquet.int96_timestamps;
+    let is_newer = backup.is_some()
+        || partitioning.is_some()
+        || *processors != Processors::default()
+        || s3.time_zone != TimeZone::default()
+        || target_object_bytes.is_some()
+        || convert.as_ref().is_some_and(converts_otherwise);
+    if is_newer { 2 } else { 1 }
 }
 
 /// The bytes of a row. Fails only for what JSON cannot hold, which a row has nowhere.

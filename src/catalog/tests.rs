@@ -136,10 +136,16 @@ fn a_row_has_the_lowest_format_that_older_programs_do_not_misread() {
     let all = record_2("s");
     assert_eq!(format(&all), 2);
     type Change = fn(&mut Definition, &Definition);
-    let changes: [Change; 3] = [
+    let changes: [Change; 6] = [
         |row, all| row.backup = all.backup.clone(),
         |row, all| row.partitioning = all.partitioning.clone(),
         |row, all| row.processors = all.processors.clone(),
+        |row, _| row.s3.time_zone = crate::stream::prefix::TimeZone::from_id("Europe/Berlin").unwrap(),
+        |row, _| row.target_object_bytes = Some(1 << 20),
+        |row, all| {
+            row.convert = all.convert.clone();
+            row.convert.as_mut().unwrap().parquet.int96_timestamps = true;
+        },
     ];
     for change in changes {
         let mut row = record("s");

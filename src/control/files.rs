@@ -32,8 +32,10 @@ pub fn check(
         let is_in_use = converted.is_some_and(|before| before.schema == convert.schema);
         check_schema(control, definition.name.as_str(), convert, is_in_use, wanted_by)?;
     }
+    let module = |spec: &TransformSpec| (spec.function.clone(), spec.version.clone(), spec.fuel.is_some());
+    let in_use = before.and_then(|before| before.transform.as_ref()).map(module);
     if let Some(transform) = &definition.transform
-        && before.is_none_or(|before| before.transform.as_ref() != Some(transform))
+        && in_use != Some(module(transform))
     {
         check_transform(control, transform)?;
     }

@@ -30,7 +30,7 @@ pub struct Opening {
     /// The stream.
     pub record: Arc<StreamRecord>,
     /// Whether the outbox was swept. While a worker of another lane runs, files without a seal may be its own. Held over
-    /// an attempt: lanes open one after the other.
+    /// what follows the log: lanes open one after the other.
     swept: Mutex<bool>,
     /// Of a stream with dynamic partitioning, once it is known what waits in it.
     spooled: Mutex<Option<Arc<Spooled>>>,
@@ -130,7 +130,6 @@ impl Opening {
 
     /// Opens the log, sweeps the outbox of what no open seal names, and begins the backup's lane if there is to be one.
     async fn try_lane(&self, id: &LaneId) -> Result<(Arc<dyn Lane>, Half), OpenError> {
-        let mut swept = self.swept.lock().await;
         let incarnation = id.incarnation;
         let is_second = *id == LaneId::partitions(incarnation);
         let log = match is_second {
@@ -138,6 +137,7 @@ impl Opening {
             true => None,
             false => Some(self.context.logs.open_again(incarnation).await.map_err(OpenError::Log)?),
         };
+        let mut swept = self.swept.lock().await;
         if !*swept {
             self.sweep().await.map_err(OpenError::Outbox)?;
             *swept = true;

@@ -126,7 +126,7 @@ impl StageRunError {
 
     /// Whether the outcome found no room on disk.
     pub fn is_no_room(&self) -> bool {
-        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::StorageFull)
+        matches!(self, Self::Io(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
     }
 }
 

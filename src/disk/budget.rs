@@ -21,6 +21,9 @@ const TIGHT_PERCENT: u64 = 80;
 pub enum Purpose {
     /// Records on their way in. May not touch the reserve.
     Ingest,
+    /// Records that wait by partition. Half of the reserve is kept from them: what they become needs room before any of
+    /// them goes.
+    Spool,
     /// Sealed bytes, journal entries, recovery. May use the whole budget.
     Sealing,
 }
@@ -187,11 +190,12 @@ impl Account {
         let budget = &self.budget;
         let limit_bytes = match purpose {
             Purpose::Sealing => budget.limit_bytes,
+            Purpose::Spool => budget.limit_bytes - budget.reserve_bytes / 2,
             Purpose::Ingest => budget.ingest_bytes(),
         };
         if let Some(file_system) = &budget.file_system {
             match purpose {
-                Purpose::Sealing => file_system.admit_sealed(bytes)?,
+                Purpose::Sealing | Purpose::Spool => file_system.admit_sealed(bytes)?,
                 Purpose::Ingest => file_system.admit_records(bytes, &budget.unwritten_bytes)?,
             }
         }
@@ -250,7 +254,9 @@ mod tests {
         let stream = budget.account("s");
         stream.take(80, Purpose::Ingest).unwrap();
         assert_eq!(stream.take(1, Purpose::Ingest), Err(OverBudget::All { limit_bytes: 80, used_bytes: 80 }));
-        stream.take(20, Purpose::Sealing).unwrap();
+        stream.take(10, Purpose::Spool).unwrap();
+        assert_eq!(stream.take(1, Purpose::Spool), Err(OverBudget::All { limit_bytes: 90, used_bytes: 90 }));
+        stream.take(10, Purpose::Sealing).unwrap();
         assert!(stream.take(1, Purpose::Sealing).is_err());
         stream.give_back(50);
         stream.take(30, Purpose::Ingest).unwrap();

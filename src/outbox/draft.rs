@@ -43,7 +43,7 @@ impl Draft {
         Self { shared, incarnation, name, waiting, file, may_be_inline, written_bytes: 0, crc32c: 0, failed: false }
     }
 
-    /// Makes it a file, however short: for bytes that outlive their seal.
+    /// Makes it a file, however short, of a spool: for bytes that outlive their seal.
     pub fn in_file(mut self) -> Self {
         self.may_be_inline = false;
         self
@@ -100,7 +100,8 @@ impl Draft {
         }
         let Some(open) = &mut self.file else { return Ok(()) };
         let bytes = (self.waiting.len() + more.len()) as u64;
-        let taken = open.account.take(bytes, Purpose::Sealing);
+        let purpose = if self.may_be_inline { Purpose::Sealing } else { Purpose::Spool };
+        let taken = open.account.take(bytes, purpose);
         taken.map_err(|over| io::Error::new(io::ErrorKind::StorageFull, over))?;
         open.taken_bytes += bytes;
         open.file.write_all_at(&[&self.waiting, more], self.written_bytes)?;

@@ -301,6 +301,7 @@ async fn wait_for_deliveries(app: &App) -> Result<(), DemoError> {
         ProgressStyle::with_template("  {spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
     let clock = SystemClock::new();
+    let began = clock.monotonic();
     for (name, _) in STREAMS {
         // The worker of a stream just created may not be there yet; its interval is short.
         let _ = app.deliveries().flush(name);
@@ -312,7 +313,7 @@ async fn wait_for_deliveries(app: &App) -> Result<(), DemoError> {
             bar.finish_and_clear();
             return Ok(());
         }
-        if clock.monotonic() > DELIVERY_PATIENCE {
+        if clock.monotonic().saturating_sub(began) > DELIVERY_PATIENCE {
             bar.finish_and_clear();
             return Err(DemoError::Stuck);
         }

@@ -49,10 +49,10 @@ fn extended(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
     backup(checks, destination)?;
     processing::check(checks, destination, partitioned)?;
     conversion::check(checks, destination)?;
-    if partitioned {
-        partitioning::check(checks, destination)?;
+    match partitioned {
+        true => partitioning::check(checks, destination),
+        false => partitioning::check_disabled(destination),
     }
-    Ok(())
 }
 
 /// The members that S3DestinationConfiguration has too.

@@ -63,6 +63,16 @@ pub fn check(checks: &Checks, destination: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Checks an extended destination without dynamic partitioning, for which a stream can never have it.
+pub fn check_disabled(destination: &Value) -> Result<(), ApiError> {
+    for name in ["MaxActivePartitions", "MaxWaitingMBs"] {
+        if given_at(destination, &["DynamicPartitioningConfiguration", name]).is_some() {
+            refuse(&format!("{name} has no effect when Dynamic Partitioning is not enabled."))?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether DynamicPartitioningConfiguration is enabled.
 pub fn is_partitioned(destination: &Value) -> bool {
     given(destination, "DynamicPartitioningConfiguration").is_some_and(|of| flag(of, "Enabled") == Some(true))

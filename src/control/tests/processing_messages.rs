@@ -224,6 +224,11 @@ fn dynamic_partitioning_rules() {
     merge(&mut sized["ExtendedS3DestinationConfiguration"], json!({"TargetObjectSizeInMBs": 64}));
     let refused = "TargetObjectSizeInMBs has no effect when Dynamic Partitioning is enabled; give BufferingHints.";
     expect(&relaxed(), [(sized, invalid(refused))]);
+    for name in ["MaxActivePartitions", "MaxWaitingMBs"] {
+        let request = extended(json!({"DynamicPartitioningConfiguration": {"Enabled": false, name: 64}}));
+        let refused = format!("{name} has no effect when Dynamic Partitioning is not enabled.");
+        expect(&relaxed(), [(request, invalid(&refused))]);
+    }
     let bad = outcome(&relaxed(), &with("{k:(now)}", "!{partitionKeyFromQuery:k}/"));
     assert!(bad.starts_with("InvalidArgumentException: Invalid MetadataExtractionQuery: "), "{bad}");
     let lambda = processor("Lambda", &[("LambdaArn", LAMBDA)]);

@@ -62,7 +62,7 @@ async fn keys(mut definition: Definition, hourly: &[&str]) -> Vec<String> {
 }
 
 fn converting() -> Definition {
-    let mut definition = definition("s", Compression::Uncompressed, 1 << 20, 900_000);
+    let mut definition = definition("s", Compression::Uncompressed, 1 << 20, 24 * HOUR_MS as u64);
     definition.s3.prefix = "!{timestamp:HH}/".to_owned();
     definition.s3.error_prefix = Some("bad/!{firehose:error-output-type}/!{timestamp:HH}/".to_owned());
     definition

@@ -161,7 +161,8 @@ impl Worker {
             return None;
         }
         let (lane, sealed) = (self.lane.clone(), sealed.clone());
-        let first = tokio::task::spawn_blocking(move || lane.reader(&sealed, None)?.next_chunk(1, 1));
+        // On few threads: a thousand lanes begin at once, and each reads a block.
+        let first = self.context.stages.run(move || lane.reader(&sealed, None)?.next_chunk(1, 1));
         let chunk = first.await.ok()?.ok()??;
         Some(self.context.clock.monotonic_at(chunk.slots.first()?.arrival_ms))
     }

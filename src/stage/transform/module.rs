@@ -297,9 +297,9 @@ impl Module {
         let _ticking = self.host.ticking();
         let instance = self.instance.instantiate(&mut store).map_err(|error| {
             match self.classify(&error, &store, limits) {
+                CallError::Interrupted => CallError::Interrupted,
                 // Its start code works on no record yet.
-                CallError::Trapped(text) | CallError::Malformed(text) => CallError::NotStarted(text),
-                other => other,
+                other => CallError::NotStarted(other.detail()),
             }
         })?;
         let outcome = match self.entry {

@@ -45,7 +45,7 @@ impl Outcome<'_> {
     }
 
     /// Its line.
-    pub fn to_json(&self) -> Map<String, Value> {
+    pub fn to_json(self) -> Map<String, Value> {
         let mut members = Map::new();
         members.insert("line".to_owned(), self.line.into());
         members.insert("verdict".to_owned(), self.word().into());
