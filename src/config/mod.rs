@@ -10,6 +10,8 @@
 mod checks;
 mod glue;
 mod node;
+#[cfg(test)]
+mod page_tests;
 mod problem;
 mod s3;
 mod section;
