@@ -1,6 +1,7 @@
 //! Log to destination, on nodes of `fixture`.
 
 mod backup;
+mod error_page;
 mod faults;
 mod fixture;
 mod lambda_keys;
