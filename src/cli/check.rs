@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 /// Check a configuration file without starting anything
 ///
-/// Reports every problem with its line: unknown and missing members, values that do not fit, streams that would be
+/// Reports every problem with its line, of a stream as far as one does not follow from another: unknown and missing members, values that do not fit, streams that would be
 /// refused, and files and environment variables that the configuration names and that are not there. Writes nothing
 /// and asks nothing on the network.
 #[derive(Debug, Clone, clap::Args)]

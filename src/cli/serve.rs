@@ -54,6 +54,9 @@ pub async fn run(config: Config) -> ExitCode {
     for (setting, dir) in [("transforms_dir", &config.transforms_dir), ("schemas_dir", &config.schemas_dir)] {
         warn_if_missing(setting, dir, &config.data_dir.join(setting.trim_end_matches("_dir")));
     }
+    for (setting, doubt) in config::doubtful(&config) {
+        tracing::warn!(setting, "{doubt}");
+    }
     run_service(app_options(config), |app| {
         serde_json::json!({
             "api": app.api_url(),

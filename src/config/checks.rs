@@ -14,9 +14,21 @@ use crate::stream::definition::{ConvertSpec, TransformSpec};
 use std::fs::File;
 use std::path::Path;
 
+/// The least that S3 takes as a part of an upload, the last one excepted.
+const S3_PART_LEAST_BYTES: u64 = 5 << 20;
+
 /// Problems around a configuration that was read from `path`.
 pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
     let mut problems = Problems::new(path);
+    for (member, dir) in [("transforms_dir", &config.transforms_dir), ("schemas_dir", &config.schemas_dir)] {
+        let is_named = *dir != config.data_dir.join(member.trim_end_matches("_dir"));
+        if is_named && !dir.is_dir() {
+            problems.add(None, member, format!("there is no folder {}", dir.display()));
+        }
+    }
+    for (member, message) in small_parts(config) {
+        problems.add(None, &member, message);
+    }
     if let Some(tls) = &config.api.tls {
         readable(&tls.cert, "api.tls_cert", &mut problems);
         readable(&tls.key, "api.tls_key", &mut problems);
@@ -63,6 +75,14 @@ pub fn variables(path: &Path, config: &Config) -> Vec<Problem> {
         secrets(glue.settings.credentials.as_ref(), "glue", &mut problems, is_variable);
     }
     problems.into_list()
+}
+
+/// Sizes of parts that S3 and most other stores do not take, by member. Some do, so a service starts with them.
+pub fn small_parts(config: &Config) -> Vec<(String, String)> {
+    let is_small = |settings: &S3Settings| settings.part_bytes.is_some_and(|bytes| bytes < S3_PART_LEAST_BYTES);
+    let message = "below 5MiB: S3 and most stores refuse an upload in such parts (EntityTooSmall)";
+    let small = stores(config).filter(|(settings, _)| is_small(settings));
+    small.map(|(_, at)| (format!("{at}.part_size"), message.to_owned())).collect()
 }
 
 /// The settings of stores, each with where it stands.

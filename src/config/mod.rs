@@ -2,13 +2,14 @@
 //!
 //! From: a YAML file. To: `app` (a [`Config`]) and `cli` (problems, to print). In between, in this order: `node` (the
 //! file as a tree that knows its lines), `section` (reading members, noting what is wrong), `top`, `s3`, `glue` and `streams`
-//! (what the members mean).
+//! (what the members mean); `lines` finds the line of a problem that was told without one.
 //!
 //! Invariants: every problem found is reported, with its line, not only the first; an unknown key is a problem; a secret
 //! is `{env: NAME}` or `{file: PATH}` and is never part of a problem's text. Relative paths start at the file's folder.
 
 mod checks;
 mod glue;
+mod lines;
 mod node;
 #[cfg(test)]
 mod page_tests;
@@ -152,11 +153,25 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
 
 /// Problems that keep a service with a valid configuration from starting: variables that are not set.
 pub fn missing(path: &Path, config: &Config) -> Vec<Problem> {
-    checks::variables(path, config)
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    with_lines(&text, checks::variables(path, config))
+}
+
+/// Settings of a valid configuration that hardly any store takes; each member with what is wrong.
+pub fn doubtful(config: &Config) -> Vec<(String, String)> {
+    checks::small_parts(config)
 }
 
 /// Checks the content of a configuration file named `path`.
 pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
+    match read(path, text) {
+        (Some(config), list) if list.is_empty() => Ok(config),
+        (_, list) => Err(list),
+    }
+}
+
+/// The configuration as far as it can be understood, and what is wrong with it.
+fn read(path: &Path, text: &str) -> (Option<Config>, Vec<Problem>) {
     let mut problems = Problems::new(path);
     let config = match node::parse(text) {
         Ok(root) => top::read(&root, path.parent().unwrap_or(Path::new("")), &mut problems),
@@ -165,17 +180,31 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<Problem>> {
             None
         }
     };
-    match (config, problems.into_list()) {
-        (Some(config), list) if list.is_empty() => Ok(config),
-        (_, list) => Err(list),
-    }
+    (config, problems.into_list())
 }
 
-/// What `hydrant check` says: the problems of [`load`], or those of the files and variables the configuration names.
+/// What `hydrant check` says: the problems of [`load`], and those of the files and variables the configuration names.
 /// Nothing is written, and nothing on the network is asked.
 pub fn check(path: &Path) -> Vec<Problem> {
-    match load(path) {
-        Err(problems) => problems,
-        Ok(config) => checks::surroundings(path, &config),
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return vec![Problem::of_file(path, format!("cannot be read: {error}"))],
+    };
+    let (config, mut problems) = read(path, &text);
+    if let Some(config) = config {
+        problems.extend(with_lines(&text, checks::surroundings(path, &config)));
+        problems.sort_by_key(|problem| problem.line);
     }
+    problems
+}
+
+/// The problems with the lines of their members in `text`, in the order of these.
+fn with_lines(text: &str, mut problems: Vec<Problem>) -> Vec<Problem> {
+    if let Ok(root) = node::parse(text) {
+        for problem in &mut problems {
+            problem.line = problem.line.or_else(|| lines::of_member(&root, &problem.member));
+        }
+    }
+    problems.sort_by_key(|problem| problem.line);
+    problems
 }

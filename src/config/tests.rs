@@ -426,8 +426,21 @@ streams:
     let keys = ["s3.credentials.access_key_id", "s3.credentials.secret_access_key"];
     assert_eq!(
         members(),
-        ["api.tls_cert", "api.tls_key", keys[0], keys[1], "streams.a", "streams.a.SchemaConfiguration"]
+        [
+            "api.tls_cert",
+            "api.tls_key",
+            keys[0],
+            keys[1],
+            "transforms_dir",
+            "schemas_dir",
+            "streams.a",
+            "streams.a.SchemaConfiguration"
+        ]
     );
+    let lines: Vec<_> = check(&path).into_iter().map(|problem| problem.line.unwrap()).collect();
+    assert_eq!(lines, [3, 3, 4, 4, 5, 6, 8, 18]);
+    let variable = super::missing(&path, &load(&path).unwrap()).remove(0);
+    assert_eq!((variable.member.as_str(), variable.line), (keys[0], Some(4)));
     for folder in ["t", "s"] {
         std::fs::create_dir(dir.path().join(folder)).unwrap();
     }
@@ -462,8 +475,76 @@ fn the_example_in_deploy_is_right_and_so_is_each_line_it_comments_out() {
     let example = include_str!("../../deploy/hydrant.yaml");
     parse(Path::new(FILE), example).unwrap();
     // Comments that are settings: indented `# key: value` below a section.
-    let all: String = example.lines().map(|line| line.replacen("  # ", "  ", 1) + "\n").collect();
+    let setting = |line: &str| ["# transforms_dir:", "# schemas_dir:"].iter().any(|begin| line.starts_with(begin));
+    let plain = |line: &str| if setting(line) { line[2..].to_owned() } else { line.replacen("  # ", "  ", 1) };
+    let all: String = example.lines().map(|line| plain(line) + "\n").collect();
     let all = all.replace("  Take requests from other machines without authentication:\n", "");
     let config = parse(Path::new(FILE), &all).unwrap_or_else(|problems| panic!("{problems:#?}\n{all}"));
     assert!(config.api.tls.is_some() && config.s3.credentials.is_some() && config.s3.buckets.len() == 1);
+}
+
+#[test]
+fn all_that_is_wrong_with_a_stream_is_told_at_once() {
+    let text = with(
+        r#"streams:
+  - DeliveryStreamName: a
+    ExtendedS3DestinationConfiguration:
+      RoleARN: none
+      BucketARN: arn:aws:s3:::lake
+      FileExtension: json
+      Prefix: "!{timestamp:P}/"
+      ErrorOutputPrefix: e/!{firehose:error-output-type}/!{nowhere:x}/
+      CustomTimeZone: Moon/Base
+      BufferingHints: {SizeInMBs: 0}
+      CloudWatchLoggingOptions: {Enabled: true, LogGroupName: g, LogStreamName: s}
+      ProcessingConfiguration:
+        Enabled: true
+        Processors:
+          - {Type: Decompression, Parameters: [{ParameterName: CompressionFormat, ParameterValue: ZIP}]}
+          - {Type: Lambda, Parameters: [{ParameterName: LambdaArn, ParameterValue: f}]}
+      Prefx: x
+  - DeliveryStreamName: b
+    S3DestinationConfiguration: {RoleARN: "arn:aws:iam::000000000000:role/r", BucketARN: lake}
+  - DeliveryStreamName: b
+    ExtendedS3DestinationConfiguration:
+      RoleARN: arn:aws:iam::000000000000:role/r
+      BucketARN: arn:aws:s3:::lake
+      Prefix: x/!{timestamp:yyyy}/
+  - DeliveryStreamNam: c
+"#,
+    );
+    let found = problems(&text);
+    let expected = [
+        ("F:6: streams.a: ", "roleARN"),
+        ("F:8: streams.a: ", "fileExtension"),
+        ("F:9: streams.a: ", "value of the expression in Prefix"),
+        ("F:10: streams.a: ", "(nowhere) is an invalid keyword!"),
+        ("F:11: streams.a.CustomTimeZone: ", "custom time zone is not supported"),
+        ("F:12: streams.a: ", "sizeInMBs"),
+        ("streams.a: ", "CloudWatchLoggingOptions with Enabled true"),
+        ("F:17: streams.a: ", "Decompression processor has to be one of GZIP"),
+        ("F:18: streams.a.LambdaArn: ", "Invalid lambda ARN."),
+        ("F:19: streams.a: ", "'Prefx' is not a member"),
+        ("streams.b: ", "bucketARN"),
+        ("F:22: streams.b: ", "this name stands on line 20 already"),
+        ("streams.b: ", "ErrorOutputPrefix cannot be null or empty"),
+        ("F:27: streams[3]: ", "Did you mean 'DeliveryStreamName'"),
+    ];
+    for (begin, part) in expected {
+        let told = found.iter().any(|problem| problem.contains(begin) && problem.contains(part));
+        assert!(told, "{begin}{part} is not in {found:#?}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn a_check_tells_of_parts_that_s3_does_not_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hydrant.yaml");
+    let sections = "s3:\n  part_size: 5MiB\n  buckets:\n    a.b: {part_size: 4MiB}\n    a: {}\nregon: x\n";
+    std::fs::write(&path, with(sections)).unwrap();
+    let found: Vec<_> = check(&path).into_iter().map(|problem| (problem.line, problem.member)).collect();
+    assert_eq!(found, [(Some(6), "s3.buckets.a.b.part_size".to_owned()), (Some(8), "regon".to_owned())]);
+    let text = with(sections).replace("regon", "region");
+    assert!(parse(&path, &text).is_ok_and(|config| doubtful(&config).len() == 1), "a service starts with it");
 }

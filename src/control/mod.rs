@@ -26,7 +26,7 @@ mod tests;
 mod update;
 
 pub use ensure::Ensured;
-pub use plan::{Plan, plan};
+pub use plan::{Plan, plan, problems};
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;

@@ -9,10 +9,10 @@ use super::rules::{self, EXTENDED, LambdaArn, PLAIN, conversion, parameters};
 use crate::catalog::StreamRecord;
 use crate::stage::convert;
 use crate::stream::definition::*;
-use crate::stream::{Incarnation, StreamName};
-use crate::wire::{ApiError, check, without_nulls};
+use crate::stream::{Id128, Incarnation, StreamName};
+use crate::wire::{ApiError, Findings, check, without_nulls};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const MIB: u64 = 1 << 20;
 /// Time a batch may take unless the parameter TimeoutInSeconds says otherwise.
@@ -39,6 +39,43 @@ pub fn plan(rules: &Rules, incarnation: Incarnation, request: Value) -> Result<P
     let request = without_nulls(request);
     let tags = tags(&request)?;
     resolve(rules, &Defaults::of(rules), incarnation, request, tags, Unplaced::Refused)
+}
+
+/// All that [`plan`] could refuse `request` for, as far as one thing does not follow from another; none: it plans it.
+pub fn problems(rules: &Rules, request: &Value) -> Vec<ApiError> {
+    let Findings { serialization, unknown, violations } = check(&CREATE, request, rules.compatibility);
+    // A rule would take what is missing or of another type for something that nobody wants, and a misspelt name is
+    // usually why a member is missing.
+    let is_missing = |sentence: &String| sentence.ends_with("Member must not be null");
+    let mut violations = violations.into_sentences();
+    let judges = serialization.is_none() && !violations.iter().any(is_missing);
+    if !unknown.is_empty() {
+        violations.retain(|sentence| !is_missing(sentence));
+    }
+    let mut found: Vec<_> = serialization.into_iter().map(ApiError::serialization).collect();
+    found.extend(unknown.into_iter().map(ApiError::invalid_argument));
+    found.extend(violations.into_iter().map(ApiError::validation));
+    let request = without_nulls(request.clone());
+    if judges {
+        let effective = tags(&request).and_then(|tags| with_tags(rules, &request, &tags, Unplaced::Refused));
+        let effective = effective.unwrap_or_else(|_| request.clone());
+        if found.is_empty() || rules::DESTINATIONS.iter().any(|name| given(&effective, name).is_some()) {
+            found.extend(rules::problems(rules, &effective));
+        }
+        if let Some(destination) = [EXTENDED, PLAIN].iter().find_map(|member| given(&effective, member)) {
+            let name = text(&effective, "DeliveryStreamName").unwrap_or_default();
+            found.extend(check_keys(name, &s3_target(destination), "").err());
+        }
+    }
+    if found.is_empty() {
+        found.extend(plan(rules, Id128([0; 16]), request).err());
+    }
+    if found.iter().any(|error| error.message.contains("oleARN' failed")) {
+        found.retain(|error| *error != ApiError::invalid_role());
+    }
+    let mut told = BTreeSet::new();
+    found.retain(|error| told.insert(error.message.clone()));
+    found
 }
 
 /// The next revision of the stream of `row`, whose request, without name and tags, is now `request`. Its tags hold on,
@@ -193,7 +230,8 @@ pub fn default_size_mib(is_large: bool) -> u64 {
 }
 
 /// The service bounds prefixes by characters, S3 keys by bytes: a prefix of other letters than ASCII may pass the one
-/// and make keys that no store takes, which would show only when records wait. So would one with a NUL character.
+/// and make keys that no store takes, which would show only when records wait. So would one with a NUL
+/// character or with a segment that steps between folders.
 fn check_keys(name: &str, s3: &S3Target, within: &str) -> Result<(), ApiError> {
     const KEY_MAX_BYTES: usize = 1024;
     const LONGEST_FOLDER: &str = "format-conversion-failed/";

@@ -50,6 +50,11 @@ impl Violations {
         self.count
     }
 
+    /// One sentence each.
+    pub fn into_sentences(self) -> Vec<String> {
+        self.told
+    }
+
     /// The error, if there is any violation.
     pub fn into_error(self) -> Option<ApiError> {
         let count = self.count;

@@ -16,14 +16,14 @@ pub fn check(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
     let Some(conversion) = enabled(destination) else { return Ok(()) };
     let size = given(destination, "BufferingHints").and_then(|hints| number(hints, "SizeInMBs"));
     if checks.rules.compatibility == Compatibility::Strict && size.is_some_and(|size| size < 64) {
-        refuse("BufferingHints.SizeInMBs must be at least 64 when data format conversion is enabled.")?;
+        let message = "BufferingHints.SizeInMBs must be at least 64 when data format conversion is enabled.";
+        checks.also(|_| refuse(message))?;
     }
     if text(destination, "CompressionFormat").is_some_and(|format| format != "UNCOMPRESSED") {
-        refuse(
-            "The S3 destination's compression format must be set to UNCOMPRESSED when data format conversion is \
-             enabled. To enable compression within the converted output format, set the appropriate serialization \
-             option in the output format configuration.",
-        )?;
+        let message = "The S3 destination's compression format must be set to UNCOMPRESSED when data format conversion \
+                       is enabled. To enable compression within the converted output format, set the appropriate \
+                       serialization option in the output format configuration.";
+        checks.also(|_| refuse(message))?;
     }
     let input = present(conversion, "InputFormatConfiguration")?;
     let output = present(conversion, "OutputFormatConfiguration")?;
@@ -34,24 +34,25 @@ pub fn check(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
     at_most_one(serializer, "serializer")?;
     for (member, printed) in [("RoleARN", "RoleArn"), ("DatabaseName", "DatabaseName"), ("TableName", "TableName")] {
         if filled(schema, member).is_none() {
-            refuse(&format!("SchemaConfiguration.{printed} must not be null or empty"))?;
+            let message = format!("SchemaConfiguration.{printed} must not be null or empty");
+            checks.also(|_| refuse(&message))?;
         }
     }
     if let [_, Some(hive)] = deserializer {
         let formats: Vec<_> = items(hive, "TimestampFormats").iter().filter_map(Value::as_str).collect();
         if !formats.iter().all(|format| *format == "millis" || time_patterns::is_accepted(format)) {
-            refuse(&format!(
+            let message = format!(
                 "Invalid deserializer option(s): One or more SerDe options are invalid for \
                  org.apache.hcatalog.data.JsonSerDe: [Key: timestamp.formats Value: {}]",
                 formats.join(",")
-            ))?;
+            );
+            checks.also(|_| refuse(&message))?;
         }
     }
     if filled(schema, "VersionId").is_some_and(|version| version != "LATEST") && checks.rules.glue_region.is_none() {
-        refuse(
-            "SchemaConfiguration.VersionId must be LATEST: schema files have no versions. Versions of AWS Glue can be \
-             named once the section glue of the configuration is there.",
-        )?;
+        let message = "SchemaConfiguration.VersionId must be LATEST: schema files have no versions. Versions of AWS Glue \
+                       can be named once the section glue of the configuration is there.";
+        checks.also(|_| refuse(message))?;
     }
     match serializer {
         [Some(parquet), _]

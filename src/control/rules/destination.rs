@@ -44,15 +44,19 @@ fn extended(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
     let partitioned = partitioning::is_partitioned(destination);
     let namespaces = if partitioned { partitioning::Namespaces::Allowed } else { partitioning::Namespaces::Refused };
     // A zone that the service does not have comes to light behind what is wrong with the prefixes.
-    s3(checks, destination, custom_time_zone(destination).unwrap_or_default(), namespaces)?;
-    time_zone(destination)?;
-    backup(checks, destination)?;
-    processing::check(checks, destination, partitioned)?;
-    conversion::check(checks, destination)?;
-    match partitioned {
-        true => partitioning::check(checks, destination),
-        false => partitioning::check_disabled(destination),
+    let zone = custom_time_zone(destination).unwrap_or_default();
+    checks.also(|checks| s3(checks, destination, zone, namespaces))?;
+    checks.also(|_| time_zone(destination))?;
+    checks.also(|checks| backup(checks, destination))?;
+    checks.also(|checks| processing::check(checks, destination, partitioned))?;
+    checks.also(|checks| conversion::check(checks, destination))?;
+    if partitioned {
+        checks.also(|_| partitioning::check(destination))?;
+        partitioning::strict(checks, destination)?;
+    } else {
+        checks.also(|_| partitioning::check_disabled(destination))?;
     }
+    Ok(())
 }
 
 /// The members that S3DestinationConfiguration has too.
@@ -62,17 +66,25 @@ fn s3(
     zone: TimeZone,
     namespaces: partitioning::Namespaces,
 ) -> Result<(), ApiError> {
-    role(text(configuration, "RoleARN"))?;
-    prefix::check(text(configuration, "Prefix"), text(configuration, "ErrorOutputPrefix"), zone, namespaces)?;
-    hints(checks, configuration)?;
-    if let Some(encryption) = given(configuration, "EncryptionConfiguration") {
-        let none = given(encryption, "NoEncryptionConfig").is_some();
-        let kms = given(encryption, "KMSEncryptionConfig").is_some();
-        if none == kms {
-            refuse("Exactly one of NoEncryptionConfig or KMSEncryptionConfig must be specified")?;
-        }
+    checks.also(|_| role(text(configuration, "RoleARN")))?;
+    let prefixes = prefix::Pair::of(configuration);
+    checks.also(|_| prefixes.check_use())?;
+    for member in prefix::MEMBERS {
+        checks.also(|_| prefixes.check_one(member, zone, namespaces))?;
     }
+    checks.also(|checks| hints(checks, configuration))?;
+    checks.also(|_| encryption(configuration))?;
     logging(checks, configuration)
+}
+
+fn encryption(configuration: &Value) -> Result<(), ApiError> {
+    let Some(encryption) = given(configuration, "EncryptionConfiguration") else { return Ok(()) };
+    let none = given(encryption, "NoEncryptionConfig").is_some();
+    let kms = given(encryption, "KMSEncryptionConfig").is_some();
+    if none == kms {
+        refuse("Exactly one of NoEncryptionConfig or KMSEncryptionConfig must be specified")?;
+    }
+    Ok(())
 }
 
 /// The model's pattern lets any partition pass.
@@ -132,7 +144,7 @@ fn backup(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
         };
     };
     // Checked although it may not be used: it is echoed, and is used once the mode is Enabled.
-    s3(checks, configuration, TimeZone::UTC, partitioning::Namespaces::Refused)?;
+    checks.also(|checks| s3(checks, configuration, TimeZone::UTC, partitioning::Namespaces::Refused))?;
     let interval_s = given(configuration, "BufferingHints").and_then(|hints| number(hints, "IntervalInSeconds"));
     if checks.rules.compatibility == Compatibility::Strict && interval_s.is_some_and(|seconds| seconds < 60) {
         refuse("BufferingHints.IntervalInSeconds of the S3 backup must be at least 60.")?;

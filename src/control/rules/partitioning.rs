@@ -16,7 +16,7 @@ pub enum Namespaces {
 }
 
 /// Checks an extended destination whose DynamicPartitioningConfiguration is enabled.
-pub fn check(checks: &Checks, destination: &Value) -> Result<(), ApiError> {
+pub fn check(destination: &Value) -> Result<(), ApiError> {
     let prefix = prefix::parse(text(destination, "Prefix").unwrap_or_default(), "Prefix")?;
     let uses = |wanted| prefix.partition_keys().any(|(source, _)| source == wanted);
     let (query, lambda) = (uses(KeySource::Query), uses(KeySource::Lambda));
@@ -49,6 +49,11 @@ pub fn check(checks: &Checks, destination: &Value) -> Result<(), ApiError> {
     if given(destination, "TargetObjectSizeInMBs").is_some() {
         refuse("TargetObjectSizeInMBs has no effect when Dynamic Partitioning is enabled; give BufferingHints.")?;
     }
+    Ok(())
+}
+
+/// The limits that the service has for its own sake.
+pub fn strict(checks: &Checks, destination: &Value) -> Result<(), ApiError> {
     if checks.rules.compatibility == Compatibility::Strict {
         let hint = |name| given_at(destination, &["BufferingHints"]).and_then(|hints| number(hints, name));
         if hint("IntervalInSeconds").is_some_and(|seconds| seconds < 60) {

@@ -5,38 +5,64 @@
 mod tests;
 
 use super::partitioning::Namespaces;
+use crate::control::members::text;
 use crate::stream::prefix::{Length, MAX_EVALUATED_UTF16, Prefix, PrefixError, START, TimeZone};
 use crate::wire::ApiError;
+use serde_json::Value;
 
 /// `yyyy/MM/dd/HH/`, which is appended where there is no expression.
 const TIME_LENGTH: usize = 14;
 const ERROR_TYPE: &str = "!{firehose:error-output-type}";
 
-/// Checks both prefixes. `zone` is that of the times in them: an evaluated prefix counts with the longest that it can
-/// become, so that none passes by the day on which it is created.
-pub fn check(
-    prefix: Option<&str>,
-    error_prefix: Option<&str>,
-    zone: TimeZone,
-    namespaces: Namespaces,
-) -> Result<(), ApiError> {
-    let prefix = prefix.unwrap_or_default();
-    let error_prefix = error_prefix.unwrap_or_default();
-    if prefix.contains(START) && error_prefix.is_empty() {
-        return refuse("ErrorOutputPrefix cannot be null or empty when Prefix contains expressions");
+/// The members that are prefixes.
+pub const MEMBERS: [Member; 2] = [Member::Prefix, Member::ErrorOutputPrefix];
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Member {
+    Prefix,
+    ErrorOutputPrefix,
+}
+
+/// Both prefixes of a configuration; one that is not given is empty.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair<'a> {
+    prefix: &'a str,
+    error_prefix: &'a str,
+}
+
+impl<'a> Pair<'a> {
+    pub fn of(configuration: &'a Value) -> Self {
+        let prefix = |name| text(configuration, name).unwrap_or_default();
+        Self { prefix: prefix("Prefix"), error_prefix: prefix("ErrorOutputPrefix") }
     }
-    if error_prefix.contains(START) && !error_prefix.contains(ERROR_TYPE) {
-        return refuse("ErrorOutputPrefix must contain at least one occurrence of !{firehose:error-output-type}");
+
+    /// What one asks of the other, and where the error type may stand.
+    pub fn check_use(&self) -> Result<(), ApiError> {
+        if self.prefix.contains(START) && self.error_prefix.is_empty() {
+            return refuse("ErrorOutputPrefix cannot be null or empty when Prefix contains expressions");
+        }
+        if self.error_prefix.contains(START) && !self.error_prefix.contains(ERROR_TYPE) {
+            return refuse("ErrorOutputPrefix must contain at least one occurrence of !{firehose:error-output-type}");
+        }
+        if self.prefix.contains(ERROR_TYPE) {
+            return refuse("Prefix must not contain any occurrence of !{firehose:error-output-type}");
+        }
+        Ok(())
     }
-    if prefix.contains(ERROR_TYPE) {
-        return refuse("Prefix must not contain any occurrence of !{firehose:error-output-type}");
-    }
-    for (member, text) in [("Prefix", prefix), ("ErrorOutputPrefix", error_prefix)] {
-        let parsed = parse(text, member)?;
+
+    /// One by itself. `zone` is that of the times in it: an evaluated prefix counts with the longest that it can become,
+    /// so that none passes by the day on which it is created.
+    pub fn check_one(&self, member: Member, zone: TimeZone, namespaces: Namespaces) -> Result<(), ApiError> {
+        let (name, text) = match member {
+            Member::Prefix => ("Prefix", self.prefix),
+            Member::ErrorOutputPrefix => ("ErrorOutputPrefix", self.error_prefix),
+        };
+        let parsed = parse(text, name)?;
         if parsed.partition_keys().next().is_some() {
             let message = match (member, namespaces) {
-                ("Prefix", Namespaces::Allowed) => None,
-                ("Prefix", Namespaces::Refused) => Some(
+                (Member::Prefix, Namespaces::Allowed) => None,
+                (Member::Prefix, Namespaces::Refused) => Some(
                     "Dynamic Partitioning Namespaces can only be part of a prefix expression when Dynamic \
                      Partitioning is enabled.",
                 ),
@@ -51,8 +77,8 @@ pub fn check(
         if utf16 + time > MAX_EVALUATED_UTF16 {
             return refuse("Length of evaluated prefix cannot be greater than 512");
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Parses the prefix that is the member `member`.

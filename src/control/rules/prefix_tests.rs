@@ -18,7 +18,9 @@ fn folder(key: String, name: &ObjectName) -> String {
 
 fn outcome(prefix: &str, error_prefix: &str, namespaces: Namespaces, keys: &PartitionKeys) -> String {
     let zone = TimeZone::from_id("Asia/Calcutta").unwrap();
-    if let Err(error) = check(Some(prefix), Some(error_prefix), zone, namespaces) {
+    let pair = Pair { prefix, error_prefix };
+    let each = || MEMBERS.into_iter().try_for_each(|member| pair.check_one(member, zone, namespaces));
+    if let Err(error) = pair.check_use().and_then(|()| each()) {
         return error.message;
     }
     let target = S3Target {

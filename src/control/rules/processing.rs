@@ -39,46 +39,7 @@ pub fn check(checks: &mut Checks, destination: &Value, partitioned: bool) -> Res
         }
     }
     for processor in processors {
-        let parameters = parameters(processor);
-        let repeated = |name: &str| parameters.iter().filter(|(other, _)| *other == name).count() > 1;
-        if parameters.iter().any(|(name, _)| repeated(name)) {
-            refuse("Duplicate ProcessorParameter passed to ProcessingConfiguration.")?;
-        }
-        let value = |name: &str| parameters.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
-        match text(processor, "Type").unwrap_or_default() {
-            "Lambda" => lambda(&parameters, value)?,
-            "RecordDeAggregation" => {
-                deaggregation(value)?;
-                known("RecordDeAggregation", &parameters, &["SubRecordType", "Delimiter"])?;
-            }
-            "Decompression" => {
-                if value("CompressionFormat") != Some("GZIP") {
-                    refuse("CompressionFormat of the Decompression processor has to be one of GZIP")?;
-                }
-                known("Decompression", &parameters, &["CompressionFormat"])?;
-            }
-            "AppendDelimiterToRecord" => known("AppendDelimiterToRecord", &parameters, &["Delimiter"])?,
-            "MetadataExtraction" => {
-                if value("JsonParsingEngine") != Some("JQ-1.6") {
-                    refuse("MetaDataExtraction JSON Parsing Engine has to be one of JQ-1.6")?;
-                }
-                if value("MetadataExtractionQuery").is_none() {
-                    refuse("MetadataExtractionQuery is required when MetadataExtraction processor is used.")?;
-                }
-                known("MetadataExtraction", &parameters, &["MetadataExtractionQuery", "JsonParsingEngine"])?;
-            }
-            "CloudWatchLogProcessing" => {
-                if count("Decompression") == 0 {
-                    refuse("CloudWatchLogProcessingProcessor can only be enabled with DecompressionProcessor")?;
-                }
-                let good = |text: &str| ["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word));
-                if !value("DataMessageExtraction").is_some_and(good) {
-                    refuse("Invalid parameter value for DataMessageExtraction. Allowed values are True and False.")?;
-                }
-                known("CloudWatchLogProcessing", &parameters, &["DataMessageExtraction"])?;
-            }
-            _ => {}
-        }
+        checks.also(|_| check_one(processor, count("Decompression") > 0))?;
     }
     for kind in ["MetadataExtraction", "RecordDeAggregation"] {
         // Splitting records is of use without partitions too.
@@ -89,6 +50,51 @@ pub fn check(checks: &mut Checks, destination: &Value, partitioned: bool) -> Res
                  Partitioning is enabled."
             ))?;
         }
+    }
+    Ok(())
+}
+
+/// Checks one processor; `decompresses`: one of Decompression is there.
+fn check_one(processor: &Value, decompresses: bool) -> Result<(), ApiError> {
+    let parameters = parameters(processor);
+    let repeated = |name: &str| parameters.iter().filter(|(other, _)| *other == name).count() > 1;
+    if parameters.iter().any(|(name, _)| repeated(name)) {
+        refuse("Duplicate ProcessorParameter passed to ProcessingConfiguration.")?;
+    }
+    let value = |name: &str| parameters.iter().find(|(other, _)| *other == name).map(|(_, value)| *value);
+    match text(processor, "Type").unwrap_or_default() {
+        "Lambda" => lambda(&parameters, value)?,
+        "RecordDeAggregation" => {
+            deaggregation(value)?;
+            known("RecordDeAggregation", &parameters, &["SubRecordType", "Delimiter"])?;
+        }
+        "Decompression" => {
+            if value("CompressionFormat") != Some("GZIP") {
+                refuse("CompressionFormat of the Decompression processor has to be one of GZIP")?;
+            }
+            known("Decompression", &parameters, &["CompressionFormat"])?;
+        }
+        "AppendDelimiterToRecord" => known("AppendDelimiterToRecord", &parameters, &["Delimiter"])?,
+        "MetadataExtraction" => {
+            if value("JsonParsingEngine") != Some("JQ-1.6") {
+                refuse("MetaDataExtraction JSON Parsing Engine has to be one of JQ-1.6")?;
+            }
+            if value("MetadataExtractionQuery").is_none() {
+                refuse("MetadataExtractionQuery is required when MetadataExtraction processor is used.")?;
+            }
+            known("MetadataExtraction", &parameters, &["MetadataExtractionQuery", "JsonParsingEngine"])?;
+        }
+        "CloudWatchLogProcessing" => {
+            if !decompresses {
+                refuse("CloudWatchLogProcessingProcessor can only be enabled with DecompressionProcessor")?;
+            }
+            let good = |text: &str| ["true", "false"].iter().any(|word| text.eq_ignore_ascii_case(word));
+            if !value("DataMessageExtraction").is_some_and(good) {
+                refuse("Invalid parameter value for DataMessageExtraction. Allowed values are True and False.")?;
+            }
+            known("CloudWatchLogProcessing", &parameters, &["DataMessageExtraction"])?;
+        }
+        _ => {}
     }
     Ok(())
 }
