@@ -58,7 +58,14 @@ pub fn parse(text: &str) -> Result<Node, NotYaml> {
         Ok(root) => Ok(root.into()),
         Err(error) => {
             let line = error.location().map(|location| location.line()).filter(|line| *line > 0);
-            Err(NotYaml { line, message: error.to_string() })
+            let message = match error.without_snippet() {
+                // The library's text speaks of its own options.
+                serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+                    format!("the key '{key}' stands here a second time in its section; put both together")
+                }
+                _ => error.to_string(),
+            };
+            Err(NotYaml { line, message })
         }
     }
 }

@@ -16,7 +16,8 @@ pub fn read(list: &Node, rules: &Rules, problems: &mut Problems) -> Vec<Value> {
     let mut seen: HashMap<String, u64> = HashMap::new();
     let mut streams = Vec::new();
     for (index, node) in list.items().iter().enumerate() {
-        let request = node.to_json();
+        let mut request = node.to_json();
+        end_queries(&mut request);
         let name = request.get("DeliveryStreamName").and_then(Value::as_str);
         let member = match name {
             Some(name) => format!("streams.{name}"),
@@ -33,6 +34,10 @@ pub fn read(list: &Node, rules: &Rules, problems: &mut Problems) -> Vec<Value> {
             let message = error.message.as_str();
             match named(message) {
                 Some(name) => problems.add(lines::of_message(node, name), &format!("{member}.{name}"), message),
+                None if has_lines(node, message) => {
+                    let message = format!("{message}. It has several lines: write it as one, in quotes or below `>-`");
+                    problems.add(lines::of_message(node, &message), &member, message);
+                }
                 None => problems.add(lines::of_message(node, message), &member, message),
             }
         }
@@ -41,6 +46,31 @@ pub fn read(list: &Node, rules: &Rules, problems: &mut Problems) -> Vec<Value> {
         }
     }
     streams
+}
+
+/// Takes the line break away that a YAML block (`|`, `>`) puts behind a query; the API takes none there.
+fn end_queries(request: &mut Value) {
+    let path = "/ExtendedS3DestinationConfiguration/ProcessingConfiguration/Processors";
+    let processors = request.pointer_mut(path).and_then(Value::as_array_mut);
+    let parameters = processors
+        .into_iter()
+        .flatten()
+        .filter_map(|processor| processor.get_mut("Parameters").and_then(Value::as_array_mut))
+        .flatten();
+    for parameter in parameters {
+        if parameter["ParameterName"] == "MetadataExtractionQuery"
+            && let Some(Value::String(query)) = parameter.get_mut("ParameterValue")
+        {
+            query.truncate(query.trim_end_matches(['\r', '\n']).len());
+        }
+    }
+}
+
+/// Whether a text of several lines does not match the pattern that the refusal names; a `.` in it is no line break.
+fn has_lines(node: &Node, message: &str) -> bool {
+    let quoted = lines::quoted_member(node, message).map(|(_, node)| &node.value);
+    message.contains("Member must satisfy regular expression pattern")
+        && matches!(quoted, Some(Tree::Text(text)) if text.trim_end().contains('\n'))
 }
 
 /// The member that a refusal is about whose text gives it another name, or none.

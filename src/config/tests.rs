@@ -548,3 +548,42 @@ fn a_check_tells_of_parts_that_s3_does_not_take() {
     let text = with(sections).replace("regon", "region");
     assert!(parse(&path, &text).is_ok_and(|config| doubtful(&config).len() == 1), "a service starts with it");
 }
+
+#[test]
+fn a_query_may_stand_in_a_yaml_block_and_is_one_line() {
+    let stream = |query: &str| {
+        with(&format!(
+            r#"streams:
+  - DeliveryStreamName: a
+    ExtendedS3DestinationConfiguration:
+      RoleARN: arn:aws:iam::000000000000:role/r
+      BucketARN: arn:aws:s3:::lake
+      Prefix: "!{{partitionKeyFromQuery:k}}/"
+      ErrorOutputPrefix: e/!{{firehose:error-output-type}}/
+      DynamicPartitioningConfiguration: {{Enabled: true}}
+      ProcessingConfiguration:
+        Enabled: true
+        Processors:
+          - Type: MetadataExtraction
+            Parameters:
+              - {{ParameterName: JsonParsingEngine, ParameterValue: JQ-1.6}}
+              - ParameterName: MetadataExtractionQuery
+                ParameterValue: {query}
+"#
+        ))
+    };
+    let at = "/ExtendedS3DestinationConfiguration/ProcessingConfiguration/Processors/0/Parameters/1/ParameterValue";
+    for query in [
+        "'{k:.k}'",
+        "|\n                  {k:.k}\n",
+        "|+\n                  {k:.k}\n\n\n",
+        ">-\n                  {k:\n                  .k}",
+    ] {
+        let config = parse(Path::new("F"), &stream(query)).unwrap_or_else(|found| panic!("{query}: {found:?}"));
+        let value = config.streams[0].pointer(at).unwrap().as_str().unwrap();
+        assert_eq!(value.replace(' ', ""), "{k:.k}", "{query}");
+    }
+    let found = problems(&stream("|\n                  {k:\n                  .k}"));
+    let told = |text: &String| text.starts_with("F:18: streams.a: ") && text.ends_with("in quotes or below `>-`");
+    assert!(found.iter().any(told), "{found:#?}");
+}
