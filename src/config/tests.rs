@@ -587,3 +587,9 @@ fn a_query_may_stand_in_a_yaml_block_and_is_one_line() {
     let told = |text: &String| text.starts_with("F:18: streams.a: ") && text.ends_with("in quotes or below `>-`");
     assert!(found.iter().any(told), "{found:#?}");
 }
+
+#[test]
+fn a_key_given_twice_is_told_in_our_words() {
+    let found = problems(&with("s3: {region: a}\ns3: {region: b}"));
+    assert_eq!(found, ["F:4: the key 's3' stands here a second time in its section; put both together"]);
+}

@@ -11,7 +11,7 @@ use crate::wire::Compatibility;
 use serde_json::Value;
 
 /// Partitions that may be active at once where AWS's limits hold.
-const STRICT_MAX_ACTIVE: u64 = 500;
+pub const STRICT_MAX_ACTIVE: u64 = 500;
 
 /// Values of members that are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -251,6 +251,11 @@ fn check_keys(name: &str, s3: &S3Target, within: &str) -> Result<(), ApiError> {
             )));
         }
         let parsed = rules::parse_prefix(prefix, member)?;
+        if parsed.has_dot_segment() {
+            return Err(ApiError::invalid_argument(format!(
+                "{within}{member} makes object keys with a segment '.' or '..', which S3 or other stores do not take."
+            )));
+        }
         let appended_bytes = if parsed.has_expressions() { 0 } else { folder.len() + TIME_FOLDER.len() };
         let key_bytes = parsed.longest(s3.time_zone).bytes + appended_bytes + rest_bytes;
         if key_bytes > KEY_MAX_BYTES {

@@ -14,6 +14,7 @@ use crate::spool::{self, Partition, SpoolWriter};
 use crate::stage::partition::keys::{self, Partitioner};
 use crate::stream::SealId;
 use crate::stream::definition::Definition;
+use crate::stream::prefix::is_dot_segment;
 use crate::stream::seal::SpooledChunk;
 use std::ops::Range;
 use std::sync::Arc;
@@ -190,9 +191,7 @@ pub fn unusable(key: &str) -> Option<String> {
     if key.contains('\0') {
         return Some("a key's value holds a NUL character".to_owned());
     }
-    // S3 takes none that climbs, other stores none of both.
-    let is_dots = |segment: &str| matches!(segment, "." | "..");
-    key.split('/').any(is_dots).then(|| "the object's key would have a segment '.' or '..'".to_owned())
+    key.split('/').any(is_dot_segment).then(|| "the object's key would have a segment '.' or '..'".to_owned())
 }
 
 fn keys_code() -> &'static str {

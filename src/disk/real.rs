@@ -109,7 +109,10 @@ impl DiskFile for RealFile {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
-    #[error("the data folder {0} is in use by another hydrant process; stop it or choose another --data-dir")]
+    #[error(
+        "the data folder {0} is in use by another hydrant process; stop it, or choose another folder with --data-dir, or \
+         data_dir in the configuration"
+    )]
     Taken(PathBuf),
     /// The lock file could not be made.
     #[error("cannot lock the data folder {path}: {error}")]

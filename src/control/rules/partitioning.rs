@@ -2,6 +2,7 @@
 
 use super::processing::parameters;
 use super::{Checks, prefix, refuse};
+use crate::control::defaults::STRICT_MAX_ACTIVE;
 use crate::control::members::{flag, given, given_at, items, number, text};
 use crate::stage::partition::query::Query;
 use crate::stream::prefix::KeySource;
@@ -63,6 +64,11 @@ pub fn strict(checks: &Checks, destination: &Value) -> Result<(), ApiError> {
         }
         if hint("SizeInMBs").is_some_and(|size| size < 64) {
             refuse("BufferingHints.SizeInMBs must be at least 64 when Dynamic Partitioning is enabled.")?;
+        }
+        let active = given_at(destination, &["DynamicPartitioningConfiguration"])
+            .and_then(|configuration| number(configuration, "MaxActivePartitions"));
+        if active.is_some_and(|active| active > STRICT_MAX_ACTIVE) {
+            refuse(&format!("MaxActivePartitions must be at most {STRICT_MAX_ACTIVE} when compatibility is strict."))?;
         }
     }
     Ok(())

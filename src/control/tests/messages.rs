@@ -292,3 +292,22 @@ fn extension_tags_are_checked() {
         ],
     );
 }
+
+#[test]
+fn a_prefix_makes_no_steps_between_folders() {
+    let outcome_of = |prefix: &str, error_prefix: &str| {
+        outcome(&strict(), &extended(json!({"Prefix": prefix, "ErrorOutputPrefix": error_prefix})))
+    };
+    let refused = |member: &str| {
+        invalid(&format!(
+            "{member} makes object keys with a segment '.' or '..', which S3 or other stores do not take."
+        ))
+    };
+    for prefix in ["../x/", "a/../b/", "./", "a/./b", "a/../", "!{timestamp:yyyy}/../", "!{timestamp:..}/"] {
+        assert_eq!(outcome_of(prefix, "e/"), refused("Prefix"), "{prefix}");
+    }
+    assert_eq!(outcome_of("p/", "../!{firehose:error-output-type}/"), refused("ErrorOutputPrefix"));
+    for prefix in ["..", "a/..", ".../", "a../b/", "..!{timestamp:yyyy}/", "//"] {
+        assert_eq!(outcome_of(prefix, "e/"), "ok", "{prefix}");
+    }
+}

@@ -276,9 +276,18 @@ fn dynamic_partitioning_rules() {
             ),
         ],
     );
+    let active = |partitions: u64| {
+        let mut request = hints(64, 60);
+        request["ExtendedS3DestinationConfiguration"]["DynamicPartitioningConfiguration"]["MaxActivePartitions"] =
+            json!(partitions);
+        request
+    };
+    assert_eq!(outcome(&strict(), &active(500)), "ok");
+    assert_eq!(outcome(&relaxed(), &active(501)), "ok");
     expect(
         &strict(),
         [
+            (active(501), invalid("MaxActivePartitions must be at most 500 when compatibility is strict.")),
             (
                 hints(64, 59),
                 invalid(

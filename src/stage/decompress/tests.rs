@@ -92,7 +92,12 @@ fn anything_else_is_refused() {
         (good[..good.len() - 3].to_vec(), "InvalidGzip", "not valid gzip"),
         (good[..5].to_vec(), "InvalidGzip", "not valid gzip"),
         (wrong_sum, "InvalidGzip", "not valid gzip"),
-        ([good.clone(), b"tail".to_vec()].concat(), "InvalidGzip", "not valid gzip"),
+        (
+            [good.clone(), b"tail".to_vec()].concat(),
+            "InvalidGzip",
+            "not valid gzip: 4 bytes that are no gzip follow it",
+        ),
+        ([good.clone(), b"xx".to_vec()].concat(), "InvalidGzip", "not valid gzip: 2 bytes that are no gzip follow it"),
         (gzip(b""), "InvalidPayload", "it is empty"),
         (gzip(b"a line of a vended log\n"), "InvalidPayload", "expected value"),
         (gzip(b"[]"), "InvalidPayload", "invalid length 0"),

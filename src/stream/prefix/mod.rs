@@ -149,6 +149,12 @@ impl std::iter::Sum for Length {
     }
 }
 
+/// Whether a segment of a key is one that S3 or other stores take for a step between folders: S3 takes no key that climbs
+/// above the bucket, others none with such a segment.
+pub fn is_dot_segment(segment: &str) -> bool {
+    matches!(segment, "." | "..")
+}
+
 impl Prefix {
     /// Parses a prefix. Expressions must be complete before any of them is looked into.
     pub fn parse(text: &str) -> Result<Self, PrefixError> {
@@ -204,6 +210,20 @@ impl Prefix {
             return Err(EvaluateError::TooLong { length_utf16 });
         }
         Ok(text)
+    }
+
+    /// Whether the keys it makes have a segment `.` or `..`, whatever the values of its expressions.
+    pub fn has_dot_segment(&self) -> bool {
+        let (mut text, moment) = (String::new(), TimeZone::UTC.at(0));
+        for segment in &self.segments {
+            match (segment, &moment) {
+                (Segment::Literal(literal), _) => text.push_str(literal),
+                (Segment::Time(pattern), Some(moment)) => pattern.print(moment, &mut text),
+                _ => text.push('x'),
+            }
+        }
+        // Something always follows what stands behind the last slash.
+        text.rsplit('/').skip(1).any(is_dot_segment)
     }
 
     /// The longest that it can become in `zone`, whatever the time and the kind of error. Values of partition keys,
