@@ -19,8 +19,16 @@ enum Open {
 
 /// Reads one value and nothing after it; the error is jq's text without its position.
 pub fn parse(bytes: &[u8]) -> Result<Value, &'static str> {
+    match memchr::memchr(0, bytes) {
+        Some(_) => Err("A NUL or record separator byte"),
+        None => parse_text(bytes),
+    }
+}
+
+/// The same for a text inside of a record, which may have NULs.
+pub fn parse_text(bytes: &[u8]) -> Result<Value, &'static str> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if memchr::memchr2(0, 0x1e, bytes).is_some() {
+    if memchr::memchr(0x1e, bytes).is_some() {
         return Err("A NUL or record separator byte");
     }
     let mut parser = Parser { stack: Vec::new(), next: None, done: None };
@@ -169,7 +177,11 @@ fn literal(token: &[u8]) -> Result<Value, &'static str> {
         (_, b"false") => Ok(Value::Bool(false)),
         (_, b"null") => Ok(Value::Null),
         (b't' | b'f' | b'n', _) => Err("Invalid literal"),
-        _ => number(token).map(Value::Number).ok_or("Invalid numeric literal"),
+        // jq reads the number as a C string, which a NUL ends; of an empty one it makes 0.
+        _ => match memchr::memchr(0, token).map_or(token, |end| &token[..end]) {
+            [] => Ok(Value::Number(0.0)),
+            token => number(token).map(Value::Number).ok_or("Invalid numeric literal"),
+        },
     }
 }
 
@@ -189,7 +201,8 @@ fn string(bytes: &[u8], at: usize) -> Result<(Arc<str>, usize), &'static str> {
         }
     }
     let content = &bytes[at..upto];
-    if content.iter().any(|byte| *byte < 0x1f) {
+    // A NUL, which only a text inside of a record has here, passes in jq.
+    if content.iter().any(|byte| (1..0x1f).contains(byte)) {
         return Err("Invalid string: control characters from U+0000 through U+001F must be escaped");
     }
     let text = if escaped { text(&unescape(content)?) } else { text(content) };

@@ -20,7 +20,8 @@ pub(super) fn to_number(run: &mut Run, input: &Value, _: &[Value]) -> Made {
 
 pub(super) fn from_json(run: &mut Run, content: &str) -> Made {
     run.take_bytes(content.len().saturating_mul(4))?;
-    json::parse(content.as_bytes()).map_err(|why| Stop::error(format!("{why} (while parsing '{content}')")))
+    let shown = || content.split('\0').next().unwrap_or_default();
+    json::parse_text(content.as_bytes()).map_err(|why| Stop::error(format!("{why} (while parsing '{}')", shown())))
 }
 
 pub(super) fn split(run: &mut Run, text: &str, separator: &str) -> Made {
