@@ -15,8 +15,8 @@ from collections import Counter
 import oracle
 from datasets import lines_of, put_batches
 from faulty_store import FAULTS, KINDS, FaultyStore, always, at_random, first_of_each
-from harness import DEADLINE_S, FULL, ROLE, Folder, Http, Suite, target, until
-from operation import mount_small
+from harness import DEADLINE_S, FULL, ROLE, Http, Suite, target, until
+from operation import mounted_small
 from partitioning import FAILED, SETS, by, delivered, json_keys, may_fail
 
 suite = Suite("faults")
@@ -343,11 +343,10 @@ for hints in ((1, 0), (64, 900)):
     )
 
 
+@suite.test("a file system without a byte left: spool and backup wait, and go out once")
 def full_file_system(folder):
     service = folder.hydrant_with_store()
-    mount = folder / "data"
-    mount.mkdir()
-    assert mount_small(mount)
+    mount = mounted_small(folder)
     try:
         service.start()
         create(service, "s", "wiki_edits")
@@ -382,13 +381,6 @@ def full_file_system(folder):
     finally:
         service.kill()
         subprocess.run(["umount", "-l", str(mount)], check=True)
-
-
-# Without the right to mount, the disk budget above stands alone.
-with Folder() as probe:
-    if mount_small(probe.path):
-        subprocess.run(["umount", str(probe.path)], check=True)
-        suite.test("a file system without a byte left: spool and backup wait, and go out once")(full_file_system)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import oracle
-from harness import DEADLINE_S, Folder, Http, Skip, Suite, binary, clean_environment, request, until
+from harness import DEADLINE_S, Http, Skip, Suite, binary, clean_environment, request, until
 
 suite = Suite("operation")
 
@@ -320,16 +320,20 @@ def put_command(folder):
     oracle.same_lines(rows + b"\n", content(service, "filed/"), "the file")
 
 
-def mount_small(folder):
-    command = ["mount", "-t", "tmpfs", "-o", "size=60m", "none", str(folder)]
-    return shutil.which("mount") and subprocess.run(command, capture_output=True).returncode == 0
-
-
-def full_file_system(folder):
-    service = folder.hydrant_with_store()
+def mounted_small(folder):
+    """The folder `data` of a test as a file system of 60 MiB, or a skip; who called unmounts it."""
     mount = folder / "data"
     mount.mkdir()
-    assert mount_small(mount)
+    command = ["mount", "-t", "tmpfs", "-o", "size=60m", "none", str(mount)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True).returncode != 0:
+        raise Skip("no right to mount a file system; the tests of the disk budget stand alone")
+    return mount
+
+
+@suite.test("a file system that is full throttles, delivers and starts again")
+def full_file_system(folder):
+    service = folder.hydrant_with_store()
+    mount = mounted_small(folder)
     try:
         service.start()
         assert "larger than the file system" in service.tail(), service.tail()
@@ -367,13 +371,6 @@ def full_file_system(folder):
     finally:
         service.kill()
         subprocess.run(["umount", str(mount)], check=True)
-
-
-# Without the right to mount, the unit tests of the disk budget stand alone.
-with Folder() as probe:
-    if mount_small(probe.path):
-        subprocess.run(["umount", str(probe.path)], check=True)
-        suite.test("a file system that is full throttles, delivers and starts again")(full_file_system)
 
 
 if __name__ == "__main__":
