@@ -295,12 +295,14 @@ mod tests {
             for (second_rank, second) in worst_last.into_iter().enumerate() {
                 for (has_first, has_second) in [(true, true), (true, false), (false, true)] {
                     let mut told = half(first, has_first.then_some("first"), Some(5));
-                    told.add_second_half(half(second, has_second.then_some("second"), Some(first_rank as u64)));
+                    // Younger and older than the first half's, as old, and none.
+                    let age_ms = [3, 9, 5].get(second_rank % 4).copied();
+                    told.add_second_half(half(second, has_second.then_some("second"), age_ms));
                     let is_second = second_rank > first_rank;
                     assert_eq!(told.state, if is_second { second } else { first });
                     let is_second = has_second && (is_second || !has_first);
                     assert_eq!(told.last_error.as_deref(), Some(if is_second { "second" } else { "first" }));
-                    assert_eq!(told.oldest_undelivered_age_ms, Some(5));
+                    assert_eq!(told.oldest_undelivered_age_ms, age_ms.max(Some(5)));
                 }
             }
         }

@@ -352,7 +352,7 @@ def set_up(folder, outside=False, between=lambda url: url):
         "parts": lambda: service.create(
             "parts",
             prefix="parts/data/k=!{partitionKeyFromQuery:k}/",
-            interval_s=0,  # what waits in the spool begins to wait anew at each start
+            interval_s=0,
             compression="GZIP",
             **backup("parts", "ZIP", 1),
             DynamicPartitioningConfiguration={"Enabled": True},

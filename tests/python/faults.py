@@ -169,17 +169,18 @@ def matrix(folder):
         for stream in streams:
             service.flush(stream)
         settled(service, *streams)
-    partitions = objects = errors = 0
+    partitions = objects = errors = most = 0
     for stream, name in streams.items():
         paths, count, refused = judge(service, stream, name, sent[stream])
+        most = max(most, len(paths))
         partitions, objects, errors = partitions + len(paths), objects + count, errors + refused
         fault = stream.partition(".")[2].replace("-", " ")
         played = {kind: store.played[stream, kind, fault] for kind in KINDS}
         # Of `dirty` a slice may be without bad records.
         assert all(played[kind] for kind in KINDS if kind != "error" or refused), (stream, played)
     store.assert_sound()
-    assert partitions >= (2000 if FULL else 200) and errors, (partitions, errors)
-    print(f"  {len(streams)} streams, {partitions} partitions in {objects} objects, {errors} error records, {store.played.total()} faults: lost 0, doubled 0")
+    assert most >= PARTITIONS and errors, (most, partitions, errors)
+    print(f"  {len(streams)} streams, {partitions} partitions, of one {most}, in {objects} objects, {errors} error records, {store.played.total()} faults: lost 0, doubled 0")
     assert_nothing_left(service)
     assert service.stop() == 0
 
@@ -252,17 +253,19 @@ def killed(folder):
     for name in QUERIES:
         service.admin(f"/streams/{name}/resume", "POST")
     settled(service, *QUERIES)
-    partitions = objects = 0
+    partitions = objects = most = 0
     for name in QUERIES:
         assert feed.sent[name], f"nothing of {name} was acknowledged"
         paths, count, _ = judge(service, name, name, feed.sent[name], feed.unclear[name])
+        most = max(most, len(paths))
         partitions, objects = partitions + len(paths), objects + count
     store.assert_sound()
     acknowledged, kinds = sum(map(len, feed.sent.values())), Counter()
     for (_, kind, _), times in store.played.items():
         kinds[kind] += times
     assert set(kinds) == set(KINDS) and store.uploads, (kinds, store.uploads)
-    print(f"  acknowledged {acknowledged}, kills {kills}, {partitions} partitions in {objects} objects, {store.uploads} in parts, {dict(kinds)} faults: lost 0, doubled 0")
+    assert most >= PARTITIONS, most
+    print(f"  acknowledged {acknowledged}, kills {kills}, {partitions} partitions, of one {most}, in {objects} objects, {store.uploads} in parts, {dict(kinds)} faults: lost 0, doubled 0")
     uploads = service.s3_client().list_multipart_uploads(Bucket=service.bucket).get("Uploads", [])
     # What a killed service or a lost answer left is aborted at the next start, of what is still open then.
     assert len(uploads) <= store.uploads, uploads

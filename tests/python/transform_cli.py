@@ -132,7 +132,7 @@ def verdicts(folder):
     records, _, _ = objects(run(folder, "test", PACKED, "bytes", "--json")[0])
     assert base64.b64decode(records[0]["dataBase64"]) == b"\xff\xfe\n", records
     (folder / "loop").write_text("a\nloop!\n")
-    records, _, _ = objects(run(folder, "test", PACKED, "loop", "--json", "--timeout", "0.3", "--retries", "0", code=1)[0])
+    records, _, _ = objects(run(folder, "test", PACKED, "loop", "--json", "--timeout", "2", "--retries", "0", code=1)[0])
     assert [record.get("code") for record in records] == [None, "Lambda.FunctionTimedOut"], records
     for _ in range(2):
         records, _, sums = objects(run(folder, "test", LIST, "loop", "--json", "--fuel", "3", "--retries", "0", code=1)[0])

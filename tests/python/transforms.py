@@ -59,7 +59,7 @@ HARMLESS = ["alien!", "reverse!", "keys!", "flood!"]
 @suite.test("guests that loop, hoard, recurse, trap and answer wrongly fail their own records, and nothing else")
 def hostile(folder):
     service = folder.hydrant(arguments=GUESTS).start()
-    limits = {"NumberOfRetries": "0", "TimeoutInSeconds": "1", "MemoryInMBs": "32"}
+    limits = {"NumberOfRetries": "0", "TimeoutInSeconds": "5", "MemoryInMBs": "32"}
     wanted = {"list": HOSTILE, "packed": {**HOSTILE, "cut!": "Lambda.InvalidReturnFormat"}}
     firehose = service.firehose()
     service.create("quiet", interval_s=0)

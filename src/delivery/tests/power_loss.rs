@@ -1,11 +1,13 @@
 //! Power cuts and kills at every write and sync of a short run, and at random in a long one, on a disk that drops,
 //! tears and reorders what was not synced. Oracle: every acknowledged record in exactly one object, every other in at
-//! most one, nothing else anywhere. The same of the source backup's objects, and both have the same records.
+//! most one, nothing else anywhere. The same of the source backup's objects, and both have the same records. Of partitions
+//! also: each object has the rows of its own key, each row with a usable key is in one, and the others in error records.
 
 use super::partitioned::partitioned;
 use super::*;
 use crate::disk::faulty::FaultyDisk;
 use std::collections::{BTreeSet, HashMap};
+use std::io::BufRead;
 
 /// What producers know.
 #[derive(Default)]
@@ -19,8 +21,48 @@ struct Producers {
 enum What {
     /// Runs as they are, and a source backup.
     Runs,
-    /// Partitions, and a source backup.
+    /// [`keys`] partitions and rows without a key, and a source backup.
     Partitions,
+    /// Lines of the data sets by members that they have, and a source backup.
+    Sets,
+}
+
+impl What {
+    /// Partitions that a run has at least; of rows by [`row`] no more.
+    fn partitions(self) -> usize {
+        if self == Self::Runs { 0 } else { keys() }
+    }
+}
+
+fn is_full() -> bool {
+    std::env::var("HYDRANT_TEST_FULL").is_ok()
+}
+
+/// Partitions of a case.
+fn keys() -> usize {
+    if is_full() { 2000 } else { 200 }
+}
+
+/// The key of a data set's line, the first of these members.
+const SETS_QUERY: &str = "{k:(.eventName // .page // .type // .class)}";
+const SETS_MEMBERS: [&str; 4] = ["eventName", "page", "type", "class"];
+
+/// Different lines of the data sets in turn, each with its newline; none without HYDRANT_TEST_DATA.
+fn set_lines() -> &'static [String] {
+    static LINES: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+    LINES.get_or_init(|| {
+        let Some(folder) = std::env::var_os("HYDRANT_TEST_DATA") else { return Vec::new() };
+        let sets = ["cloudtrail", "github_events", "wiki_edits", "dirty"].map(|name| {
+            let file = std::fs::File::open(Path::new(&folder).join(format!("{name}.ndjson.gz"))).unwrap();
+            let lines = std::io::BufReader::new(flate2::read::GzDecoder::new(file)).split(b'\n');
+            // What the store gives back is split as text.
+            let lines = lines.filter_map(|line| String::from_utf8(line.unwrap()).ok());
+            lines.filter(|line| !line.is_empty() && !line.contains('\r')).take(keys() * 2).collect::<Vec<_>>()
+        });
+        let mut seen = BTreeSet::new();
+        let turns = (0..keys() * 2).flat_map(|i| sets.iter().filter_map(move |lines| lines.get(i)));
+        turns.filter(|line| seen.insert(*line)).map(|line| format!("{line}\n")).collect()
+    })
 }
 
 /// How a case ends a process.
@@ -48,7 +90,11 @@ impl World {
         let mut definition = match what {
             What::Runs => definition("s", Compression::Gzip, 1500, 0),
             What::Partitions => partitioned(500, 0),
+            What::Sets => partitioned(20_000, 0),
         };
+        if what == What::Sets {
+            definition.partitioning.as_mut().unwrap().query = Some(SETS_QUERY.to_owned());
+        }
         // Cut elsewhere than the stream's own, and a range of the log where that serves it cheaply.
         definition.backup = Some(backup(Compression::Uncompressed, 700, 0));
         Self { disk, store: Arc::default(), producers: Producers::default(), definition, what }
@@ -84,6 +130,9 @@ impl World {
         }
         for i in 0..puts {
             let new = self.records(self.producers.tried.len(), 1 + i % 5);
+            if new.is_empty() {
+                return;
+            }
             self.producers.tried.extend(new.iter().cloned());
             if node.put(self.definition.incarnation, &new).await.is_ok() {
                 self.producers.acknowledged.extend(new);
@@ -94,10 +143,13 @@ impl World {
         }
     }
 
+    /// Of partitions so many that six puts have every key.
     fn records(&self, from: usize, count: usize) -> Vec<String> {
+        let many = count * keys() * 3 / 40;
         match self.what {
             What::Runs => records(from, count),
-            What::Partitions => (from..from + count).map(|i| format!("{{\"k\":\"{}\",\"i\":{i}}}\n", i % 3)).collect(),
+            What::Partitions => (from..from + many).map(row).collect(),
+            What::Sets => set_lines().iter().skip(from).take(many).cloned().collect(),
         }
     }
 
@@ -116,22 +168,63 @@ impl World {
         }
         match tokio::time::timeout(HANG, node.until("s", done)).await {
             Err(_) => Err(format!("stuck: {:?}", node.supervisor.stream("s"))),
-            Ok(status) if status.backup.as_ref().is_some_and(|backup| backup.ledger == status.ledger) => Ok(()),
+            Ok(status) if is_backed_up(&status) => Ok(()),
             Ok(status) => Err(format!("faulted, or other records backed up than received: {status:?}")),
         }
     }
 
-    fn check(&self) -> Result<usize, String> {
-        let count = self.check_lines(self.store.lines())?;
+    /// The number of acknowledged records, and of partitions.
+    fn check(&self) -> Result<(usize, usize), String> {
+        let (lines, partitions) = match self.what {
+            What::Runs => (self.store.lines(), BTreeSet::new()),
+            What::Partitions | What::Sets => self.partitions()?,
+        };
+        let count = self.check_lines(lines.clone())?;
         self.check_lines(self.store.backup_lines()).map_err(|error| format!("source backup: {error}"))?;
         let sorted = |mut lines: Vec<String>| {
             lines.sort();
             lines
         };
-        match sorted(self.store.lines()) == sorted(self.store.backup_lines()) {
-            true => Ok(count),
+        match sorted(lines) == sorted(self.store.backup_lines()) {
+            true => Ok((count, partitions.len())),
             false => Err("other records are backed up than delivered".to_owned()),
         }
+    }
+
+    /// The rows of the objects and of the error records, and the keys of the objects.
+    fn partitions(&self) -> Result<(Vec<String>, BTreeSet<String>), String> {
+        let (mut lines, mut found) = (Vec::new(), BTreeSet::new());
+        for (key, (_, bytes)) in self.store.objects.lock().iter().filter(|(key, _)| !key.starts_with("copy/")) {
+            if key.starts_with("bad/partitioning-failed/") {
+                for line in std::str::from_utf8(bytes).unwrap().lines() {
+                    let error: serde_json::Value = serde_json::from_str(line).unwrap();
+                    let raw = base64_simd::STANDARD.decode_to_vec(error["rawData"].as_str().unwrap()).unwrap();
+                    let row = String::from_utf8(raw).unwrap().trim_end_matches('\n').to_owned();
+                    match self.key_of(&row) {
+                        Some(key) if is_usable(&key) => return Err(format!("refused with a key: {error}")),
+                        _ => lines.push(row),
+                    }
+                }
+                continue;
+            }
+            let folder = key.strip_prefix("k=").and_then(|rest| rest.rsplit_once('/'));
+            let (value, _) = folder.ok_or_else(|| format!("a key of nothing: {key}"))?;
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
+            if let Some(alien) = text.lines().find(|line| self.key_of(line).as_deref() != Some(value)) {
+                return Err(format!("{alien} is in {key}"));
+            }
+            lines.extend(text.lines().map(str::to_owned));
+            found.insert(value.to_owned());
+        }
+        Ok((lines, found))
+    }
+
+    /// The key of a row, if it has one.
+    fn key_of(&self, row: &str) -> Option<String> {
+        let row: serde_json::Value = serde_json::from_str(row).ok()?;
+        let members: &[&str] = if self.what == What::Sets { &SETS_MEMBERS } else { &["k"] };
+        members.iter().find_map(|member| row.get(member)?.as_str().map(str::to_owned))
     }
 
     fn check_lines(&self, lines: Vec<String>) -> Result<usize, String> {
@@ -149,12 +242,36 @@ impl World {
     }
 }
 
+/// Every eleventh has no key; of the others each key comes in turn.
+fn row(i: usize) -> String {
+    match i % 11 {
+        10 => format!("{{\"i\":{i}}}\n"),
+        _ => format!("{{\"k\":\"{}\",\"i\":{i}}}\n", (i - i / 11) % keys()),
+    }
+}
+
+/// Whether a value may stand in a key, of those that are in the data sets.
+fn is_usable(key: &str) -> bool {
+    (1..=512).contains(&key.len())
+        && !key.contains(char::is_control)
+        && !key.split('/').any(|part| [".", ".."].contains(&part))
+}
+
+/// Whether the source backup has what was received, and each record of it ended.
+fn is_backed_up(status: &StreamStatus) -> bool {
+    let Some(backup) = &status.backup else { return false };
+    let of = &status.ledger;
+    let (all, delivered) = (backup.ledger.received, backup.ledger.delivered);
+    let ended = (of.delivered.records + of.refused.records, of.delivered.bytes + of.refused.bytes);
+    all == of.received && all == delivered && ended == (all.records, all.bytes)
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 /// A short run that ends at disk operation `cut_after`, a second life that ends soon after, and a third that drains.
-fn short_case(what: What, cut_after: u64, end: End, ignore_syncs: bool) -> Result<usize, String> {
+fn short_case(what: What, cut_after: u64, end: End, ignore_syncs: bool) -> Result<(usize, usize), String> {
     runtime().block_on(async {
         let mut world = World::new(what, ignore_syncs);
         world.live(6, Some(cut_after), end, cut_after).await?;
@@ -170,6 +287,8 @@ fn short_run_operations(what: What) -> u64 {
         let mut world = World::new(what, false);
         let disk = world.disk.clone();
         world.live(6, None, End::Kill, 0).await.unwrap();
+        let (acknowledged, partitions) = world.check().unwrap();
+        assert_eq!((acknowledged, partitions), (world.producers.tried.len(), what.partitions()));
         disk.operations()
     })
 }
@@ -187,17 +306,20 @@ fn a_short_run_of_partitions_may_end_at_every_write_and_sync() {
 fn ends_everywhere(what: What) {
     let operations = short_run_operations(what);
     assert!(operations > 30, "{operations}");
-    let mut acknowledged = 0;
+    let (mut acknowledged, mut most) = (0, 0);
     for end in [End::PowerCut, End::Kill] {
         for cut_after in 0..operations {
             match short_case(what, cut_after, end, false) {
-                Ok(count) => acknowledged += count,
+                Ok((count, partitions)) => {
+                    acknowledged += count;
+                    most = most.max(partitions);
+                }
                 Err(error) => panic!("cut after operation {cut_after} of {operations}: {error}"),
             }
         }
     }
-    println!("acked {acknowledged}, cuts {}, lost 0, doubled 0", 4 * operations);
-    assert!(acknowledged > 0);
+    println!("acked {acknowledged}, cuts {}, partitions {most}, lost 0, doubled 0", 4 * operations);
+    assert!(acknowledged > 0 && most == what.partitions(), "{acknowledged} {most}");
 }
 
 #[test]
@@ -210,22 +332,31 @@ fn a_long_run_of_partitions_survives_cuts_at_random() {
     survives_cuts(What::Partitions);
 }
 
+#[test]
+fn a_long_run_of_the_data_sets_survives_cuts_at_random() {
+    if set_lines().is_empty() {
+        println!("skipped: HYDRANT_TEST_DATA is not set");
+        return;
+    }
+    survives_cuts(What::Sets);
+}
+
 fn survives_cuts(what: What) {
-    let full = std::env::var("HYDRANT_TEST_FULL").is_ok();
     let seed =
         std::env::var("HYDRANT_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("HYDRANT_TEST_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let cuts = if full { 500 } else { 25 };
+    let cuts = if is_full() { 500 } else { 25 };
     runtime().block_on(async {
         let mut world = World::new(what, false);
         for _ in 0..cuts {
             let end = if random.bool() { End::PowerCut } else { End::Kill };
             world.live(30, Some(random.u64(1..120)), end, random.u64(..)).await.unwrap();
         }
-        world.live(1, None, End::Kill, 0).await.unwrap();
-        let acknowledged = world.check().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-        println!("acked {acknowledged}, cuts {cuts}, lost 0, doubled 0");
+        world.live(6, None, End::Kill, 0).await.unwrap();
+        let (acknowledged, partitions) = world.check().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        println!("acked {acknowledged}, cuts {cuts}, partitions {partitions}, lost 0, doubled 0");
+        assert!(partitions >= what.partitions(), "{partitions}");
     });
 }
 
