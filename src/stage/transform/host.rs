@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use wasmtime::{Cache, CacheConfig, Config, Engine, ResourceLimiter, Trap};
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter, Trap,
+};
 
 /// Resolution of the time limit.
 const TICK: Duration = Duration::from_millis(10);
@@ -21,6 +23,20 @@ const LONGEST_LIMIT: Duration = Duration::from_secs(3600);
 
 /// What an entry of a table is taken to occupy, in bytes.
 const TABLE_ENTRY_BYTES: usize = 16;
+
+/// Instances at once: far more than there are threads that call. Each has 4 GiB of addresses and no memory before it is
+/// used.
+const INSTANCES: u32 = 1000;
+/// Core instances of a component; those of Python have some 40.
+const CORE_INSTANCES: u32 = 64;
+/// Memories and tables of one module.
+const MEMORIES_OF_A_MODULE: u32 = 4;
+const TABLES: u32 = 4;
+const TABLE_ELEMENTS: usize = 200_000;
+/// What the engine itself keeps of an instance.
+const INSTANCE_BYTES: usize = 16 << 20;
+/// Memory that a slot keeps for the next instance: about what a batch of 1 MiB takes.
+const RESIDENT_BYTES: usize = 8 << 20;
 
 /// Compiled code that is kept on disk, in bytes as stored; above it what was not used for the longest time goes.
 const KEPT_CODE_BYTES: u64 = 1 << 30;
@@ -80,10 +96,13 @@ impl Host {
         });
         let engine = |is_metered| {
             let mut config = Config::new();
-            // An instance costs some 10 to 20 µs from plain memory maps. A batch is hundreds of records, so the pooling
-            // allocator would gain a few ns a record and reserve address space for as many instances as it may hold.
             config.epoch_interruption(true).consume_fuel(is_metered).cache(kept.clone());
-            Engine::new(&config).map_err(|error| HostError(format!("{error:#}")))
+            config.allocation_strategy(pool());
+            Engine::new(&config).or_else(|error| {
+                tracing::warn!("memory of transforms is not pooled, which makes calls slower: {error:#}");
+                config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+                Engine::new(&config).map_err(|error| HostError(format!("{error:#}")))
+            })
         };
         let (engine, metered) = (engine(false)?, engine(true)?);
         let ticker = Ticker::start([engine.clone(), metered.clone()]).map_err(|error| HostError(error.to_string()))?;
@@ -119,6 +138,26 @@ impl Host {
     pub(super) fn ticks(limit: Duration) -> u64 {
         u64::try_from(limit.min(LONGEST_LIMIT).as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
     }
+}
+
+/// Memory that instances are made in. A slot is used again, with part of its pages already there: most of what a short
+/// call costs otherwise is page faults. What an instance leaves in them is cleared before the next one.
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(INSTANCES)
+        .total_core_instances(INSTANCES * CORE_INSTANCES)
+        .total_memories(INSTANCES)
+        .total_tables(INSTANCES * TABLES)
+        .max_memories_per_module(MEMORIES_OF_A_MODULE)
+        .max_tables_per_module(TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .max_core_instance_size(INSTANCE_BYTES)
+        .max_component_instance_size(INSTANCE_BYTES)
+        // One that was used before is taken first.
+        .max_unused_warm_slots(0)
+        .linear_memory_keep_resident(RESIDENT_BYTES)
+        .table_keep_resident(RESIDENT_BYTES);
+    pool
 }
 
 /// Processors that calls may run on at once.

@@ -285,7 +285,7 @@ impl Module {
     pub(super) fn call<'a>(
         &self,
         invocation: Invocation<'_>,
-        records: impl ExactSizeIterator<Item = InputRecord<'a>>,
+        records: impl ExactSizeIterator<Item = InputRecord<'a>> + Clone,
         limits: CallLimits,
         interrupted: &Interrupted,
         used: &mut Used,

@@ -26,9 +26,13 @@ pub enum Malformed {
     BadTag(&'static str, u8),
 }
 
+/// What a record without metadata takes beside its data.
+const FRAME_BYTES: usize = 64;
+
 /// Writes the input of a call.
-pub fn pack<'a>(records: impl ExactSizeIterator<Item = InputRecord<'a>>) -> Vec<u8> {
-    let mut out = Vec::new();
+pub fn pack<'a>(records: impl ExactSizeIterator<Item = InputRecord<'a>> + Clone) -> Vec<u8> {
+    let data_bytes: usize = records.clone().map(|record| record.data.len()).sum();
+    let mut out = Vec::with_capacity(4 + data_bytes + records.len() * FRAME_BYTES);
     put_u32(&mut out, records.len());
     for record in records {
         let start = out.len();

@@ -242,7 +242,7 @@ impl TransformStage {
     fn call<'a>(
         &self,
         number: (u64, u64),
-        records: impl ExactSizeIterator<Item = InputRecord<'a>>,
+        records: impl ExactSizeIterator<Item = InputRecord<'a>> + Clone,
         limit: Duration,
         used: &mut Used,
     ) -> Result<super::module::Reply, CallError> {
