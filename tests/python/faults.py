@@ -17,11 +17,13 @@ from datasets import lines_of, put_batches
 from faulty_store import FAULTS, KINDS, FaultyStore, always, at_random, first_of_each
 from harness import DEADLINE_S, FULL, ROLE, Http, Suite, target, until
 from operation import mounted_small
-from partitioning import FAILED, SETS, by, delivered, json_keys, may_fail
+from partitioning import FAILED, PARTITIONS, SETS, by, delivered, json_keys, may_fail
 
 suite = Suite("faults")
 # Of each set as many records a stream, from a place of its own.
 SLICE = 2400 if FULL else 100
+# One stream has so many records and PARTITIONS partitions.
+WIDE, WIDE_SLICE = "wiki_edits.refuse", 8000 if FULL else 800
 
 
 def cloudtrail(row):
@@ -29,8 +31,7 @@ def cloudtrail(row):
 
 
 def wiki_edits(row):
-    keys = [row["channel"], row["cityName"] if row["isAnonymous"] else row["namespace"]]
-    return keys + [row["page"][:1]] if FULL else keys
+    return [row["channel"], row["cityName"] if row["isAnonymous"] else row["namespace"], row["page"][:2]]
 
 
 # Prefix, query, and the keys of a row that has them all; of the others some have none, and `dirty` is no JSON in part.
@@ -46,8 +47,8 @@ QUERIES = {
         lambda row: [row["type"], (row.get("org") or {}).get("login")],
     ),
     "wiki_edits": (
-        "c=!{partitionKeyFromQuery:c}/p=!{partitionKeyFromQuery:p}/" + ("x=!{partitionKeyFromQuery:x}/" if FULL else ""),
-        "{c:.channel,p:(if .isAnonymous then .cityName else .namespace end)%s}" % (",x:.page[0:1]" if FULL else ""),
+        "c=!{partitionKeyFromQuery:c}/p=!{partitionKeyFromQuery:p}/x=!{partitionKeyFromQuery:x}/",
+        "{c:.channel,p:(if .isAnonymous then .cityName else .namespace end),x:.page[0:2]}",
         wiki_edits,
     ),
     "dirty": ("c=!{partitionKeyFromQuery:c}/", "{c:(.%s)}" % SETS["dirty"]["class"], None),
@@ -160,19 +161,20 @@ def matrix(folder):
         create(service, stream, name)
         lines = lines_of(name)
         begin = rng.randrange(len(lines))
-        sent[stream] = (lines[begin:] + lines[:begin])[:SLICE]
-    half = SLICE // 2
+        sent[stream] = (lines[begin:] + lines[:begin])[: WIDE_SLICE if stream == WIDE else SLICE]
     # The second half goes out when the faults are over.
-    for part in (slice(half), slice(half, None)):
+    for part in range(2):
         for stream in streams:
-            put_batches(service, stream, sent[stream][part])
+            half = len(sent[stream]) // 2
+            put_batches(service, stream, sent[stream][half:] if part else sent[stream][:half])
         for stream in streams:
             service.flush(stream)
         settled(service, *streams)
     partitions = objects = errors = most = 0
     for stream, name in streams.items():
         paths, count, refused = judge(service, stream, name, sent[stream])
-        most = max(most, len(paths))
+        if stream == WIDE:
+            most = len(paths)
         partitions, objects, errors = partitions + len(paths), objects + count, errors + refused
         fault = stream.partition(".")[2].replace("-", " ")
         played = {kind: store.played[stream, kind, fault] for kind in KINDS}
@@ -266,12 +268,20 @@ def killed(folder):
     assert set(kinds) == set(KINDS) and store.uploads, (kinds, store.uploads)
     assert most >= PARTITIONS, most
     print(f"  acknowledged {acknowledged}, kills {kills}, {partitions} partitions, of one {most}, in {objects} objects, {store.uploads} in parts, {dict(kinds)} faults: lost 0, doubled 0")
-    uploads = service.s3_client().list_multipart_uploads(Bucket=service.bucket).get("Uploads", [])
-    # What a killed service or a lost answer left is aborted at the next start, of what is still open then.
-    assert len(uploads) <= store.uploads, uploads
+    assert_uploads_left(service)
     assert_nothing_left(service)
     delete_in_faults(service, store, feed)
     assert service.stop() == 0
+
+
+def assert_uploads_left(service):
+    """An attempt aborts what earlier ones left of its key; only where the store failed that to the end may one stay, and
+    the log names it."""
+    uploads = service.s3_client().list_multipart_uploads(Bucket=service.bucket).get("Uploads", [])
+    log = service.log_path.read_text(errors="replace")
+    excused = log.count("an upload stays behind") + log.count("cannot be listed, hence not aborted")
+    print(f"  {len(uploads)} uploads left, {excused} warnings of them")
+    assert len(uploads) <= excused, [(upload["Key"], upload["UploadId"]) for upload in uploads]
 
 
 def delete_in_faults(service, store, feed):

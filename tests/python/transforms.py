@@ -6,6 +6,7 @@ Every record ends as its words say: delivered, dropped or refused, once; whateve
 import base64
 import json
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -150,7 +151,8 @@ def killed(folder):
 
     producer = threading.Thread(target=produce, daemon=True)
     producer.start()
-    for turn in range(30 if FULL else 5):
+    turns = 30 if FULL else 5
+    for turn in range(turns):
         time.sleep(rng.uniform(0.3, 2.5))  # a random moment, not a synchronisation
         assert turn % 3 < 2 or service.stop() == 0
         service.kill().start()
@@ -183,8 +185,10 @@ def killed(folder):
           f"{ledger['dropped']} dropped; lost 0, doubled 0")  # fmt: skip
     left = lambda: [str(path) for path in service.data_dir.glob("streams/*/outbox/*")]
     until(lambda: f"an empty outbox: {left()}", lambda: not left())
-    # Code was compiled once in all these starts.
-    assert service.metrics() and list(service.data_dir.glob("compiled/*/modules/*/*")), "no compiled code is kept"
+    # Code was compiled once in all these starts, of which the first loads it at Create and the others before they serve.
+    loaded = re.findall(r"transform loaded .*found_compiled=(\w+)", re.sub(r"\x1b\[[0-9;]*m", "", service.log_path.read_text()))
+    assert loaded[0] == "false" and len(loaded) > turns and set(loaded[1:]) == {"true"}, loaded
+    assert list(service.data_dir.glob("compiled/*/modules/*/*")), "no compiled code is kept"
 
 
 if __name__ == "__main__":
