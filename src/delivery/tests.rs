@@ -7,6 +7,7 @@ mod fixture;
 mod lambda_keys;
 mod learning;
 mod names;
+mod partition_keys;
 mod partitioned;
 mod power_loss;
 mod processors;

@@ -66,6 +66,7 @@ impl Language {
             Self::Rust => template!("rust":
                 "README.md" => "README.md",
                 "Cargo.toml" => "Cargo.toml",
+                "Cargo.lock" => "Cargo.lock",
                 "src/lib.rs" => "src/lib.rs",
                 "build" => "build",
                 "sample.ndjson" => "sample.ndjson",
