@@ -136,17 +136,21 @@ fn judge(store: &MemoryStore, steps: &[Step], sent: &[Row]) {
         flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
         for i in numbers(&text) {
             let row = &sent[i];
-            // Spooled by one of these: a run that began before an update still takes what comes while it reads. Named by
-            // the revision that cut it, unless that one wants a key which the row was spooled without.
+            // Spooled by one of these: a run that began before an update still takes what comes while it reads.
             let is_folder = |by: usize| {
-                let has_all = steps[cut_by - 1].keys.keys().all(|name| steps[by].keys.contains_key(name));
-                let named_by = if has_all { cut_by - 1 } else { by };
-                let parts = steps[named_by]
-                    .keys
-                    .keys()
-                    .map(|name| steps[by].text(*name, row).map(|text| format!("/{}={text}", NAMES[*name])));
-                let parts: Option<String> = parts.collect();
-                parts.is_some_and(|parts| format!("v{}{parts}", named_by + 1) == folder)
+                let has = |step: &Step| step.keys.keys().all(|name| steps[by].keys.contains_key(name));
+                let tells = |named_by: usize| {
+                    let step = &steps[named_by];
+                    let text = |name: &usize| Some(format!("/{}={}", NAMES[*name], steps[by].text(*name, row)?));
+                    let parts: Option<String> = step.keys.keys().map(text).collect();
+                    parts.is_some_and(|parts| format!("v{}{parts}", named_by + 1) == folder)
+                };
+                // Named by the revision that cut it, unless that one wants a key which the partition has not: then by one
+                // that spooled some of it, with the same keys.
+                match has(&steps[cut_by - 1]) {
+                    true => tells(cut_by - 1),
+                    false => (0..cut_by).any(|at| steps[at].keys.keys().eq(steps[by].keys.keys()) && tells(at)),
+                }
             };
             assert!((0..cut_by).any(is_folder), "{row:?} is in {key}");
             found.push(i);
