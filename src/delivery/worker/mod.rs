@@ -129,6 +129,8 @@ impl Worker {
         self.status.opened(self.lane.readable(), consumed, lane_state.ledger, &lane_state.open);
         let mut senders: JoinSet<(u64, Sent)> = JoinSet::new();
         let waiting_since = self.waiting_since(&lane_state.sealed).await;
+        // Borrowed once: who borrows a second time while a writer waits in between, waits for that writer for ever.
+        let Wishes { resumes, revision, .. } = *self.wishes.borrow();
         let mut state = State {
             sealed: lane_state.sealed,
             sealed_number: lane_state.sealed_number,
@@ -136,8 +138,8 @@ impl Worker {
             waiting_since,
             // A flush asked for before the worker ran counts; one obeyed before a fault is obeyed again, which is harmless.
             flushes_seen: 0,
-            resumes_seen: self.wishes.borrow().resumes,
-            revision_seen: self.wishes.borrow().revision,
+            resumes_seen: resumes,
+            revision_seen: revision,
             flush_upto_records: 0,
             staging: None,
             pace: Pace::default(),
