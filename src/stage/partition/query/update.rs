@@ -120,20 +120,20 @@ impl<'q> Machine<'q> {
         })
     }
 
-    /// The first result of `ast`.
+    /// The first result of `ast`; none without one, or if each break behind a result was swallowed by a `?` inside.
     #[inline(never)]
     pub fn first(self, run: &mut Run, ast: &'q Ast, scope: &Scope<'q>, input: &Value) -> Result<Option<Value>, Stop> {
         let mut first = None;
         let label = run.label();
         let flow = self.values(run, ast, scope, input, &mut |_, value| {
-            // A `?` inside may swallow the break, as in jq; what comes later is then what counts.
+            // A `?` inside may swallow the break, as in jq; what comes later is then what counts, the deletion last of all.
             first = Some(value);
             Err(Stop::Break(label))
         });
         match flow {
             Err(Stop::Break(broken)) if broken == label => Ok(first),
             Err(stop) => Err(stop),
-            Ok(()) => Ok(first),
+            Ok(()) => Ok(None),
         }
     }
 }
