@@ -188,7 +188,7 @@ def not_backed_up(_):
 @suite.test("a record in another's partition is seen")
 def partitions(_):
     load, objects, ledgers = world(streams=("parts",))
-    body = objects.popitem()[1]
+    body = objects.pop(key("parts"))
     name = lambda k, number: key("parts", number, ".gz").replace("2026/01/02/03", f"k=.{k}")
     rows = body.splitlines(keepends=True)
     objects.update({name(k, k): gzip.compress(row) for k, row in enumerate(rows)})
