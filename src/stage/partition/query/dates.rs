@@ -119,10 +119,19 @@ pub fn gmtime(run: &mut Run, input: &Value) -> Result<Value, Stop> {
 }
 
 /// The fields of a broken down time; none if one is missing, no number or beyond an int of C.
-fn from_array(input: &Value) -> Option<Broken> {
-    let Value::Array(list) = input else { return None };
+/// What an array stands for; nothing if it is no date. One that no int of C holds is not asked for.
+fn from_array(input: &Value) -> Result<Option<Broken>, Stop> {
+    let Value::Array(list) = input else { return Ok(None) };
+    let no_int = |item: &Value| matches!(item, Value::Number(number) if number.is_nan() || number.abs() >= 2e9);
+    if list.iter().take(8).any(no_int) {
+        return Err(Stop::Limit("a date is out of range"));
+    }
+    Ok(broken_down(list))
+}
+
+fn broken_down(list: &[Value]) -> Option<Broken> {
     let field = |at: usize| match list.get(at) {
-        Some(Value::Number(number)) if number.abs() < 2e9 => Some(*number as i64),
+        Some(Value::Number(number)) => Some(*number as i64),
         _ => None,
     };
     Some(Broken {
@@ -142,7 +151,7 @@ pub fn mktime(input: &Value) -> Result<Value, Stop> {
     let Value::Array(list) = input else {
         return Err(Stop::error("mktime requires array inputs"));
     };
-    let date = from_array(input).filter(|_| list.len() >= 6);
+    let date = from_array(input)?.filter(|_| list.len() >= 6);
     let date = date.ok_or_else(|| Stop::error("mktime requires parsed datetime inputs"))?;
     let days = days_from_civil(date.year, date.month, 1) + date.day - 1;
     let seconds = days * SECONDS_A_DAY + date.hour * 3600 + date.minute * 60 + date.second;
@@ -165,7 +174,7 @@ pub fn strftime(run: &mut Run, input: &Value, arguments: &[Value]) -> Result<Val
     let Value::String(format) = &arguments[0] else {
         return Err(Stop::error("strftime/1 requires a string format"));
     };
-    let date = from_array(&broken).ok_or_else(|| Stop::error("strftime/1 requires parsed datetime inputs"))?;
+    let date = from_array(&broken)?.ok_or_else(|| Stop::error("strftime/1 requires parsed datetime inputs"))?;
     let usual = (0..24).contains(&date.month)
         && (0..=31).contains(&date.day)
         && (0..24).contains(&date.hour)
@@ -319,9 +328,7 @@ impl Reader<'_> {
 
     /// A number of at most `digits` digits.
     fn number(&mut self, range: std::ops::RangeInclusive<i64>, digits: usize) -> Option<i64> {
-        while self.rest.first() == Some(&b' ') {
-            self.rest = &self.rest[1..];
-        }
+        self.blanks();
         let count = self.rest.iter().take(digits).take_while(|byte| byte.is_ascii_digit()).count();
         let number = std::str::from_utf8(&self.rest[..count]).ok()?.parse().ok()?;
         self.rest = &self.rest[count..];

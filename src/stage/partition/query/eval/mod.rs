@@ -131,6 +131,10 @@ impl<'q> Machine<'q> {
             Ast::And(left, right) => self.logic(run, left, right, false, scope, &item, emit),
             Ast::Or(left, right) => self.logic(run, left, right, true, scope, &item, emit),
             Ast::Alternative(left, right) => self.alternative(run, left, right, scope, item, emit),
+            // Its parts would have paths of their own.
+            Ast::Assign(..) | Ast::Modify(..) | Ast::Update(..) if item.track.is_some() => {
+                Err(Stop::Limit("an update stands in a path"))
+            }
             Ast::Assign(targets, value) => self.assign(run, targets, value, scope, &item, emit),
             Ast::Modify(targets, update) => {
                 let value =

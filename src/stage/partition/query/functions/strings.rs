@@ -20,8 +20,11 @@ pub(super) fn to_number(run: &mut Run, input: &Value, _: &[Value]) -> Made {
 
 pub(super) fn from_json(run: &mut Run, content: &str) -> Made {
     run.take_bytes(content.len().saturating_mul(4))?;
-    let shown = || content.split('\0').next().unwrap_or_default();
-    json::parse_text(content.as_bytes()).map_err(|why| Stop::error(format!("{why} (while parsing '{}')", shown())))
+    json::parse_text(content.as_bytes()).map_err(|why| match content.contains('\0') {
+        // Its words tell a place then, which is not kept here.
+        true => Stop::Limit("a text with a NUL is no JSON"),
+        false => Stop::error(format!("{why} (while parsing '{content}')")),
+    })
 }
 
 pub(super) fn split(run: &mut Run, text: &str, separator: &str) -> Made {

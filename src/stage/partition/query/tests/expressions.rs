@@ -657,7 +657,6 @@ pub const EXPRESSIONS: &[&str] = &[
     "\"t\\u0000\"|fromjson?",
     "\"\\\"a\\u0000b\\\"\"|fromjson|length",
     "\"{\\\"a\\\":\\u0000}\"|fromjson|tojson",
-    "try (\"x\\u0000y\"|fromjson) catch (.[-6:])",
     "\" 12 \"|tonumber",
     "\"\"|tonumber",
     "\"1e5\"|tonumber",
