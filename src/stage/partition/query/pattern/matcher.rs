@@ -132,10 +132,10 @@ impl Pattern {
             Assertion::Start => at == 0,
             Assertion::End => at == text.len(),
             Assertion::LastLine => at == text.len() || &text[at..] == "\n",
-            Assertion::Boundary(yes) => {
+            Assertion::Boundary => {
                 let before = text[..at].chars().next_back().is_some_and(is_word);
                 let after = text[at..].chars().next().is_some_and(is_word);
-                (before != after) == yes
+                before != after
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! `syntax` reads a pattern, `matcher` runs it.
 //!
-//! Literals, `.`, classes, `\d \w \s \b` and their opposites, `^ $ \A \z \Z`, groups with and without a name, `(?=…)`,
+//! Literals, `.`, classes, `\d \w \s` and their opposites, `\b`, `^ $ \A \z \Z`, groups with and without a name, `(?=…)`,
 //! `(?!…)`, alternatives, greedy and lazy repetition. Everything else is refused at Create. A backtracking machine with
 //! a stack of its own, so that Oniguruma's choice among matches is kept; each step counts.
 
@@ -53,7 +53,7 @@ enum Assertion {
     End,
     /// The end, or before a line feed that is the end.
     LastLine,
-    Boundary(bool),
+    Boundary,
 }
 
 #[derive(Debug)]

@@ -148,8 +148,9 @@ impl Parser {
             'A' => Node::Assert(Assertion::Start),
             'z' => Node::Assert(Assertion::End),
             'Z' => Node::Assert(Assertion::LastLine),
-            'b' => Node::Assert(Assertion::Boundary(true)),
-            'B' => Node::Assert(Assertion::Boundary(false)),
+            'b' => Node::Assert(Assertion::Boundary),
+            // Oniguruma passes over matches behind one.
+            'B' => return Err("\\B is not supported".to_owned()),
             _ => match set(c) {
                 Some(set) => Node::Class { negated: false, sets: vec![set] },
                 None => Node::Char(escaped(c)?),

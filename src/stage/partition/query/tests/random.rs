@@ -106,7 +106,7 @@ fn pattern(random: &mut fastrand::Rng, depth: usize, out: &mut String) {
                 out.push(')');
             }
             9 => {
-                out.push_str(["^", "$", "\\\\b", "\\\\B", "\\\\A", "\\\\z", "\\\\Z"][random.usize(..7)]);
+                out.push_str(["^", "$", "\\\\b", "\\\\A", "\\\\z", "\\\\Z"][random.usize(..6)]);
                 continue;
             }
             10 if depth > 0 => {
