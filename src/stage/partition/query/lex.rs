@@ -47,6 +47,20 @@ pub fn lex(text: &str) -> Result<Vec<Token>, String> {
     Ok(tokens)
 }
 
+/// How long jq's `[0-9.]+([eE][+-]?[0-9]+)?` is at the begin of `text`.
+fn number_length(text: &[u8]) -> usize {
+    let digits = |from: usize| text[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mantissa = text.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+    if !matches!(text.get(mantissa), Some(b'e' | b'E')) {
+        return mantissa;
+    }
+    let first = mantissa + 1 + usize::from(matches!(text.get(mantissa + 1), Some(b'+' | b'-')));
+    match text.get(first..).map_or(0, |_| digits(first)) {
+        0 => mantissa,
+        exponent => first + exponent,
+    }
+}
+
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
@@ -109,16 +123,11 @@ impl<'a> Lexer<'a> {
                 self.at += 1;
                 Ok(Token::Format(self.take_while(word).to_owned()))
             }
+            b'0'..=b'9' => self.number(),
+            b'.' if self.dot_begins_number() => self.number(),
             b'.' if begins(second) => {
                 self.at += 1;
                 Ok(Token::Field(self.take_while(word).to_owned()))
-            }
-            b'0'..=b'9' => self.number(),
-            b'.' if second.is_ascii_digit() => self.number(),
-            b'.' if rest.starts_with("...")
-                || (second == b'.' && rest.as_bytes().get(2).is_some_and(u8::is_ascii_digit)) =>
-            {
-                self.number()
             }
             _ if begins(first) => {
                 let name = self.take_while(word);
@@ -141,19 +150,24 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// Whether the longest word from this dot on is a number's, where `.` and `..` alone are signs. As long as a
+    /// field's it wins: `.e64` and `.e-1` are broken numbers to jq, and no fields.
+    fn dot_begins_number(&self) -> bool {
+        let rest = self.rest();
+        let field = 1 + rest[1..].bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+        let length = number_length(rest.as_bytes());
+        length >= field && !matches!(&rest[..length], "." | "..")
+    }
+
     fn number(&mut self) -> Result<Token, String> {
-        let start = self.at;
-        self.take_while(|byte| byte.is_ascii_digit() || byte == b'.');
-        let rest = self.rest().as_bytes();
-        if matches!(rest.first(), Some(b'e' | b'E')) {
-            let signed = usize::from(matches!(rest.get(1), Some(b'+' | b'-')));
-            if rest.get(1 + signed).is_some_and(u8::is_ascii_digit) {
-                self.at += 1 + signed;
-                self.take_while(|byte| byte.is_ascii_digit());
+        let text = &self.rest()[..number_length(self.rest().as_bytes())];
+        self.at += text.len();
+        json::number(text.as_bytes()).map(Token::Number).ok_or_else(|| match text.strip_prefix('.') {
+            Some(name) if name.starts_with(['e', 'E']) => {
+                format!("{text} is a number without digits to jq; write .\"{name}\" for the field {name}")
             }
-        }
-        let text = &self.text[start..self.at];
-        json::number(text.as_bytes()).map(Token::Number).ok_or_else(|| format!("{text} is not a number"))
+            _ => format!("{text} is not a number"),
+        })
     }
 
     /// From after the opening quote on.

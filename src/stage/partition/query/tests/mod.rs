@@ -53,6 +53,7 @@ fn what_differs_between_machines_and_times_is_refused() {
         ("{a:.a", "the end"),
         ("{a:(1/0)}", "zero"),
         ("{a:$x}", "not defined"),
+        ("{a:.e64}", r#"write ."e64" for the field"#),
     ] {
         let error = Query::parse(query).expect_err(query).to_string();
         assert!(error.contains(part), "{query}: {error}");
