@@ -7,7 +7,6 @@
 use super::super::{Failure, Query};
 use super::expressions::{EXPRESSIONS, QUERIES};
 use super::oracle::{jq_is_there, judge};
-use super::random::usual_seed;
 use super::records::made;
 use std::time::{Duration, Instant};
 
@@ -155,13 +154,10 @@ fn from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
+/// By the seed of the environment, or a new one.
 fn random(name: &str) -> fastrand::Rng {
-    random_from(name, fastrand::u64(..))
-}
-
-/// By the seed of the environment, or this one.
-fn random_from(name: &str, usual: u64) -> fastrand::Rng {
-    let seed = from_env("HYDRANT_FUZZ_SEED").or_else(|| from_env("HYDRANT_TEST_SEED")).unwrap_or(usual);
+    let seed = from_env("HYDRANT_FUZZ_SEED").or_else(|| from_env("HYDRANT_TEST_SEED"));
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("{name}: HYDRANT_FUZZ_SEED={seed}");
     fastrand::Rng::with_seed(seed)
 }
@@ -262,7 +258,7 @@ fn mutated_records_give_what_jq_gives() {
     if !jq_is_there() {
         return;
     }
-    let mut random = random_from("records beside jq", usual_seed());
+    let mut random = random("records beside jq");
     let corpus: Vec<String> = made().iter().map(|record| String::from_utf8_lossy(record).into_owned()).collect();
     let is_line = |record: &String| !record.contains(['\n', '\r', '\0', '\u{1e}']);
     let records: Vec<Vec<u8>> = std::iter::repeat_with(|| mutate(&mut random, &corpus, RECORD_TOKENS))
@@ -293,7 +289,7 @@ fn mutated_queries_give_what_jq_gives() {
     if !jq_is_there() {
         return;
     }
-    let mut random = random_from("queries beside jq", usual_seed());
+    let mut random = random("queries beside jq");
     let corpus: Vec<String> = EXPRESSIONS.iter().map(|text| format!("{{k:({text})}}")).collect();
     let records: Vec<Vec<u8>> = made().into_iter().filter(|record| record.len() < 300).collect();
     // jq is started once for each.
