@@ -1,5 +1,5 @@
 """The transforms of `transforms/`: the committed ones over boto3, and (in the long form) Lambda handlers of ours, built by
-`transforms/build --lambda`, against the same handlers called by node and python3.
+`hydrant transform wrap`, against the same handlers called by node and python3.
 """
 
 import base64
@@ -13,7 +13,7 @@ import sys
 import time
 
 import oracle
-from harness import FULL, ROOT, Skip, Suite
+from harness import FULL, ROOT, Skip, Suite, binary, clean_environment
 
 suite = Suite("guests")
 HANDLERS = ROOT / "tests" / "guests" / "lambda"
@@ -197,10 +197,11 @@ def built(handler):
     component = ROOT / "target" / "transforms" / "lambda" / f"{name}.wasm"
     component.parent.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
-        [ROOT / "transforms" / "build", "--lambda", HANDLERS / handler, "-o", component], capture_output=True, text=True
-    )
-    if done.returncode == 3:
-        raise Skip(done.stdout.strip())
+        [binary(), "transform", "wrap", HANDLERS / handler, "-o", component], capture_output=True, text=True,
+        env={**clean_environment(), "XDG_CACHE_HOME": str(ROOT / "target" / "wrap-cache")},
+    )  # fmt: skip
+    if "this needs " in done.stderr:
+        raise Skip(done.stderr.strip())
     assert done.returncode == 0, done.stdout + done.stderr
     return component
 

@@ -204,8 +204,11 @@ def wrong_input(folder):
         (["wrap", ENRICH, "-o", "out.wasm"], "enrich.wasm: it is a component already"),
         (["wrap", "core.wasm", "-o", "core.wasm"], "core.wasm is read from; write to another file"),
         (["wrap", "core.wasm", "-o", "."], ". is a folder; name a file in it"),
-        (["wrap", "core.wasm", "-o", "out.wasm", "--handler", "f"], "--handler is for .mjs, .js, .cjs and .py; core.wasm is none"),
+        (["wrap", "core.wasm", "-o", "out.wasm", "--handler", "f"], "--handler is for .mjs, .js, .cjs, .ts, .mts, .cts and .py; core.wasm is none"),
         (["wrap", "none.mjs", "-o", "out.wasm"], "cannot read none.mjs: No such file"),
+        (["wrap", "text.wasm", "-o", "out.wasm"], "text.wasm: it is no WebAssembly; a handler ends in .mjs, .js, .cjs, .ts, .mts, .cts and .py"),
+        (["wrap", ".", "-o", "out.wasm"], ". is a folder; name the handler or the core module in it"),
+        (["wrap", "none.mjs", "-o", "nowhere/out.wasm"], "there is no folder nowhere to write nowhere/out.wasm to"),
         (["new", "Big", "--lang", "c"], "'Big' does not end in a name for a transform"),
         (["new", "in", "--lang", "c"], "in is there already; nothing is overwritten"),
         (["new", "x", "--lang", "cobol"], "rust, c, js, python"),
@@ -302,9 +305,10 @@ def built(folder, name, *arguments, environment=None):
     as_expected(folder, name)
 
 
-def as_expected(folder, name):
+def as_expected(folder, name, environment=None):
     here = folder / name
-    out, _ = run(folder, "test", here / f"{name}.wasm", here / "sample.ndjson", *NOW, "--expect", here / "expected.ndjson")
+    arguments = [here / f"{name}.wasm", here / "sample.ndjson", *NOW, "--expect", here / "expected.ndjson"]
+    out, _ = run(folder, "test", *arguments, environment=environment)
     assert f"\nas expected in {here / 'expected.ndjson'}\n" in out, out
 
 
@@ -346,37 +350,121 @@ def template_rust(folder):
     built(folder, "rust-one", "--locked", "--offline", environment=environment)
 
 
-def wrapped(folder, name, language, handler):
+#: Where the tools are kept, and the code of what was wrapped.
+TOOLS = {"XDG_CACHE_HOME": str(ROOT / "target" / "wrap-cache")}
+
+
+def need_tools(program):
     if not FULL:
         raise Skip("with --full: the tools are some 500 MB")
+    if not shutil.which(program):
+        raise Skip(f"no {program}")
+
+
+def wrapped(folder, name, language, handler):
     run(folder, "new", name, "--lang", language)
     here = folder / name
-    run(folder, "wrap", here / handler, "-o", here / f"{name}.wasm", environment={"XDG_CACHE_HOME": str(ROOT / "target" / "wrap-cache")})
-    as_expected(folder, name)
+    run(folder, "wrap", here / handler, "-o", here / f"{name}.wasm", environment=TOOLS)
+    as_expected(folder, name, TOOLS)
 
 
 @suite.test("the template in JavaScript is wrapped and does what it says")
 def template_js(folder):
-    if not shutil.which("npm"):
-        raise Skip("no npm")
+    need_tools("npm")
     wrapped(folder, "js-one", "js", "index.mjs")
 
 
 @suite.test("the template in Python is wrapped and does what it says")
 def template_python(folder):
+    need_tools("python3")
     wrapped(folder, "python-one", "python", "handler.py")
+
+
+TYPED = """import type { Context } from 'aws-lambda';
+import { FirehoseTransformationEvent } from 'aws-lambda';
+enum Mark { None, Seen }
+export const run = async (event: FirehoseTransformationEvent, context: Context): Promise<{ records: unknown[] }> => {
+  if (!process.env.TABLE) throw new Error('TABLE is not set');
+  return { records: event.records.map((record) => ({ ...record, result: 'Ok', data: btoa(`${Mark[1]} ${atob(record.data)}`) })) };
+};
+"""
+PACKAGED = """import base64
+from . import adapter
+import sandbox
+from area.deep.size import SIZE
+
+
+def handle(event, context):
+    def answer(record):
+        data = base64.b64encode(f"{adapter.NAME} {sandbox.NAME} {SIZE} ".encode() + base64.b64decode(record["data"]))
+        return {"recordId": record["recordId"], "result": "Ok", "data": data}
+
+    return {"records": [answer(record) for record in event["records"]]}
+"""
+
+
+@suite.test("a handler in TypeScript is wrapped; what it does without records is told, and what it lacks refused")
+def wrap_js(folder):
+    need_tools("npm")
+    (folder / "typed.ts").write_text(TYPED)
+    (folder / "in").write_text("a\n")
+    out, err = run(folder, "wrap", "typed.ts", "--handler", "typed.run", "-o", "typed.wasm", environment=TOOLS)
+    assert out.startswith("typed.wasm: world transform-packed, "), out
+    assert "typed.ts fails when it is called without records, which may be as it should: Error: TABLE is not set\n" in err, err
+    records, _, _ = objects(run(folder, "test", "typed.wasm", "in", "--json", "--variable", "TABLE=t", environment=TOOLS)[0])
+    assert records[0]["data"] == "Seen a\n", records
+    (folder / "cut.mjs").write_text("export const handler = (event) => { return {\n")
+    (folder / "needs.mjs").write_text("import _ from 'not-installed';\nexport const handler = () => _;\n")
+    for arguments, told in (
+        (["cut.mjs"], "bundling the handler failed (exit status: 1):\n"),
+        (["needs.mjs"], "Could not resolve 'not-installed' in "),
+        (["typed.ts"], "hydrant: typed.ts: there is no function 'handler', but run; name the function with --handler\n"),
+        (["typed.ts", "--handler", "index.run"], "hydrant: typed.ts: 'index.run' is the handler of another file, index\n"),
+    ):
+        err = refused(folder, "wrap", *arguments, "-o", "out.wasm", environment=TOOLS)
+        assert told in err and "node_modules/rolldown" not in err, err
+    assert not (folder / "out.wasm").exists()
+
+
+@suite.test("a handler in a Python package is wrapped beside modules of any name, and what it lacks is refused")
+def wrap_python(folder):
+    need_tools("python3")
+    (folder / "area" / "deep").mkdir(parents=True)
+    (folder / "area" / "my-app.py").write_text(PACKAGED)
+    (folder / "area" / "adapter.py").write_text("NAME = 'mine'\n")
+    (folder / "sandbox.py").write_text("NAME = 'too'\n")
+    (folder / "area" / "deep" / "size.py").write_text("SIZE = 3\n")
+    (folder / "in").write_text("a\n")
+    run(folder, "wrap", "area/my-app.py", "--handler", "area/my-app.handle", "-o", "packaged.wasm", environment=TOOLS)
+    records, _, _ = objects(run(folder, "test", "packaged.wasm", "in", "--json", environment=TOOLS)[0])
+    assert records[0]["data"] == "mine too 3 a\n", records
+    (folder / "cut.py").write_text("def lambda_handler(event, context):\n    return {\n")
+    (folder / "needs.py").write_text("import not_installed\n\n\ndef lambda_handler(event, context):\n    return {}\n")
+    for arguments, told in (
+        (["cut.py"], "SyntaxError: '{' was never closed (cut.py, line 2)\n"),
+        (["needs.py"], "hydrant: needs.py: ModuleNotFoundError: No module named 'not_installed' in this component"),
+        (["needs.py", "--handler", "handle"], "hydrant: needs.py: "),
+    ):
+        err = refused(folder, "wrap", *arguments, "-o", "out.wasm", environment=TOOLS)
+        assert told in err and "backtrace" not in err, err
+    assert not (folder / "out.wasm").exists()
 
 
 @suite.test("what is missing to wrap a handler is named")
 def wrap_needs(folder):
     (folder / "bin").mkdir()
     nothing = {"PATH": str(folder / "bin")}
-    for name, needed in (("index.mjs", "Node.js 20 or newer with npm, but 'npm'"), ("handler.py", "Python 3.10 or newer with pip and venv, but 'python3'")):
+    for name, needed in (("index.mjs", "Node.js 20 or newer with npm, but 'node'"), ("handler.py", "Python 3.10 or newer with pip and venv, but 'python3'")):
         (folder / name).write_text("")
         err = refused(folder, "wrap", name, "-o", "out.wasm", environment=nothing)
         if "carries no adapter" in err:
             raise Skip("this build carries no adapter")
         assert f"this needs {needed} cannot be run" in err, err
+    # As Debian 12 has it.
+    (folder / "bin" / "node").write_text("#!/bin/sh\necho v18.19.0\n")
+    (folder / "bin" / "node").chmod(0o755)
+    err = refused(folder, "wrap", "index.mjs", "-o", "out.wasm", environment=nothing)
+    assert err == "hydrant: this needs Node.js 20 or newer with npm, but 'node' is v18.19.0\n", err
     assert not (folder / "out.wasm").exists()
     assert not [path for path in folder.path.iterdir() if path.name.startswith("hydrant-wrap-")], "a scratch folder is left"
 

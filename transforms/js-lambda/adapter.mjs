@@ -11,13 +11,19 @@ export function serve(load, name) {
       const records = readRecords(batch);
       const module = await settled(load());
       const handler = module[name] ?? module.default?.[name];
-      if (typeof handler !== 'function') throw new Error(`the handler exports no function '${name}'`);
+      if (typeof handler !== 'function') throw noHandler(name, module);
       const response = await settled(invoke(handler, event(invocation, records), context(invocation)));
       return writeRecords(response?.records, lines());
     } catch (error) {
       throw { message: text(error), logs: lines() };
     }
   };
+}
+
+function noHandler(name, module) {
+  const found = Object.entries({ ...module.default, ...module }).filter(([, value]) => typeof value === 'function');
+  const message = `there is no function '${name}', but ${found.map(([each]) => each).join(', ') || 'none'}`;
+  return Object.assign(new Error(message), { name: 'NoHandler' });
 }
 
 /** Node's rule: a promise is the answer, otherwise the callback gives it. */

@@ -25,27 +25,34 @@ pub struct CallOptions {
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub variable: Vec<(String, String)>,
     /// What a call may take, in seconds, as TimeoutInSeconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = timeout)]
+    #[arg(long, value_name = "SECONDS", default_value_t = Self::default().timeout, value_parser = timeout)]
     pub timeout: f64,
     /// Memory of an instance in MiB, as MemoryInMBs
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    #[arg(long, value_name = "MIB", default_value_t = Self::default().memory, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub memory: u64,
     /// Most MiB of records in a call, as BufferSizeInMBs
-    #[arg(long, value_name = "MIB", default_value_t = 1.0, value_parser = buffer_size)]
+    #[arg(long, value_name = "MIB", default_value_t = Self::default().buffer_size, value_parser = buffer_size)]
     pub buffer_size: f64,
     /// Count fuel, about a unit an instruction, and end a call that uses so many millions, as FuelInMillions
     #[arg(long, value_name = "MILLIONS", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub fuel: Option<u64>,
     /// How often a record whose call fails is tried again, as NumberOfRetries
-    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=300))]
+    #[arg(long, value_name = "COUNT", default_value_t = Self::default().retries, value_parser = clap::value_parser!(u32).range(0..=300))]
     pub retries: u32,
     /// The time the transform is told, which is also the arrival time of all records: RFC 3339, or milliseconds since
     /// 1970 [default: the time it is]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub now: Option<i64>,
     /// The number from which the random seeds of the calls are made
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = Self::default().seed)]
     pub seed: u64,
+}
+
+impl Default for CallOptions {
+    fn default() -> Self {
+        let variable = Vec::new();
+        Self { variable, timeout: 60.0, memory: 256, buffer_size: 1.0, fuel: None, retries: 3, now: None, seed: 0 }
+    }
 }
 
 impl CallOptions {

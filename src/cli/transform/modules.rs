@@ -59,6 +59,13 @@ pub(super) fn compile(wasm: &[u8]) -> Result<(Result<Module, LoadError>, Duratio
     Ok((module, began.elapsed()))
 }
 
+/// Compiles a component that was just made, and keeps its code for the commands that follow.
+pub(super) fn compile_and_keep(wasm: &[u8]) -> Result<Arc<Module>, Failure> {
+    let host = Arc::new(Host::new(TransformLimits::default(), kept_code())?);
+    let module = Module::compile(&host, wasm, false);
+    Ok(Arc::new(module.map_err(|error| format!("the component would be refused: {error}"))?))
+}
+
 /// Why the service does not take these bytes, for a person who has them at hand.
 pub(super) fn reason(wasm: &[u8], error: &LoadError) -> String {
     match Shape::of(wasm).kind {

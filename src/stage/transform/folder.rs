@@ -12,9 +12,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The version that means "the newest", which is the file without a version.
 const NEWEST: &str = "$LATEST";
+
+/// A component above it takes seconds to compile.
+const LARGE_BYTES: usize = 4 << 20;
 
 /// Transforms by name. Calls block: they read files and compile.
 pub struct TransformFolder {
@@ -128,11 +132,20 @@ impl TransformFolder {
         let wasm = std::fs::read(&path).map_err(unusable)?;
         // The stamp is older than what was read: a change in between is seen at the next look.
         loaded.seen = Some(stamp);
-        let found_before = self.host.found_compiled();
+        let (found_before, began) = (self.host.found_compiled(), Instant::now());
+        if wasm.len() > LARGE_BYTES {
+            // Made of JavaScript or Python: who waits for the stream should know what for.
+            tracing::info!(
+                file_name,
+                bytes = wasm.len(),
+                "transform being loaded; to compile it for the first time takes a while"
+            );
+        }
         let module = Module::compile(&self.host, &wasm, is_metered)?;
         let (sha256_hex, replaces) = (&module.sha256_hex, loaded.module.is_some());
         let found_compiled = self.host.found_compiled() > found_before;
-        tracing::info!(file_name, sha256_hex, replaces, found_compiled, "transform loaded");
+        let took_ms = began.elapsed().as_millis() as u64;
+        tracing::info!(file_name, sha256_hex, replaces, found_compiled, took_ms, "transform loaded");
         loaded.module = Some(Arc::new(module));
         loaded.problem = None;
         Ok(())

@@ -73,7 +73,7 @@ pub enum LoadError {
     },
     /// Not a component, or one with unknown features.
     #[error(
-        "not a WebAssembly component (a core module becomes one with `jco new` or `wasm-tools component new`): {0}"
+        "not a WebAssembly component (`hydrant transform wrap` makes one of a core module or of a Lambda handler): {0}"
     )]
     NotAComponent(String),
     /// It wants something of the host.
@@ -247,6 +247,13 @@ impl Module {
         let (wanted, interrupted) = (LambdaKeys::default(), Arc::new(|| false));
         let stage = TransformStage::new(Arc::clone(self), spec.clone(), info, wanted, interrupted);
         Box::new(stage.observed_by(observer))
+    }
+
+    /// Makes one call without records. An error is what is wrong before there are any, such as at the head of a handler.
+    pub fn call_without_records(self: &Arc<Self>, spec: &TransformSpec, info: InvocationInfo) -> Result<(), String> {
+        let (wanted, interrupted) = (LambdaKeys::default(), Arc::new(|| false));
+        let stage = TransformStage::new(Arc::clone(self), spec.clone(), info, wanted, interrupted);
+        stage.call_without_records().map_err(|error| error.detail())
     }
 
     /// Which of the two worlds is used.

@@ -4,6 +4,7 @@
 //! known by what it exports.
 
 use super::super::shape::{Kind, Shape};
+use super::handler::Language;
 use crate::stage::transform::{PACKED, TRANSFORMER};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -18,7 +19,7 @@ pub(super) fn component(core: &[u8]) -> Result<Vec<u8>, String> {
         (Kind::CoreModule, None) => {}
         (Kind::CoreModule, Some(problem)) => return Err(format!("it is damaged: {problem}")),
         (Kind::Component, _) => return Err("it is a component already".to_owned()),
-        (Kind::Other, _) => return Err("it is no WebAssembly".to_owned()),
+        (Kind::Other, _) => return Err(format!("it is no WebAssembly; a handler ends in {}", Language::FILES)),
     }
     if !shape.imports.is_empty() {
         let names: Vec<_> = shape.imports.iter().map(|item| item.name()).collect();
@@ -63,7 +64,7 @@ mod tests {
     #[test]
     fn what_cannot_be_a_transform_is_told_apart() {
         let told = |bytes: &[u8]| component(bytes).unwrap_err();
-        assert_eq!(told(b""), "it is no WebAssembly");
+        assert!(told(b"").starts_with("it is no WebAssembly; a handler ends in "));
         assert_eq!(told(b"\0asm\x01\0\0\0\xff"), told(b"\0asm\x01\0\0\0\xff"));
         assert!(told(b"\0asm\x01\0\0\0\xff").starts_with("it is damaged: "));
         assert!(

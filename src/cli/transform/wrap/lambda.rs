@@ -5,7 +5,8 @@
 //! the user's cache.
 
 use super::component::WIT;
-use super::tools::{Scratch, anew, program, put, run};
+use super::handler::{Handler, Language};
+use super::tools::{Locked, Scratch, anew, program, put, run};
 use crate::cli::Failure;
 use crate::cli::transform::modules::{self, cache_dir};
 use sha2::{Digest, Sha256};
@@ -20,26 +21,16 @@ mod adapters {
 
 /// Features of componentize-js that would be imports of the component.
 const JS_LEFT_OUT: [&str; 5] = ["stdio", "random", "clocks", "http", "fetch-event"];
+/// Files below the root of a handler in Python, all of whose folders componentize-py goes through.
+const MOST_FILES: usize = 100_000;
 /// In the folder of tools once they are all there.
 const INSTALLED: &str = "installed";
-
-/// A language that Lambda handlers are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
-    JavaScript,
-    Python,
-}
+/// What a program must say when asked for its version.
+const NODE: (&str, &str, (u32, u32)) = ("node", "Node.js 20 or newer with npm", (20, 0));
+const NPM: (&str, &str, (u32, u32)) = ("npm", NODE.1, (0, 0));
+const PYTHON: (&str, &str, (u32, u32)) = ("python3", "Python 3.10 or newer with pip and venv", (3, 10));
 
 impl Language {
-    /// By the name of a handler's file.
-    pub fn of(file: &Path) -> Option<Self> {
-        match file.extension()?.to_str()? {
-            "js" | "mjs" | "cjs" => Some(Self::JavaScript),
-            "py" => Some(Self::Python),
-            _ => None,
-        }
-    }
-
     fn files(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::JavaScript => adapters::JS,
@@ -54,50 +45,53 @@ impl Language {
             Self::Python => "requirements.txt",
         }
     }
-
-    /// What is missing when its program is not there.
-    fn needs(self) -> &'static str {
-        match self {
-            Self::JavaScript => "Node.js 20 or newer with npm",
-            Self::Python => "Python 3.10 or newer with pip and venv",
-        }
-    }
 }
 
-/// Makes the component. `function`: the name of the handler, if it is not that of most.
-pub(super) fn component(handler: &Path, language: Language, function: Option<&str>) -> Result<Vec<u8>, Failure> {
-    let handler = fs::canonicalize(handler).map_err(|error| format!("cannot read {}: {error}", handler.display()))?;
-    if !handler.is_file() {
-        return Err(format!("{} is no file", handler.display()).into());
-    }
+/// Makes the component.
+pub(super) fn component(handler: &Handler) -> Result<Vec<u8>, Failure> {
+    let language = handler.language;
     if language.files().is_empty() {
         return Err("this build of hydrant carries no adapter for Lambda handlers".into());
     }
     let scratch = Scratch::new()?;
-    let work = scratch.path();
     for (path, content) in language.files() {
         scratch.put(path, content)?;
     }
     scratch.put("wit/transform.wit", WIT)?;
     match language {
-        Language::JavaScript => javascript(work, &handler, function.unwrap_or("handler"))?,
-        Language::Python => python(&scratch, &handler, function.unwrap_or("lambda_handler"))?,
+        Language::JavaScript => javascript(scratch.path(), handler)?,
+        Language::Python => python(&scratch, handler)?,
     }
-    modules::read(&work.join("out.wasm"))
+    modules::read(&scratch.path().join("out.wasm"))
 }
 
-fn javascript(work: &Path, handler: &Path, function: &str) -> Result<(), Failure> {
-    let tools = tools(Language::JavaScript, work, |folder, requirements| {
+/// Why a handler that fails without records with this text would fail with any, if that is certain.
+pub(super) fn unusable(text: &str) -> Option<String> {
+    let advice = if text.starts_with("NoHandler: ") {
+        "name the function with --handler"
+    } else if text.starts_with("ModuleNotFoundError: ") {
+        "install it beside the handler (pip install -t FOLDER PACKAGE)"
+    } else if text.starts_with("ImportError: attempted relative import") {
+        "name the function as Lambda does, with its package: --handler PACKAGE.MODULE.NAME"
+    } else {
+        return None;
+    };
+    Some(format!("{}; {advice}", text.strip_prefix("NoHandler: ").unwrap_or(text)))
+}
+
+fn javascript(work: &Path, handler: &Handler) -> Result<(), Failure> {
+    program(NODE)?;
+    let tools = tools(handler.language, work, |folder, requirements| {
         put(&folder.join("package.json"), requirements)?;
-        let mut npm = program("npm", Language::JavaScript.needs())?;
+        let mut npm = program(NPM)?;
         npm.current_dir(folder).args(["install", "--no-fund", "--no-audit", "--no-package-lock", "--loglevel=error"]);
         run(npm, "npm install")
     })?;
     std::os::unix::fs::symlink(tools.join("node_modules"), work.join("node_modules"))?;
     let bin = Path::new("node_modules/.bin");
     let mut rolldown = Command::new(work.join(bin).join("rolldown"));
-    rolldown.current_dir(work).args(["-c", "rolldown.config.mjs"]);
-    rolldown.env("HANDLER_FILE", handler).env("HANDLER_EXPORT", function).env("BUNDLE", work.join("bundle.mjs"));
+    rolldown.current_dir(work).args(["-c", "rolldown.config.mjs"]).env("BUNDLE", work.join("bundle.mjs"));
+    rolldown.env("HANDLER_FILE", &handler.file).env("HANDLER_EXPORT", &handler.function);
     run(rolldown, "bundling the handler")?;
     let mut componentize = Command::new(work.join(bin).join("componentize-js"));
     componentize.current_dir(work).args(["bundle.mjs", "--wit", "wit", "-n", "transform-packed", "-d"]);
@@ -105,17 +99,19 @@ fn javascript(work: &Path, handler: &Path, function: &str) -> Result<(), Failure
     run(componentize, "componentize-js")
 }
 
-fn python(scratch: &Scratch, handler: &Path, function: &str) -> Result<(), Failure> {
+fn python(scratch: &Scratch, handler: &Handler) -> Result<(), Failure> {
     let work = scratch.path();
-    let module = handler.file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_identifier(stem));
-    let module = module.ok_or_else(|| format!("{} has no name that Python can import", handler.display()))?;
-    if !function.split('.').all(is_identifier) {
-        return Err(format!("--handler '{function}' is no name of a function").into());
+    if has_more_files(&handler.root, MOST_FILES) {
+        let (root, why) = (handler.root.display(), "or a link that leads back to itself");
+        return Err(format!(
+            "{root} holds more than {MOST_FILES} files, {why}; give the handler and what it imports a folder of their own"
+        )
+        .into());
     }
-    scratch.put("lambda_target.py", &format!("HANDLER = \"{module}.{function}\"\n"))?;
-    let tools = tools(Language::Python, work, |folder, requirements| {
+    scratch.put("hydrant_lambda/target.py", &format!("HANDLER = \"{}.{}\"\n", handler.module, handler.function))?;
+    let tools = tools(handler.language, work, |folder, requirements| {
         put(&folder.join("requirements.txt"), requirements)?;
-        let mut venv = program("python3", Language::Python.needs())?;
+        let mut venv = program(PYTHON)?;
         venv.current_dir(folder).args(["-m", "venv", "venv"]);
         run(venv, "python3 -m venv")?;
         let mut pip = Command::new(folder.join("venv/bin/python"));
@@ -124,10 +120,27 @@ fn python(scratch: &Scratch, handler: &Path, function: &str) -> Result<(), Failu
         run(pip, "pip install")
     })?;
     let mut componentize = Command::new(tools.join("venv/bin/componentize-py"));
-    componentize.current_dir(work).args(["-d", "wit", "-w", "transform", "componentize", "--stub-wasi", "-p"]);
-    componentize.arg(work).arg("-p").arg(handler.parent().unwrap_or(Path::new("/")));
-    componentize.args(["-o", "out.wasm", "adapter"]);
+    componentize.current_dir(work).args(["-d", "wit", "-w", "transform", "componentize", "--stub-wasi"]);
+    componentize.arg("-p").arg(work).arg("-p").arg(&handler.root);
+    componentize.args(["-o", "out.wasm", "hydrant_lambda.adapter"]);
     run(componentize, "componentize-py")
+}
+
+/// Whether there are more files than that below a folder. Links are followed.
+fn has_more_files(folder: &Path, most: usize) -> bool {
+    let (mut folders, mut found) = (vec![folder.to_owned()], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            found += 1;
+            if found > most {
+                return true;
+            }
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    false
 }
 
 /// The folder with a language's tools, which `install` fetches if they are not there.
@@ -145,14 +158,42 @@ fn tools(
     if installed.is_file() {
         return Ok(folder);
     }
+    let cannot = |error| format!("cannot make {}: {error}", folder.display());
+    // Another run may be fetching them.
+    let _locked = Locked::new(&folder.with_extension("lock")).map_err(cannot)?;
+    if installed.is_file() {
+        return Ok(folder);
+    }
     eprintln!("hydrant: fetching the tools for {language:?} into {} (once)", folder.display());
-    anew(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    anew(&folder).map_err(cannot)?;
     install(&folder, requirements)?;
     put(&installed, "")?;
     Ok(folder)
 }
 
-fn is_identifier(text: &str) -> bool {
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    text.starts_with(|c: char| c.is_alphabetic() || c == '_') && text.chars().all(word)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_end_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        put(&dir.path().join("a/b"), "").unwrap();
+        assert!(!has_more_files(dir.path(), 2) && has_more_files(dir.path(), 1));
+        std::os::unix::fs::symlink("..", dir.path().join("a/up")).unwrap();
+        assert!(has_more_files(dir.path(), 50));
+    }
+
+    #[test]
+    fn what_no_record_can_mend_is_told_with_advice() {
+        let text = "NoHandler: there is no function 'handler', but run";
+        assert_eq!(
+            unusable(text).unwrap(),
+            "there is no function 'handler', but run; name the function with --handler"
+        );
+        assert!(
+            unusable("ModuleNotFoundError: No module named 'x'").unwrap().contains("; install it beside the handler")
+        );
+        assert_eq!(unusable("KeyError: 'TABLE'"), None);
+    }
 }

@@ -11,7 +11,7 @@ import importlib.util
 import os
 import sys
 
-from missing import REFUSED, missing_package
+from hydrant_lambda.missing import REFUSED, missing_package
 
 #: Of the standard library, what is imported late by what handlers use, or by a name made at run time.
 LIBRARY = """
@@ -59,7 +59,12 @@ def read(handler):
     """At build: reads the handler's module and all that it imports."""
     for name in LIBRARY:
         _try_import(name)
-    _read_own(handler)
+    # A package before what is in it.
+    parts = handler.split(".")
+    for count in range(1, len(parts) + 1):
+        _read_own(".".join(parts[:count]))
+    if handler not in _own:
+        raise ModuleNotFoundError(f"there is no module {handler} below the root of the handler")
     # From here on imports come from memory alone.
     sys.meta_path[:] = [sys.meta_path[0], sys.meta_path[1], _Own(), _Last()]
     sys.path_importer_cache.clear()
@@ -128,7 +133,13 @@ def _read_own(name):
             raise ModuleNotFoundError(f"there is no module {name} beside the handler")
     package = spec.submodule_search_locations is not None
     path = f"/var/task/{name.replace('.', '/')}{'/__init__' if package else ''}.py"
-    _keep(name, path, spec.origin, spec.loader.get_source(name), package)
+    _keep(name, path, _origin(spec), spec.loader.get_source(name), package)
+
+
+def _origin(spec):
+    """Where a module lies; a folder without `__init__.py` is a package as one with an empty one is."""
+    folders = spec.submodule_search_locations
+    return spec.origin or (f"{list(folders)[0]}/__init__.py" if folders else "")
 
 
 def _read(name):
@@ -141,7 +152,8 @@ def _read(name):
         return
     if spec is None:
         return
-    if spec.origin and spec.origin.endswith(".py") and _is_own(spec.origin, root):
+    origin = _origin(spec)
+    if origin.endswith(".py") and _is_own(origin, root):
         # Packages from the root down.
         parts = name.split(".")
         for count in range(1, len(parts) + 1):

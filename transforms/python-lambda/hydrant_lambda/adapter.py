@@ -1,20 +1,19 @@
 """The component: a call of the world `transform` as an invocation of a Lambda function by Firehose, and back.
 
-The handler is named by the module `lambda_target`, which whoever builds the component writes:
+The handler is named by the module `target`, which whoever builds the component writes beside this one:
 `HANDLER = "module.function"`. Everything it imports is read when the component is built; the handler's own modules are
 run at each call, when clock, seed and variables are those of the call, as at the cold start of a Lambda.
 """
 
 import binascii
 
-import sandbox  # before all that follows, which may keep functions of `time` and `os`
-import preload
-import lambda_target
+from hydrant_lambda import sandbox  # before all that follows, which may keep functions of `time` and `os`
+from hydrant_lambda import preload, target
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.imports.types import Failure, LogLevel, LogLine, Operation, OtfMetadata, Outcome, OutputRecord, Status
 
-HANDLER_MODULE, _, HANDLER_FUNCTION = lambda_target.HANDLER.rpartition(".")
+HANDLER_MODULE, _, HANDLER_FUNCTION = target.HANDLER.rpartition(".")
 preload.read(HANDLER_MODULE)
 sandbox.close()
 
@@ -27,14 +26,27 @@ class Transformer(exports.Transformer):
     def transform(self, invocation, records):
         sandbox.begin(invocation)
         try:
-            handler = getattr(preload.run(HANDLER_MODULE), HANDLER_FUNCTION)
-            response = handler(event(invocation, records), Context(invocation))
+            response = handler()(event(invocation, records), Context(invocation))
             given = response.get("records") if isinstance(response, dict) else None
             answers = [answer(record) for record in given or () if isinstance(record, dict) and "recordId" in record]
         except BaseException as error:
             sandbox.write_traceback(error)
             raise Err(Failure(f"{type(error).__name__}: {error}", logs())) from None
         return Outcome(answers, logs())
+
+
+class NoHandler(Exception):
+    pass
+
+
+def handler():
+    """The function, of a module that is run now."""
+    module = preload.run(HANDLER_MODULE)
+    function = getattr(module, HANDLER_FUNCTION, None)
+    if not callable(function):
+        found = [name for name, value in vars(module).items() if callable(value) and getattr(value, "__module__", "") == HANDLER_MODULE]
+        raise NoHandler(f"there is no function '{HANDLER_FUNCTION}', but {', '.join(found) or 'none'}")
+    return function
 
 
 def logs():
