@@ -1,8 +1,9 @@
-//! The types of `transforms/wit/transform.wit`: borrowed on the way in, owned on the way out.
+//! The types of `transforms/wit/transform.wit`: borrowed on the way in; on the way out ids and data stay in the memory of
+//! the guest, and what is rare is owned.
 //!
 //! Names and order must be those of the WIT; loading a module checks its types against these.
 
-use wasmtime::component::{ComponentType, Lift, Lower};
+use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr};
 
 /// Export of world `transform`.
 pub const TRANSFORMER: &str = "hydrant:transform/transformer@1.0.0";
@@ -49,9 +50,9 @@ pub struct InputRecord<'a> {
     #[component(name = "data")]
     pub data: &'a [u8],
     #[component(name = "kinesis-metadata")]
-    pub kinesis_metadata: Option<KinesisMetadata<'a>>,
+    pub kinesis_metadata: Option<&'a KinesisMetadata<'a>>,
     #[component(name = "kafka-metadata")]
-    pub kafka_metadata: Option<KafkaMetadata<'a>>,
+    pub kafka_metadata: Option<&'a KafkaMetadata<'a>>,
 }
 
 #[derive(ComponentType, Lower, Clone, Debug)]
@@ -114,15 +115,15 @@ pub struct OtfMetadata {
     pub operation: Option<Operation>,
 }
 
-#[derive(ComponentType, Lift, Clone, Debug)]
+#[derive(ComponentType, Lift)]
 #[component(record)]
 pub struct OutputRecord {
     #[component(name = "record-id")]
-    pub record_id: String,
+    pub record_id: WasmStr,
     #[component(name = "status")]
     pub status: Status,
     #[component(name = "data")]
-    pub data: Option<Vec<u8>>,
+    pub data: Option<WasmList<u8>>,
     #[component(name = "partition-keys")]
     pub partition_keys: Vec<(String, String)>,
     #[component(name = "otf-metadata")]
@@ -154,7 +155,7 @@ pub struct LogLine {
     pub message: String,
 }
 
-#[derive(ComponentType, Lift, Clone, Debug)]
+#[derive(ComponentType, Lift)]
 #[component(record)]
 pub struct Outcome {
     #[component(name = "records")]

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use wasmtime::{
-    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter, Trap,
+    Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter,
+    Trap,
 };
 
 /// Resolution of the time limit.
@@ -35,8 +36,8 @@ const TABLES: u32 = 4;
 const TABLE_ELEMENTS: usize = 200_000;
 /// What the engine itself keeps of an instance.
 const INSTANCE_BYTES: usize = 16 << 20;
-/// Memory that a slot keeps for the next instance: about what a batch of 1 MiB takes.
-const RESIDENT_BYTES: usize = 8 << 20;
+/// Memory that a slot keeps for the next instance, as far as the last one has written it: more than a batch of 1 MiB takes.
+const RESIDENT_BYTES: usize = 16 << 20;
 
 /// Compiled code that is kept on disk, in bytes as stored; above it what was not used for the longest time goes.
 const KEPT_CODE_BYTES: u64 = 1 << 30;
@@ -129,8 +130,12 @@ impl Host {
 
     /// Lets time pass for as long as the answer lives.
     pub(super) fn ticking(&self) -> Ticking<'_> {
-        self.ticker.shared.state.lock().calls += 1;
-        self.ticker.shared.changed.notify_all();
+        let mut state = self.ticker.shared.state.lock();
+        state.calls += 1;
+        // A thread that waits for the next tick is on time as it is.
+        if state.is_asleep {
+            self.ticker.shared.changed.notify_all();
+        }
         Ticking(&self.ticker.shared)
     }
 
@@ -156,6 +161,8 @@ fn pool() -> PoolingAllocationConfig {
         // One that was used before is taken first.
         .max_unused_warm_slots(0)
         .linear_memory_keep_resident(RESIDENT_BYTES)
+        // The kernel tells which pages were written; else all that could be are cleared.
+        .pagemap_scan(Enabled::Auto)
         .table_keep_resident(RESIDENT_BYTES);
     pool
 }
@@ -191,6 +198,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     calls: usize,
+    /// The thread waits for a call.
+    is_asleep: bool,
     stopping: bool,
 }
 
@@ -211,7 +220,9 @@ impl Ticker {
             let mut state = of_thread.state.lock();
             while !state.stopping {
                 if state.calls == 0 {
+                    state.is_asleep = true;
                     of_thread.changed.wait(&mut state);
+                    state.is_asleep = false;
                 } else if of_thread.changed.wait_for(&mut state, TICK).timed_out() {
                     engines.iter().for_each(Engine::increment_epoch);
                 }

@@ -13,12 +13,13 @@ pub struct Ids {
 impl Ids {
     /// The ids of `slots`, in their order.
     pub fn of(slots: &[Slot]) -> Self {
-        let mut text = String::with_capacity(slots.len() * ID_BYTES);
-        for slot in slots {
-            push_hex(&mut text, slot.origin.ordinal, 16);
-            push_hex(&mut text, u64::from(slot.origin.part), 8);
+        let mut text = Vec::with_capacity(slots.len() * ID_BYTES);
+        for Slot { origin, .. } in slots {
+            let halves = [(origin.ordinal >> 32) as u32, origin.ordinal as u32, origin.part];
+            text.extend_from_slice(halves.map(hex).as_flattened());
         }
-        Self { text }
+        // Digits are always text.
+        Self { text: String::from_utf8(text).unwrap_or_default() }
     }
 
     /// The id of the slot at `index`.
@@ -38,10 +39,16 @@ impl Ids {
     }
 }
 
-fn push_hex(text: &mut String, value: u64, digits: u32) {
-    for digit in (0..digits).rev() {
-        text.push(char::from(b"0123456789abcdef"[(value >> (4 * digit)) as usize & 0xf]));
-    }
+/// The eight digits of a number, computed side by side.
+fn hex(value: u32) -> [u8; 8] {
+    // Each nibble to a byte of its own, the lowest first.
+    let mut nibbles = u64::from(value);
+    nibbles = (nibbles | nibbles << 16) & 0x0000_ffff_0000_ffff;
+    nibbles = (nibbles | nibbles << 8) & 0x00ff_00ff_00ff_00ff;
+    nibbles = (nibbles | nibbles << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // One where the digit is a letter.
+    let letters = ((nibbles + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+    (nibbles + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 fn parse(id: &[u8]) -> Option<Origin> {
@@ -55,6 +62,13 @@ fn parse(id: &[u8]) -> Option<Origin> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_is_the_origin_in_hex() {
+        for value in [0, 1, 9, 10, 15, 0x1234_5678, 0x9abc_def0, u32::MAX] {
+            assert_eq!(hex(value), format!("{value:08x}").as_bytes());
+        }
+    }
 
     #[test]
     fn an_id_leads_back_to_its_slot_only() {

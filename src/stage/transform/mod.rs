@@ -5,7 +5,8 @@
 //!
 //! The contract with guests is `transforms/wit/transform.wit`. From the inside out:
 //! - [`host`]: the engine and its limits; [`abi`]: the contract's types; [`packed`]: its packed layout;
-//! - [`module`]: one validated component and one call of it; [`folder`]: the modules of a folder, reloaded on change;
+//! - [`module`]: one validated component and one call of it; [`lasting`]: what is left out of it; [`reply`]: what a call
+//!   returned; [`folder`]: the modules of a folder, reloaded on change;
 //! - [`id`]: record ids; [`verdict`]: what an answer says of each record; [`cause`]: codes and messages;
 //! - [`halving`]: which records make a call fail; [`guest_log`]: guest lines into the log; [`observe`]: who sees them
 //!   instead; [`stage`]: all together.
@@ -20,9 +21,11 @@ mod guest_log;
 mod halving;
 mod host;
 mod id;
+mod lasting;
 mod module;
 mod observe;
 mod packed;
+mod reply;
 mod stage;
 mod verdict;
 

@@ -5,10 +5,11 @@
 use super::abi::{self, Failure, InputRecord, Invocation, LogLine, Outcome};
 use super::guest_log::GuestLog;
 use super::host::{Confined, Host, Interrupted};
+use super::lasting::lasting;
 use super::observe::Observer;
-use super::packed::{self, Malformed};
+use super::packed;
+use super::reply::{Reply, Returned};
 use super::stage::{InvocationInfo, TransformStage};
-use super::verdict::{Answer, Keys, Otf};
 use crate::fault::{Class, Fault, Retry};
 use crate::stage::Stage;
 use crate::stage::partition::lambda::LambdaKeys;
@@ -17,7 +18,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, WasmList};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
 
 /// What the trial instance made at load may take.
@@ -170,43 +171,12 @@ pub struct Used {
     pub fuel: Option<u64>,
 }
 
-/// An answer, still in the form it came in.
-pub enum Reply {
-    List(Outcome),
-    Packed(Vec<u8>),
-}
-
-impl Reply {
-    /// The answers, and the guest's lines.
-    pub fn read(&self) -> Result<(Vec<Answer<'_>>, Vec<LogLine>), Malformed> {
-        match self {
-            Self::Packed(output) => packed::unpack(output),
-            Self::List(outcome) => {
-                let answers = outcome.records.iter().map(|record| Answer {
-                    record_id: record.record_id.as_bytes(),
-                    status: Some(record.status),
-                    data: record.data.as_deref(),
-                    message: record.message.as_deref(),
-                    keys: Keys::List(&record.partition_keys),
-                    otf: record.otf_metadata.as_ref().map(|otf| Otf {
-                        database: otf.destination_database_name.as_deref(),
-                        table: otf.destination_table_name.as_deref(),
-                        operation: otf.operation,
-                    }),
-                });
-                Ok((answers.collect(), outcome.logs.clone()))
-            }
-        }
-    }
-}
-
 impl Module {
     /// Validates and compiles a component: no imports, one of the two worlds, its types, a trial instance. `is_metered`:
     /// it counts its fuel.
     pub fn compile(host: &Arc<Host>, wasm: &[u8], is_metered: bool) -> Result<Self, LoadError> {
         let engine = host.engine(is_metered);
-        let component =
-            Component::from_binary(engine, wasm).map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?;
+        let component = component(engine, wasm)?;
         let imports = imported_functions(engine, &component);
         if !imports.is_empty() {
             return Err(LoadError::Imports(imports));
@@ -288,13 +258,14 @@ impl Module {
         typed.map_err(|error| LoadError::Types(format!("{error:#}")))
     }
 
-    /// One call on a fresh instance; `used` is set to what it took.
+    /// One call on a fresh instance; `used` is set to what it took. `packed` is room that is used again.
     pub(super) fn call<'a>(
         &self,
         invocation: Invocation<'_>,
         records: impl ExactSizeIterator<Item = InputRecord<'a>> + Clone,
         limits: CallLimits,
         interrupted: &Interrupted,
+        packed: &mut Vec<u8>,
         used: &mut Used,
     ) -> Result<Reply, CallError> {
         if interrupted() {
@@ -315,20 +286,20 @@ impl Module {
                 instance
                     .get_typed_func::<ListParams<'_>, ListResults>(&mut store, index)
                     .and_then(|function| function.call(&mut store, (invocation, &records)))
-                    .map(|(result,)| result.map(Reply::List))
+                    .map(|(result,)| result.map(Returned::List))
             }
             Entry::Packed(index) => {
-                let batch = packed::pack(records);
+                packed::pack(records, packed);
                 instance
                     .get_typed_func::<PackedParams<'_>, PackedResults>(&mut store, index)
-                    .and_then(|function| function.call(&mut store, (invocation, &batch)))
-                    .map(|(result,)| result.map(Reply::Packed))
+                    .and_then(|function| function.call(&mut store, (invocation, packed)))
+                    .map(|(result,)| result.map(Returned::Packed))
             }
         };
         let left = limits.fuel.and_then(|fuel| Some(fuel.saturating_sub(store.get_fuel().ok()?)));
         *used = Used { memory_bytes: store.data().used_bytes as u64, fuel: left };
         match outcome {
-            Ok(Ok(reply)) => Ok(reply),
+            Ok(Ok(answer)) => Ok(Reply { store, answer }),
             Ok(Err(Failure { message, logs })) => Err(CallError::Failed { message, lines: logs }),
             Err(error) => Err(self.classify(&error, &store, limits)),
         }
@@ -373,7 +344,19 @@ impl Module {
 type ListParams<'a> = (Invocation<'a>, &'a [InputRecord<'a>]);
 type ListResults = (Result<Outcome, Failure>,);
 type PackedParams<'a> = (Invocation<'a>, &'a [u8]);
-type PackedResults = (Result<Vec<u8>, Failure>,);
+type PackedResults = (Result<WasmList<u8>, Failure>,);
+
+/// Compiles a component, so that its answers last.
+fn component(engine: &Engine, wasm: &[u8]) -> Result<Component, LoadError> {
+    let refused = |error: &dyn std::fmt::Display| LoadError::NotAComponent(format!("{error:#}"));
+    match lasting(wasm) {
+        Ok(wasm) => Component::from_binary(engine, &wasm).map_err(|error| refused(&error)),
+        // The engine says best what is wrong.
+        Err(error) => {
+            Err(Component::from_binary(engine, wasm).map_or_else(|error| refused(&error), |_| refused(&error)))
+        }
+    }
+}
 
 /// All imports that are more than types, by name.
 fn imported_functions(engine: &Engine, component: &Component) -> Vec<String> {

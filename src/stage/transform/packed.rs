@@ -8,8 +8,6 @@ use super::verdict::{Answer, Keys, Otf};
 
 /// The data length that means "none".
 const NONE: u32 = u32::MAX;
-/// The shortest record: its length, an id's length, status, a data length.
-const SHORTEST_RECORD_BYTES: usize = 13;
 /// The shortest log line: level, length.
 const SHORTEST_LINE_BYTES: usize = 5;
 
@@ -29,39 +27,39 @@ pub enum Malformed {
 /// What a record without metadata takes beside its data.
 const FRAME_BYTES: usize = 64;
 
-/// Writes the input of a call.
-pub fn pack<'a>(records: impl ExactSizeIterator<Item = InputRecord<'a>> + Clone) -> Vec<u8> {
+/// Writes the input of a call in place of what `out` holds.
+pub fn pack<'a>(records: impl ExactSizeIterator<Item = InputRecord<'a>> + Clone, out: &mut Vec<u8>) {
     let data_bytes: usize = records.clone().map(|record| record.data.len()).sum();
-    let mut out = Vec::with_capacity(4 + data_bytes + records.len() * FRAME_BYTES);
-    put_u32(&mut out, records.len());
+    out.clear();
+    out.reserve(4 + data_bytes + records.len() * FRAME_BYTES);
+    put_u32(out, records.len());
     for record in records {
         let start = out.len();
-        put_u32(&mut out, 0);
-        put(&mut out, record.record_id.as_bytes());
-        put_u64(&mut out, record.approximate_arrival_timestamp);
-        put(&mut out, record.data);
+        put_u32(out, 0);
+        put(out, record.record_id.as_bytes());
+        put_u64(out, record.approximate_arrival_timestamp);
+        put(out, record.data);
         match (&record.kinesis_metadata, &record.kafka_metadata) {
             (Some(kinesis), _) => {
                 out.push(1);
-                put(&mut out, kinesis.sequence_number.as_bytes());
-                put_u64(&mut out, kinesis.subsequence_number);
-                put(&mut out, kinesis.partition_key.as_bytes());
-                put(&mut out, kinesis.shard_id.as_bytes());
-                put_u64(&mut out, kinesis.approximate_arrival_timestamp);
+                put(out, kinesis.sequence_number.as_bytes());
+                put_u64(out, kinesis.subsequence_number);
+                put(out, kinesis.partition_key.as_bytes());
+                put(out, kinesis.shard_id.as_bytes());
+                put_u64(out, kinesis.approximate_arrival_timestamp);
             }
             (None, Some(kafka)) => {
                 out.push(2);
-                put(&mut out, kafka.topic.as_bytes());
-                put(&mut out, kafka.offset.as_bytes());
-                put(&mut out, kafka.partition_id.as_bytes());
-                put_u64(&mut out, kafka.approximate_arrival_timestamp);
+                put(out, kafka.topic.as_bytes());
+                put(out, kafka.offset.as_bytes());
+                put(out, kafka.partition_id.as_bytes());
+                put_u64(out, kafka.approximate_arrival_timestamp);
             }
             (None, None) => out.push(0),
         }
         let record_bytes = (out.len() - start - 4) as u32;
         out[start..start + 4].copy_from_slice(&record_bytes.to_le_bytes());
     }
-    out
 }
 
 // Records are slices of a chunk's buffer, which is under 4 GiB, so no length is cut off here.
@@ -78,13 +76,13 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Reads the output of a call.
-pub fn unpack(output: &[u8]) -> Result<(Vec<Answer<'_>>, Vec<LogLine>), Malformed> {
+/// Reads the output of a call: tells `see` of each record and its id, and returns the log lines. What was told of an
+/// output that turns out to be malformed is void.
+pub fn unpack<'a>(output: &'a [u8], mut see: impl FnMut(&[u8], Answer<'a>)) -> Result<Vec<LogLine>, Malformed> {
     let mut rest = Reader { rest: output };
-    let count = rest.u32("the number of records")? as usize;
-    let mut answers = Vec::with_capacity(count.min(output.len() / SHORTEST_RECORD_BYTES));
-    for _ in 0..count {
-        answers.push(record(Reader { rest: rest.bytes("a record")? })?);
+    for _ in 0..rest.u32("the number of records")? {
+        let mut fields = Reader { rest: rest.bytes("a record")? };
+        see(fields.bytes("a record id")?, answer(fields)?);
     }
     let mut lines = Vec::new();
     if !rest.rest.is_empty() {
@@ -94,12 +92,12 @@ pub fn unpack(output: &[u8]) -> Result<(Vec<Answer<'_>>, Vec<LogLine>), Malforme
             lines.push(line(&mut rest)?);
         }
     }
-    if rest.rest.is_empty() { Ok((answers, lines)) } else { Err(Malformed::Long(rest.rest.len())) }
+    if rest.rest.is_empty() { Ok(lines) } else { Err(Malformed::Long(rest.rest.len())) }
 }
 
-fn record(mut fields: Reader<'_>) -> Result<Answer<'_>, Malformed> {
+/// The fields after the record id.
+fn answer(mut fields: Reader<'_>) -> Result<Answer<'_>, Malformed> {
     let mut answer = Answer {
-        record_id: fields.bytes("a record id")?,
         status: match fields.u8("a status")? {
             0 => Some(Status::Ok),
             1 => Some(Status::Dropped),
@@ -149,17 +147,17 @@ fn record(mut fields: Reader<'_>) -> Result<Answer<'_>, Malformed> {
 /// What an output says, one text for each record and log line; `None` if it breaks the layout. To hold the reader against
 /// another one.
 pub fn packed_texts(output: &[u8]) -> Option<Vec<String>> {
-    let (answers, lines) = unpack(output).ok()?;
-    let answers = answers.iter().map(|answer| {
-        let Answer { record_id, status, data, message, keys, otf } = answer;
+    let mut texts = Vec::new();
+    let lines = unpack(output, |record_id, answer| {
+        let Answer { status, data, message, keys, otf } = answer;
         let keys: Vec<_> = keys.pairs().collect();
         let operation = |otf: &Otf<'_>| otf.operation.map_or(0, |operation| operation as u8 + 1);
         let table = otf.as_ref().map(|otf| (otf.database, otf.table, operation(otf)));
         let status = status.map(|status| status as u8);
-        format!("{record_id:?} {status:?} {data:?} {keys:?} {table:?} {message:?}")
+        texts.push(format!("{record_id:?} {status:?} {data:?} {keys:?} {table:?} {message:?}"));
     });
-    let lines = lines.iter().map(|line| format!("line {} {:?}", line.level as u8, line.message));
-    Some(answers.chain(lines).collect())
+    texts.extend(lines.ok()?.iter().map(|line| format!("line {} {:?}", line.level as u8, line.message)));
+    Some(texts)
 }
 
 /// Takes the first of the partition keys that [`Keys::Packed`] has.

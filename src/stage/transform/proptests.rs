@@ -1,8 +1,9 @@
 //! The packed layout against its description, hostile bytes, and random behaviour of guests.
 
-use super::abi::{InputRecord, KafkaMetadata, KinesisMetadata, LogLevel, Status};
-use super::packed::{Malformed, pack, unpack};
+use super::abi::{InputRecord, KafkaMetadata, KinesisMetadata, LogLevel, LogLine, Status};
+use super::packed::{self, Malformed, pack};
 use super::tests::{WORLDS, apply, passed, spec};
+use super::verdict::Answer;
 use crate::stream::definition::TransformSpec;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,6 +11,15 @@ use proptest::prelude::*;
 fn input<'a>(record_id: &'a str, data: &'a [u8]) -> InputRecord<'a> {
     let (kinesis_metadata, kafka_metadata) = (None, None);
     InputRecord { record_id, approximate_arrival_timestamp: 258, data, kinesis_metadata, kafka_metadata }
+}
+
+/// The records of an output with their ids, and its lines.
+type Unpacked<'a> = (Vec<(Vec<u8>, Answer<'a>)>, Vec<LogLine>);
+
+fn unpack(output: &[u8]) -> Result<Unpacked<'_>, Malformed> {
+    let mut answers = Vec::new();
+    let lines = packed::unpack(output, |id, answer| answers.push((id.to_vec(), answer)))?;
+    Ok((answers, lines))
 }
 
 #[test]
@@ -24,8 +34,8 @@ fn input_is_packed_as_the_contract_says() {
     let kafka = KafkaMetadata { topic: "t", offset: "5", partition_id: "", approximate_arrival_timestamp: 3 };
     let records = [
         input("a", b"xy"),
-        InputRecord { kinesis_metadata: Some(kinesis), ..input("b", b"") },
-        InputRecord { kafka_metadata: Some(kafka), ..input("", b"z") },
+        InputRecord { kinesis_metadata: Some(&kinesis), ..input("b", b"") },
+        InputRecord { kafka_metadata: Some(&kafka), ..input("", b"z") },
     ];
     let expected: Vec<u8> = [
         &b"\x03\0\0\0"[..],
@@ -36,7 +46,9 @@ fn input_is_packed_as_the_contract_says() {
         b"\x01\0\0\0t\x01\0\0\x005\0\0\0\0\x03\0\0\0\0\0\0\0",
     ]
     .concat();
-    assert_eq!(pack(records.into_iter()), expected);
+    let mut out = b"of the call before".to_vec();
+    pack(records.into_iter(), &mut out);
+    assert_eq!(out, expected);
 }
 
 #[test]
@@ -54,11 +66,11 @@ fn output_is_read_as_the_contract_says() {
     ]
     .concat();
     let (answers, lines) = unpack(&output).unwrap();
-    let of = |index: usize| (answers[index].record_id, answers[index].status, answers[index].data);
+    let of = |index: usize| (&answers[index].0[..], answers[index].1.status, answers[index].1.data);
     assert_eq!(of(0), (&b"a"[..], Some(Status::Dropped), None));
     assert_eq!(of(1), (&b"b"[..], Some(Status::Ok), Some(&b"xy"[..])));
-    assert_eq!(answers[1].message, Some("hello"));
-    let keys = |index: usize| answers[index].keys.pairs().collect::<Vec<_>>();
+    assert_eq!(answers[1].1.message, Some("hello"));
+    let keys = |index: usize| answers[index].1.keys.pairs().collect::<Vec<_>>();
     assert_eq!((keys(0), keys(1)), (vec![], vec![("k", "v")]));
     assert_eq!(of(2), (&b"c"[..], None, Some(&b""[..])));
     assert_eq!((lines.len(), lines[0].level, &lines[0].message[..]), (1, LogLevel::Error, "no"));

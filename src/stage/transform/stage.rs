@@ -7,12 +7,14 @@ use super::host::{Interrupted, processors};
 use super::id::Ids;
 use super::module::{CallError, CallLimits, Module, Used};
 use super::observe::{self, Observer};
-use super::verdict::{Answer, Keys, Verdict, judge};
+use super::reply::Reply;
+use super::verdict::{Judge, Keys, Verdict};
 use crate::record::{Cause, Chunk, Refused, Slot};
 use crate::stage::partition::lambda::LambdaKeys;
 use crate::stage::{Stage, Staged};
 use crate::stream::Id128;
 use crate::stream::definition::TransformSpec;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 use std::sync::Arc;
@@ -51,6 +53,8 @@ pub struct TransformStage {
     observer: Option<Arc<dyn Observer>>,
     /// Batches so far.
     batches: u64,
+    /// Room for packed batches, used again.
+    packed: Mutex<Vec<Vec<u8>>>,
 }
 
 impl TransformStage {
@@ -61,7 +65,7 @@ impl TransformStage {
         wanted: LambdaKeys,
         interrupted: Interrupted,
     ) -> Self {
-        Self { module, spec, info, wanted, interrupted, observer: None, batches: 0 }
+        Self { module, spec, info, wanted, interrupted, observer: None, batches: 0, packed: Mutex::default() }
     }
 
     /// Has `observer` see what goes on, in place of the log.
@@ -87,13 +91,16 @@ impl TransformStage {
     /// Batches, one after the other.
     fn settle(&self, chunk: &Chunk, batches: &[Batch]) -> Harvest {
         let mut harvest = Harvest::default();
+        let mut packed = self.packed.lock().pop().unwrap_or_default();
         let effort = Effort { limit: Duration::from_millis(self.spec.timeout_ms), retries: self.spec.retries };
         for batch in batches {
             let slots = &chunk.slots[batch.records.clone()];
             let weights: Vec<u64> = slots.iter().map(weight_bytes).collect();
-            let calls = &mut Calls { stage: self, chunk, slots, batch: batch.number, calls: 0, harvest: &mut harvest };
+            let (harvest, packed) = (&mut harvest, &mut packed);
+            let calls = &mut Calls { stage: self, chunk, slots, batch: batch.number, calls: 0, packed, harvest };
             settle(calls, &weights, effort);
         }
+        self.packed.lock().push(packed);
         harvest
     }
 }
@@ -182,6 +189,7 @@ struct Calls<'a> {
     batch: u64,
     /// Calls so far.
     calls: u64,
+    packed: &'a mut Vec<u8>,
     harvest: &'a mut Harvest,
 }
 
@@ -229,16 +237,17 @@ impl Calls<'_> {
             kafka_metadata: None,
         });
         self.calls += 1;
-        let reply = self.stage.call((self.batch, self.calls), records, limit, used)?;
-        let (answers, lines) = reply.read().map_err(|error| CallError::Malformed(error.to_string()))?;
+        let reply = self.stage.call((self.batch, self.calls), records, limit, self.packed, used)?;
+        let mut judge = Judge::new(slots, &ids);
+        let lines = reply.read(|id, answer| judge.hear(id, answer))?;
         if let Some(observer) = &self.stage.observer {
-            for answer in &answers {
-                if let Some(index) = ids.find(slots, 0, answer.record_id) {
-                    observer.answered(slots[index].origin, answer);
+            reply.read(|id, answer| {
+                if let Some(index) = ids.find(slots, 0, id) {
+                    observer.answered(slots[index].origin, &answer);
                 }
-            }
+            })?;
         }
-        self.harvest.take(slots, &ids, &answers, &self.stage.wanted);
+        self.harvest.take(slots, &judge.verdicts(), &self.stage.wanted);
         Ok(lines)
     }
 }
@@ -250,8 +259,9 @@ impl TransformStage {
         number: (u64, u64),
         records: impl ExactSizeIterator<Item = InputRecord<'a>> + Clone,
         limit: Duration,
+        packed: &mut Vec<u8>,
         used: &mut Used,
-    ) -> Result<super::module::Reply, CallError> {
+    ) -> Result<Reply, CallError> {
         let (invocation_id, seed) = identity_of_call(&self.info, number);
         let variables: Vec<_> = self.spec.variables.iter().map(|(name, value)| (&name[..], &value[..])).collect();
         let limits = CallLimits { time: limit, memory_bytes: self.spec.memory_bytes, fuel: self.spec.fuel };
@@ -267,7 +277,7 @@ impl TransformStage {
             memory_limit_bytes: self.spec.memory_bytes,
             variables: &variables,
         };
-        self.module.call(invocation, records, limits, &self.interrupted, used)
+        self.module.call(invocation, records, limits, &self.interrupted, packed, used)
     }
 
     /// Tells the observer, or else the log, of a call.
@@ -327,10 +337,13 @@ struct Harvest {
 }
 
 impl Harvest {
-    fn take(&mut self, slots: &[Slot], ids: &Ids, answers: &[Answer<'_>], wanted: &LambdaKeys) {
+    fn take(&mut self, slots: &[Slot], verdicts: &[Verdict<'_>], wanted: &LambdaKeys) {
         let mut values = Vec::new();
-        for (slot, verdict) in slots.iter().zip(judge(slots, ids, answers)) {
-            match verdict {
+        let data_bytes = |verdict: &Verdict<'_>| if let Verdict::Passed(data, _) = verdict { data.len() } else { 0 };
+        self.buffer.reserve(verdicts.iter().map(data_bytes).sum::<usize>().min(LARGEST_CHUNK_BYTES));
+        self.passed.reserve(slots.len());
+        for (slot, verdict) in slots.iter().zip(verdicts) {
+            match *verdict {
                 Verdict::Passed(data, keys) => {
                     if let Err(cause) = self.pass(slot, data, keys, wanted, &mut values) {
                         self.refused.push(Refused { origin: slot.origin, cause });

@@ -5,11 +5,9 @@ use super::id::Ids;
 use super::packed;
 use crate::record::Slot;
 
-/// One record of a guest's answer, in either world.
+/// What a guest's answer says of one record, in either world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer<'a> {
-    /// Any bytes; only those of the batch mean something.
-    pub record_id: &'a [u8],
     /// `None`: a number without meaning.
     pub status: Option<Status>,
     /// The record that goes on.
@@ -76,19 +74,35 @@ pub enum Verdict<'a> {
     NullData(Option<&'a str>),
 }
 
-/// One verdict for each of `slots`, in their order. Answers with unknown ids say nothing.
-pub fn judge<'a>(slots: &[Slot], ids: &Ids, answers: &[Answer<'a>]) -> Vec<Verdict<'a>> {
-    let mut verdicts = vec![Verdict::Missing; slots.len()];
-    let mut likely = 0;
-    for answer in answers {
-        let Some(index) = ids.find(slots, likely, answer.record_id) else { continue };
-        likely = index + 1;
-        verdicts[index] = if verdicts[index] == Verdict::Missing { of_answer(answer) } else { Verdict::Duplicated };
-    }
-    verdicts
+/// Collects the verdicts on the records of a batch.
+pub struct Judge<'b, 'a> {
+    slots: &'b [Slot],
+    ids: &'b Ids,
+    verdicts: Vec<Verdict<'a>>,
+    likely: usize,
 }
 
-fn of_answer<'a>(answer: &Answer<'a>) -> Verdict<'a> {
+impl<'b, 'a> Judge<'b, 'a> {
+    /// No answer came yet.
+    pub fn new(slots: &'b [Slot], ids: &'b Ids) -> Self {
+        Self { slots, ids, verdicts: vec![Verdict::Missing; slots.len()], likely: 0 }
+    }
+
+    /// Takes one record of the answer. Any bytes may be its id; those that are none of the batch say nothing.
+    pub fn hear(&mut self, record_id: &[u8], answer: Answer<'a>) {
+        let Some(index) = self.ids.find(self.slots, self.likely, record_id) else { return };
+        self.likely = index + 1;
+        let verdict = &mut self.verdicts[index];
+        *verdict = if *verdict == Verdict::Missing { of_answer(answer) } else { Verdict::Duplicated };
+    }
+
+    /// One verdict for each slot, in their order.
+    pub fn verdicts(self) -> Vec<Verdict<'a>> {
+        self.verdicts
+    }
+}
+
+fn of_answer(answer: Answer<'_>) -> Verdict<'_> {
     match (answer.status, answer.data) {
         (Some(Status::Ok), Some(data)) => Verdict::Passed(data, answer.keys),
         (Some(Status::Ok), None) => Verdict::NullData(answer.message),
