@@ -25,6 +25,8 @@ pub enum Retry {
     Backoff,
     /// Only a change by the operator helps (permission, missing bucket); try slowly with the newest settings.
     AfterOperator,
+    /// This one thing is refused for good, others of its kind are not: go on without it.
+    GiveUp,
 }
 
 /// An error whose handling is decided by data. `Display` says what happened, to which stream, and what to do.

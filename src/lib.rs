@@ -40,6 +40,9 @@ pub mod wire;
 
 // What both planes share: control writes it, ingest and delivery read it.
 
+/// Secrets of definitions, enciphered where they are stored.
+pub mod vault;
+
 /// Definitions and their revisions.
 pub mod catalog;
 

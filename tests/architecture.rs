@@ -19,12 +19,13 @@ const NARROWER: &[(&str, &[&str], &str)] = &[
     ("record", &["fault"], "vocabulary: types without I/O"),
     ("stream", &["fault", "record"], "vocabulary: types without I/O"),
     ("wire", &["fault", "record", "stream"], "shapes of the API: no I/O"),
+    ("vault", &["fault", "disk", "stream"], "knows secrets, not whose"),
     ("stage", &["fault", "failpoint", "record", "stream"], "pure: no disk, no clock, no network"),
     ("spool", &["record"], "a format: knows neither partitions' keys nor where its bytes lie"),
     ("batch", &["fault", "clock", "record", "stream"], "decides where a run ends: no I/O"),
     (
         "destination",
-        &["fault", "clock", "failpoint", "task", "telemetry", "record", "stream"],
+        &["fault", "clock", "failpoint", "task", "telemetry", "record", "stream", "vault"],
         "gets parcels from its caller: knows neither log nor journal",
     ),
     (

@@ -1,7 +1,7 @@
 //! The data folder: every path in it is spelled here, and its format is checked before anything is read.
 //!
 //! ```text
-//! LOCK  FORMAT  catalog/<name>.json  deleted.json  journal/  streams/<incarnation>/{log,outbox}/  tables/ (of AWS Glue)  compiled/ (transforms)  s3/ (embedded store)
+//! LOCK  FORMAT  catalog/<name>.json  deleted.json  secrets.key  journal/  streams/<incarnation>/{log,outbox}/  tables/ (of AWS Glue)  compiled/ (transforms)  s3/ (embedded store)
 //! ```
 
 use crate::disk::{Disk, LockError, create_dir_durable, replace_file};
@@ -102,6 +102,11 @@ impl DataFolder {
     /// Ledgers of streams that are gone.
     pub fn deleted(&self) -> PathBuf {
         self.root.join("deleted.json")
+    }
+
+    /// The key of streams' secrets.
+    pub fn secrets_key(&self) -> PathBuf {
+        self.root.join("secrets.key")
     }
 
     /// Tables that AWS Glue told.

@@ -18,7 +18,9 @@ use crate::delivery::{
     DeletedError, DeletedStreams, DeliveryContext, DeliveryOptions, JournalCursors, LearntTables, StagePool,
     Supervisor, SupervisorError,
 };
-use crate::destination::Destination;
+use crate::destination::Router;
+use crate::destination::http::client::CaFileError;
+use crate::destination::http::{HttpDestination, HttpSettings};
 use crate::destination::s3::{S3Destination, S3Settings};
 use crate::disk::{Disk, DiskBudget, FolderLock, RealDisk};
 use crate::embedded::{EmbeddedS3, EmbeddedS3Options};
@@ -32,6 +34,7 @@ use crate::server::{Admin, Api, BodyLimits, ListenError, Listener, ListenerOptio
 use crate::source::local::Logs;
 use crate::stage::transform::{TransformFolder, TransformLimits};
 use crate::task::{Stop, StopSource, TaskSet};
+use crate::vault::Vault;
 use data_folder::DataFolder;
 use intake::LocalIntake;
 use std::net::SocketAddr;
@@ -63,6 +66,8 @@ pub struct AppOptions {
     pub embedded_s3: Option<EmbeddedS3Options>,
     /// How buckets are reached. With an embedded server and no endpoint: that server.
     pub s3: S3Settings,
+    /// How HTTP endpoints are reached.
+    pub http: HttpSettings,
     /// WASM modules.
     pub transforms_dir: PathBuf,
     /// Tables for conversion.
@@ -125,6 +130,9 @@ pub enum StartError {
     /// A listener.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Certificates for HTTP endpoints.
+    #[error(transparent)]
+    Certificates(#[from] CaFileError),
     /// Threads.
     #[error("cannot start the commit threads: {0}")]
     Threads(std::io::Error),
@@ -152,8 +160,22 @@ impl App {
         let foundation = tokio::task::spawn_blocking(move || Foundation::open(&blocking_options))
             .await
             .map_err(|died| StartError::Transforms(died.to_string()))??;
-        let Foundation { lock, budget, journal, catalog, deleted, logs, pool, disk, clock, folder, transforms, glue } =
-            foundation;
+        let Foundation {
+            lock,
+            budget,
+            journal,
+            catalog,
+            deleted,
+            logs,
+            pool,
+            disk,
+            clock,
+            folder,
+            transforms,
+            glue,
+            vault,
+            requests,
+        } = foundation;
 
         let mut s3_settings = options.s3;
         let embedded_s3 = match options.embedded_s3 {
@@ -170,7 +192,8 @@ impl App {
             }
             None => None,
         };
-        let destination: Arc<dyn Destination> = Arc::new(S3Destination::new(s3_settings, clock.clone()));
+        let objects = Arc::new(S3Destination::new(s3_settings, clock.clone()));
+        let destinations = Router { objects, requests };
         let stop = StopSource::new();
         let mut tasks = TaskSet::default();
         let schemas = Arc::new(Schemas::new(options.schemas_dir, glue.clone()));
@@ -187,7 +210,7 @@ impl App {
             journal: journal.clone(),
             deleted,
             outbox: Arc::new(Outbox::new(disk, folder.streams(), budget)),
-            destination,
+            destinations,
             transforms: transforms.clone(),
             schemas: schemas.clone(),
             clock: clock.clone(),
@@ -199,7 +222,7 @@ impl App {
             options: options.delivery,
         });
         let (account_id, compatibility) = (options.rules.account_id.clone(), options.rules.compatibility);
-        let control = Control::new(catalog.clone(), clock, options.rules, Folders { schemas, transforms });
+        let control = Control::new(catalog.clone(), clock, options.rules, Folders { schemas, transforms, vault });
         for (i, request) in options.streams.into_iter().enumerate() {
             ensure_stream(&control, i, request).await?;
         }
@@ -278,6 +301,8 @@ struct Foundation {
     folder: DataFolder,
     transforms: Arc<TransformFolder>,
     glue: Option<Arc<Glue>>,
+    vault: Arc<Vault>,
+    requests: Arc<HttpDestination>,
 }
 
 impl Foundation {
@@ -321,7 +346,24 @@ impl Foundation {
         let transforms = Arc::new(transforms);
         let glue = options.glue.clone().map(|glue| Glue::open(glue, disk.clone(), folder.tables(), clock.clone()));
         let glue = glue.transpose()?.map(Arc::new);
-        Ok(Self { lock, budget, journal, catalog, deleted, logs, pool, disk, clock, folder, transforms, glue })
+        let vault = Arc::new(Vault::new(disk.clone(), folder.secrets_key()));
+        let requests = Arc::new(HttpDestination::new(options.http.clone(), vault.clone(), clock.clone())?);
+        Ok(Self {
+            lock,
+            budget,
+            journal,
+            catalog,
+            deleted,
+            logs,
+            pool,
+            disk,
+            clock,
+            folder,
+            transforms,
+            glue,
+            vault,
+            requests,
+        })
     }
 }
 

@@ -71,6 +71,7 @@ fn record(name: &str) -> StreamRecord {
         target_object_bytes: None,
         backup: None,
         partitioning: None,
+        http: None,
     };
     StreamRecord {
         definition: Arc::new(definition),

@@ -5,6 +5,7 @@ use crate::app::{AppOptions, embedded_s3_root};
 use crate::config::{self, DISK_BUDGET_LEAST_BYTES};
 use crate::control::Rules;
 use crate::delivery::DeliveryOptions;
+use crate::destination::http::HttpSettings;
 use crate::destination::s3::S3Settings;
 use crate::embedded::EmbeddedS3Options;
 use crate::log::LogOptions;
@@ -93,6 +94,7 @@ impl DevArgs {
                 buckets: vec![BUCKET.to_owned()],
             }),
             s3: S3Settings::default(),
+            http: HttpSettings::default(),
             transforms_dir: self.transforms_dir.clone(),
             schemas_dir: self.schemas_dir.clone(),
             glue: None,

@@ -91,6 +91,7 @@ pub fn app_options(config: Config) -> AppOptions {
         },
         embedded_s3: None,
         s3: config.s3,
+        http: config.http.settings,
         transforms_dir: config.transforms_dir,
         schemas_dir: config.schemas_dir,
         glue: config.glue.map(|glue| glue.settings),
@@ -107,6 +108,7 @@ pub fn app_options(config: Config) -> AppOptions {
             stage_slots: limits.stage_slots.unwrap_or(defaults.stage_slots).max(1),
             transform_slots: limits.transform_slots.unwrap_or(defaults.transform_slots).max(1),
             send_slots: limits.send_slots.unwrap_or(defaults.send_slots).max(1),
+            requests_in_flight: config.http.requests_in_flight.unwrap_or(defaults.requests_in_flight).max(1),
             ..defaults
         },
         streams: config.streams,

@@ -39,6 +39,14 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
         }
         secrets(settings.credentials.as_ref(), &at, &mut problems, |_| true);
     }
+    if let Some(file) = &config.http.settings.ca_file {
+        readable(file, "http_endpoint.ca_file", &mut problems);
+    }
+    for (arn, secret) in &config.http.settings.secrets {
+        if let Err(error) = secret.read() {
+            problems.add(None, &format!("http_endpoint.secrets.{arn}"), error.to_string());
+        }
+    }
     if let Some(glue) = &config.glue {
         if let Some(file) = &glue.settings.ca_file {
             readable(file, "glue.ca_file", &mut problems);
@@ -55,6 +63,10 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
                 Ok(folder) => module(folder, transform, &name, &mut problems),
                 Err(error) => problems.add(None, &name, error.to_string()),
             }
+        }
+        let secret = plan.definition.http.as_ref().and_then(|http| http.secret_arn.as_ref());
+        if let Some(arn) = secret.filter(|arn| !config.http.settings.secrets.contains_key(*arn)) {
+            problems.add(None, &name, format!("http_endpoint.secrets has no entry for {arn}"));
         }
         if let Some(convert) = &plan.definition.convert {
             let member = format!("{name}.SchemaConfiguration");

@@ -1,7 +1,7 @@
 //! The configuration file of `hydrant serve` and `hydrant check`.
 //!
 //! From: a YAML file. To: `app` (a [`Config`]) and `cli` (problems, to print). In between, in this order: `node` (the
-//! file as a tree that knows its lines), `section` (reading members, noting what is wrong), `top`, `s3`, `glue` and `streams`
+//! file as a tree that knows its lines), `section` (reading members, noting what is wrong), `top`, `s3`, `http`, `glue` and `streams`
 //! (what the members mean); `lines` finds the line of a problem that was told without one.
 //!
 //! Invariants: every problem found is reported, with its line, not only the first; an unknown key is a problem; a secret
@@ -9,6 +9,7 @@
 
 mod checks;
 mod glue;
+mod http;
 mod lines;
 mod node;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod top;
 mod units;
 
 pub use glue::GlueSection;
+pub use http::HttpSection;
 pub use problem::Problem;
 pub use units::size;
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub admin: AdminListener,
     /// How buckets are reached.
     pub s3: S3Settings,
+    /// How HTTP endpoints are reached.
+    pub http: HttpSection,
     /// WASM modules.
     pub transforms_dir: PathBuf,
     /// Table schemas for conversion.
@@ -137,6 +141,7 @@ impl Config {
             account_id: self.account_id.clone(),
             region: self.region.clone(),
             compatibility: self.compatibility,
+            allow_http: self.http.settings.allow_http,
             glue_region: self.glue.as_ref().map(|glue| glue.region.as_ref().unwrap_or(&self.region).clone()),
         }
     }

@@ -5,6 +5,7 @@ use super::problem::Problems;
 use super::section::Section;
 use crate::destination::s3::{ChecksumCalculation, Credentials, S3Settings, Secret};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 /// Reads the section.
@@ -81,21 +82,25 @@ pub fn credentials(mut section: Section, problems: &mut Problems) -> Option<Cred
 /// `{env: NAME}` or `{file: PATH}`. A secret written into the file is refused, and its text is not repeated.
 fn secret(section: &mut Section, member: &'static str, problems: &mut Problems) -> Option<Secret> {
     let base = section.base();
-    let node = section.node(member)?;
+    let secret = secret_in(section.node(member)?, base);
+    if secret.is_none() {
+        section.problem(member, NOT_A_SECRET, problems);
+    }
+    secret
+}
+
+/// What is said of a value that is none.
+pub const NOT_A_SECRET: &str = "expected {env: NAME} or {file: PATH}; secrets do not stand in this file";
+
+/// A value `{env: NAME}` or `{file: PATH}`; relative paths start at `base`.
+pub fn secret_in(node: &Node, base: &Path) -> Option<Secret> {
     let one = match node.members() {
         [(key, Node { value: Tree::Text(text), .. })] if !text.is_empty() => Some((key.name.as_str(), text)),
         _ => None,
     };
-    match one {
-        Some(("env", name)) => Some(Secret::env(name)),
-        Some(("file", path)) => Some(Secret::file(base.join(path))),
-        _ => {
-            section.problem(
-                member,
-                "expected {env: NAME} or {file: PATH}; secrets do not stand in this file",
-                problems,
-            );
-            None
-        }
+    match one? {
+        ("env", name) => Some(Secret::env(name)),
+        ("file", path) => Some(Secret::file(base.join(path))),
+        _ => None,
     }
 }

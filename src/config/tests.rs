@@ -4,6 +4,7 @@ mod checks;
 mod streams;
 
 use super::*;
+use crate::destination::http::HttpSettings;
 use crate::destination::s3::{ChecksumCalculation, Credentials, Secret};
 use crate::schemas::GlueSettings;
 use serde_json::json;
@@ -39,6 +40,15 @@ s3:
   stall_timeout: 5s
   buckets:
     old-logs: {endpoint: "http://old.example", create_only: false, ca_file: ca.pem}
+http_endpoint:
+  ca_file: /etc/ca.pem
+  secrets:
+    "arn:aws:secretsmanager:eu-west-1:123456789012:secret:hook": {file: hook.json}
+  allow_http: true
+  connect_timeout: 3s
+  answer_timeout: 90s
+  stall_timeout: 7s
+  requests_in_flight: 6
 transforms_dir: transforms
 schemas_dir: /srv/schemas
 limits:
@@ -121,6 +131,21 @@ fn a_full_file_means_what_it_says() {
             stall_timeout_ms: Some(5_000),
             buckets: [("old-logs".to_owned(), old)].into(),
             ..S3Settings::default()
+        },
+        http: HttpSection {
+            settings: HttpSettings {
+                ca_file: Some("/etc/ca.pem".into()),
+                secrets: [(
+                    "arn:aws:secretsmanager:eu-west-1:123456789012:secret:hook".to_owned(),
+                    Secret::file("/etc/hydrant/hook.json"),
+                )]
+                .into(),
+                allow_http: true,
+                connect_timeout_ms: Some(3_000),
+                answer_timeout_ms: Some(90_000),
+                stall_timeout_ms: Some(7_000),
+            },
+            requests_in_flight: Some(6),
         },
         glue: Some(GlueSection {
             settings: GlueSettings {

@@ -4,8 +4,8 @@ use super::node::Node;
 use super::problem::Problems;
 use super::section::Section;
 use super::{
-    AdminListener, ApiListener, Config, DISK_BUDGET_LEAST_BYTES, Limits, LogSettings, TlsPaths, VERSION, glue, s3,
-    streams,
+    AdminListener, ApiListener, Config, DISK_BUDGET_LEAST_BYTES, Limits, LogSettings, TlsPaths, VERSION, glue, http,
+    s3, streams,
 };
 use crate::control::Rules;
 use crate::telemetry::logging::{self, LogFormat};
@@ -32,6 +32,8 @@ pub fn read(root: &Node, base: &Path, problems: &mut Problems) -> Option<Config>
     let api = api(&mut top, problems);
     let admin = admin(&mut top, problems);
     let s3 = top.section("s3", problems).map(|section| s3::read(section, problems)).unwrap_or_default();
+    let http = top.section("http_endpoint", problems).map(|section| http::read(section, problems)).unwrap_or_default();
+    rules.allow_http = http.settings.allow_http;
     let glue = top.section("glue", problems).and_then(|section| glue::read(section, problems));
     rules.glue_region = glue.as_ref().map(|glue| glue.region.as_ref().unwrap_or(&rules.region).clone());
     let transforms_dir = top.path("transforms_dir", problems);
@@ -53,6 +55,7 @@ pub fn read(root: &Node, base: &Path, problems: &mut Problems) -> Option<Config>
         api,
         admin,
         s3,
+        http,
         glue,
         limits,
         retention,
@@ -83,6 +86,7 @@ fn rules(top: &mut Section, problems: &mut Problems) -> Rules {
         region: top.text_that("region", "a region such as us-east-1", problems, region).unwrap_or(default.region),
         compatibility: top.choice("compatibility", &modes, problems).unwrap_or(default.compatibility),
         glue_region: None,
+        allow_http: false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! CreateDeliveryStream.
 
 use super::files::{self, WantedBy};
-use super::{Control, Plan, plan};
+use super::{Control, Plan, plan, secrets};
 use crate::catalog::{Status, StreamRecord};
 use crate::stream::Id128;
 use crate::wire::ApiError;
@@ -11,11 +11,11 @@ use std::sync::Arc;
 /// The operation. The stream is ACTIVE once this returns.
 pub fn create(control: &Control, request: Value) -> Result<Value, ApiError> {
     let plan = plan(&control.rules, Id128::random(), request)?;
-    let record = store(control, plan, WantedBy::Request)?;
+    let record = store(control, secrets::hide(control, plan, None)?, WantedBy::Request)?;
     Ok(json!({"DeliveryStreamARN": record.definition.arn}))
 }
 
-/// Makes the stream that `plan` says.
+/// Makes the stream that `plan` says, its secrets hidden.
 pub fn store(control: &Control, plan: Plan, wanted_by: WantedBy) -> Result<Arc<StreamRecord>, ApiError> {
     let name = plan.definition.name.clone();
     files::check(control, &plan.definition, None, wanted_by)?;

@@ -5,8 +5,8 @@
 use super::Control;
 use super::members::{flag, given, given_at, items, text};
 use super::model::DESCRIBE;
-use super::plan::{DEFAULT_INTERVAL_S, default_size_mib};
-use super::rules::{EXTENDED, PLAIN, conversion, is_partitioned, parameters};
+use super::plan::{DEFAULT_INTERVAL_S, DEFAULT_RETRY_S, default_size_mib};
+use super::rules::{EXTENDED, HTTP, PLAIN, conversion, is_partitioned, parameters};
 use crate::catalog::{Status, StreamRecord};
 use crate::wire::{ApiError, check};
 use serde_json::{Map, Value, json};
@@ -76,6 +76,9 @@ fn seconds(ms: i64) -> Value {
 
 /// The descriptions of the destination. An extended one is described in both ways.
 fn destinations(request: &Value) -> Vec<(&'static str, Value)> {
+    if let Some(endpoint) = given(request, HTTP) {
+        return vec![("HttpEndpointDestinationDescription", http_endpoint(endpoint))];
+    }
     match (given(request, EXTENDED), given(request, PLAIN)) {
         (Some(extended), _) => {
             let is_large = conversion::enabled(extended).is_some() || is_partitioned(extended);
@@ -90,20 +93,11 @@ fn destinations(request: &Value) -> Vec<(&'static str, Value)> {
 }
 
 fn plain_s3(configuration: &Value, is_large: bool) -> Value {
-    let hint = |name, default: u64| {
-        given_at(configuration, &["BufferingHints", name]).cloned().unwrap_or_else(|| json!(default))
-    };
     let mut described = Map::new();
     for name in ["RoleARN", "BucketARN", "Prefix", "ErrorOutputPrefix"] {
         echo(configuration, name, &mut described);
     }
-    described.insert(
-        "BufferingHints".to_owned(),
-        json!({
-            "SizeInMBs": hint("SizeInMBs", default_size_mib(is_large)),
-            "IntervalInSeconds": hint("IntervalInSeconds", DEFAULT_INTERVAL_S),
-        }),
-    );
+    described.insert("BufferingHints".to_owned(), hints_described(configuration, is_large));
     let defaults = [
         ("CompressionFormat", json!("UNCOMPRESSED")),
         ("EncryptionConfiguration", json!({"NoEncryptionConfig": "NoEncryption"})),
@@ -111,6 +105,54 @@ fn plain_s3(configuration: &Value, is_large: bool) -> Value {
     ];
     for (name, default) in defaults {
         described.insert(name.to_owned(), given(configuration, name).cloned().unwrap_or(default));
+    }
+    Value::Object(described)
+}
+
+fn hints_described(configuration: &Value, is_large: bool) -> Value {
+    let hint = |name, default: u64| {
+        given_at(configuration, &["BufferingHints", name]).cloned().unwrap_or_else(|| json!(default))
+    };
+    json!({
+        "SizeInMBs": hint("SizeInMBs", default_size_mib(is_large)),
+        "IntervalInSeconds": hint("IntervalInSeconds", DEFAULT_INTERVAL_S),
+    })
+}
+
+/// An endpoint as it is shown: of its access key nothing.
+fn http_endpoint(configuration: &Value) -> Value {
+    let mut described = Map::new();
+    let mut endpoint = Map::new();
+    if let Some(given) = given(configuration, "EndpointConfiguration") {
+        echo(given, "Url", &mut endpoint);
+        echo(given, "Name", &mut endpoint);
+    }
+    described.insert("EndpointConfiguration".to_owned(), Value::Object(endpoint));
+    described.insert("BufferingHints".to_owned(), hints_described(configuration, false));
+    let logging = given(configuration, "CloudWatchLoggingOptions").cloned();
+    described.insert("CloudWatchLoggingOptions".to_owned(), logging.unwrap_or_else(|| json!({"Enabled": false})));
+    let request = given(configuration, "RequestConfiguration");
+    let encoding = request.and_then(|request| text(request, "ContentEncoding")).unwrap_or("NONE");
+    let attributes = request.map_or(&[][..], |request| items(request, "CommonAttributes"));
+    described.insert(
+        "RequestConfiguration".to_owned(),
+        json!({"ContentEncoding": encoding, "CommonAttributes": attributes}),
+    );
+    echo(configuration, "RoleARN", &mut described);
+    if let Some(processing) = given(configuration, "ProcessingConfiguration") {
+        let role = given(configuration, "RoleARN");
+        described.insert("ProcessingConfiguration".to_owned(), processing_described(processing, role));
+    }
+    let retry = given_at(configuration, &["RetryOptions", "DurationInSeconds"]).cloned();
+    let retry = retry.unwrap_or_else(|| json!(DEFAULT_RETRY_S));
+    described.insert("RetryOptions".to_owned(), json!({"DurationInSeconds": retry}));
+    let mode = text(configuration, "S3BackupMode").unwrap_or("FailedDataOnly");
+    described.insert("S3BackupMode".to_owned(), json!(mode));
+    if let Some(s3) = given(configuration, "S3Configuration") {
+        described.insert("S3DestinationDescription".to_owned(), plain_s3(s3, false));
+    }
+    for name in ["SecretsManagerConfiguration", "RequestFormat"] {
+        echo(configuration, name, &mut described);
     }
     Value::Object(described)
 }

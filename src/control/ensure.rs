@@ -2,7 +2,7 @@
 //! catalog, because it was edited or the stream was updated through the API, becomes the stream's next revision.
 
 use super::files::WantedBy;
-use super::{Control, create, describe, merge, plan, update};
+use super::{Control, create, describe, merge, plan, secrets, update};
 use crate::catalog::Status;
 use crate::stream::Id128;
 use crate::stream::definition::Definition;
@@ -25,7 +25,7 @@ pub enum Ensured {
 
 /// Creates the stream if it is missing, and gives an existing one these settings.
 pub fn ensure(control: &Control, request: Value) -> Result<Ensured, ApiError> {
-    let mut plan = plan(&control.rules, Id128::random(), request)?;
+    let mut plan = secrets::hide(control, plan(&control.rules, Id128::random(), request)?, None)?;
     let name = plan.definition.name.clone();
     let Some(existing) = control.catalog.find(name.as_str()) else {
         create::store(control, plan, WantedBy::Configuration)?;

@@ -18,6 +18,8 @@ pub const COMPRESSION_FORMATS: &[&str] = &["ZSTD"];
 pub const PARQUET_COMPRESSIONS: &[&str] = &["ZSTD", "LZ4_RAW"];
 /// ParquetSerDe's TimestampType, which the service does not have.
 pub const TIMESTAMP_TYPES: &[&str] = &["INT64", "INT96"];
+/// HttpEndpointDestinationConfiguration's RequestFormat, which the service does not have.
+pub const REQUEST_FORMATS: &[&str] = &["FIREHOSE", "NDJSON", "JSON_ARRAY"];
 /// Parameters of a Lambda processor beyond the service's: limits of the transform, and variables handed to it.
 pub const LAMBDA_PARAMETERS: &[&str] =
     &["TimeoutInSeconds", "MemoryInMBs", "FuelInMillions", "Stateless", "Variable.*"];
@@ -121,6 +123,7 @@ const TABLE: &[(&str, Place)] = &[
     ("S3BackupConfiguration.CompressionFormat", Place::Text(&[BACKUP, "CompressionFormat"])),
     ("MaxActivePartitions", Place::Integer(&["DynamicPartitioningConfiguration", "MaxActivePartitions"])),
     ("MaxWaitingMBs", Place::Integer(&["DynamicPartitioningConfiguration", "MaxWaitingMBs"])),
+    ("RequestFormat", Place::Text(&["RequestFormat"])),
     ("TimeoutInSeconds", Place::Parameter),
     ("MemoryInMBs", Place::Parameter),
     ("FuelInMillions", Place::Parameter),

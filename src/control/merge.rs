@@ -1,11 +1,11 @@
 //! The request that a stream's request and an update of it make together (reference: UpdateDestination). Pure.
 //!
 //! Given members replace stored ones, as a whole: hints, processors, serializers. Member by member go
-//! DataFormatConversionConfiguration, its SchemaConfiguration, and S3BackupUpdate, which is an update itself. Both S3
-//! destinations are one type: an extended update makes an extended stream of a plain one.
+//! DataFormatConversionConfiguration, its SchemaConfiguration, and S3BackupUpdate and S3Update, which are updates
+//! themselves. Both S3 destinations are one type: an extended update makes an extended stream of a plain one.
 
 use super::members::{flag, given, text};
-use super::rules::{DESTINATIONS, EXTENDED, PLAIN};
+use super::rules::{DESTINATIONS, EXTENDED, HTTP, PLAIN, SERVED};
 use crate::wire::{ApiError, Violations};
 use serde_json::{Map, Value};
 
@@ -14,16 +14,16 @@ fn update_name(configuration: &str) -> String {
     configuration.replace("Configuration", "Update")
 }
 
-/// An update of an S3 destination.
+/// An update of a destination.
 #[derive(Debug, Clone, Copy)]
 pub struct Update<'a> {
-    /// Whether it is ExtendedS3DestinationUpdate.
-    pub is_extended: bool,
+    /// The destination that it updates, as a creation names it.
+    pub of: &'static str,
     /// Its members.
     pub members: &'a Value,
 }
 
-/// The update in `request`. Exactly one must be there, and one of S3.
+/// The update in `request`. Exactly one must be there, and one of what is built.
 pub fn update_of(request: &Value) -> Result<Update<'_>, ApiError> {
     let mut given_ones = DESTINATIONS.iter().filter_map(|name| {
         let update = update_name(name);
@@ -33,25 +33,31 @@ pub fn update_of(request: &Value) -> Result<Update<'_>, ApiError> {
         return Err(ApiError::invalid_argument("Exactly one destination configuration is supported for a Firehose"));
     };
     match name {
-        PLAIN | EXTENDED => Ok(Update { is_extended: name == EXTENDED, members }),
+        PLAIN | EXTENDED | HTTP => Ok(Update { of: name, members }),
         _ => Err(ApiError::not_supported(update)),
     }
 }
 
 /// The destination of a stored request.
 pub fn destination(request: &Value) -> &Value {
-    [EXTENDED, PLAIN].iter().find_map(|name| given(request, name)).unwrap_or(&Value::Null)
+    SERVED.iter().find_map(|name| given(request, name)).unwrap_or(&Value::Null)
 }
 
 /// `stored`, a request without name and tags, with the update.
 pub fn merged(stored: &Value, update: Update<'_>) -> Result<Value, ApiError> {
+    if (update.of == HTTP) != given(stored, HTTP).is_some() {
+        return Err(ApiError::invalid_argument(
+            "Changing the destination type to or from HttpEndpoint is not supported at this time.",
+        ));
+    }
     let mut request = stored.clone();
     let mut target = destination(stored).clone();
     let Value::Object(members) = &mut target else {
-        return Err(ApiError::internal_failure("A stored request has no S3 destination."));
+        return Err(ApiError::internal_failure("A stored request has no destination."));
     };
     for (name, value) in update.members.as_object().into_iter().flatten() {
         match name.as_str() {
+            "S3Update" => put_members(members, "S3Configuration", value, &[]),
             "S3BackupUpdate" => put_members(members, "S3BackupConfiguration", value, &[]),
             name @ "DataFormatConversionConfiguration" => put_members(members, name, value, &["SchemaConfiguration"]),
             name => drop(members.insert(name.to_owned(), value.clone())),
@@ -59,9 +65,9 @@ pub fn merged(stored: &Value, update: Update<'_>) -> Result<Value, ApiError> {
     }
     check_backup(&target)?;
     if let Value::Object(request) = &mut request {
-        let is_extended = update.is_extended || request.contains_key(EXTENDED);
+        let name = if request.contains_key(EXTENDED) { EXTENDED } else { update.of };
         request.shift_remove(PLAIN);
-        request.insert(if is_extended { EXTENDED } else { PLAIN }.to_owned(), target);
+        request.insert(name.to_owned(), target);
     }
     Ok(request)
 }
@@ -94,7 +100,7 @@ fn check_backup(destination: &Value) -> Result<(), ApiError> {
 /// Refuses to turn what turns one way only, or not at all.
 pub fn check_switches(before: &Value, after: &Value) -> Result<(), ApiError> {
     let (before, after) = (destination(before), destination(after));
-    let keeps_copies = |of| text(of, "S3BackupMode") == Some("Enabled");
+    let keeps_copies = |of| matches!(text(of, "S3BackupMode"), Some("Enabled" | "AllData"));
     if keeps_copies(before) && !keeps_copies(after) {
         return Err(ApiError::invalid_argument("Disabling S3 backup is not currently supported."));
     }

@@ -5,7 +5,7 @@
 //!
 //! Order of a check: JSON types, names, violations of the model (`model`, by `wire::check`); extension members given as
 //! tags (`extensions`); rules with the service's texts (`rules`); members whose function is missing, refused by name.
-//! `plan` does all of it without I/O and ends in a `Definition`. An update goes the same way, with what `merge` makes of
+//! `plan` does all of it without I/O and ends in a `Definition`; `secrets` hides what nobody is shown. An update goes the same way, with what `merge` makes of
 //! the stored request and it; `files` looks at what a definition names.
 
 mod create;
@@ -21,6 +21,7 @@ mod merge;
 mod model;
 mod plan;
 mod rules;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -32,6 +33,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::clock::Clock;
 use crate::schemas::Schemas;
 use crate::stage::transform::TransformFolder;
+use crate::vault::Vault;
 use crate::wire::{ApiError, Compatibility, OPERATIONS};
 use serde_json::Value;
 use std::sync::Arc;
@@ -47,6 +49,8 @@ pub struct Rules {
     pub compatibility: Compatibility,
     /// The region of tables whose SchemaConfiguration names none, if AWS Glue is configured.
     pub glue_region: Option<String>,
+    /// Whether `http://` URLs of endpoints may name other machines.
+    pub allow_http: bool,
 }
 
 impl Default for Rules {
@@ -56,6 +60,7 @@ impl Default for Rules {
             region: "us-east-1".to_owned(),
             compatibility: Compatibility::Relaxed,
             glue_region: None,
+            allow_http: false,
         }
     }
 }
@@ -89,6 +94,8 @@ pub struct Folders {
     pub schemas: Arc<Schemas>,
     /// Modules.
     pub transforms: Arc<TransformFolder>,
+    /// Secrets.
+    pub vault: Arc<Vault>,
 }
 
 impl Control {

@@ -5,7 +5,7 @@ use super::defaults::Defaults;
 use super::extensions::{self, Unplaced};
 use super::members::{filled, flag, given, given_at, items, number, text};
 use super::model::CREATE;
-use super::rules::{self, EXTENDED, LambdaArn, PLAIN, conversion, parameters};
+use super::rules::{self, HTTP, LambdaArn, SERVED, conversion, parameters};
 use crate::catalog::StreamRecord;
 use crate::stage::convert;
 use crate::stream::definition::*;
@@ -62,9 +62,9 @@ pub fn problems(rules: &Rules, request: &Value) -> Vec<ApiError> {
         if found.is_empty() || rules::DESTINATIONS.iter().any(|name| given(&effective, name).is_some()) {
             found.extend(rules::problems(rules, &effective));
         }
-        if let Some(destination) = [EXTENDED, PLAIN].iter().find_map(|member| given(&effective, member)) {
+        if let Some((destination, within)) = s3_configuration(&effective) {
             let name = text(&effective, "DeliveryStreamName").unwrap_or_default();
-            found.extend(check_keys(name, &s3_target(destination), "").err());
+            found.extend(check_keys(name, &s3_target(destination), within).err());
         }
     }
     if found.is_empty() {
@@ -138,7 +138,7 @@ fn with_tags(
     let mut effective = request.clone();
     let destination = effective.as_object_mut().and_then(|members| {
         // Other destinations are refused by name and nothing in them is looked at, not even its type.
-        let name = [EXTENDED, PLAIN].into_iter().find(|name| members.contains_key(*name))?;
+        let name = SERVED.into_iter().find(|name| members.contains_key(*name))?;
         members.get_mut(name)
     });
     if let Some(destination) = destination
@@ -161,14 +161,14 @@ fn definition(
     let name: StreamName = text(request, "DeliveryStreamName")
         .and_then(|name| name.parse().ok())
         .ok_or_else(|| broken("DeliveryStreamName"))?;
-    let destination =
-        [EXTENDED, PLAIN].iter().find_map(|member| given(request, member)).ok_or_else(|| broken("destination"))?;
+    let destination = SERVED.iter().find_map(|member| given(request, member)).ok_or_else(|| broken("destination"))?;
+    let (configuration, within) = s3_configuration(request).ok_or_else(|| broken("S3Configuration"))?;
     let convert = conversion::enabled(destination).map(|conversion| convert_spec(defaults, conversion));
     if let Some(spec) = &convert {
         convert::check_options(spec).map_err(|error| ApiError::invalid_argument(error.to_string()))?;
     }
-    let s3 = s3_target(destination);
-    check_keys(name.as_str(), &s3, "")?;
+    let s3 = s3_target(configuration);
+    check_keys(name.as_str(), &s3, within)?;
     let backup = backup(destination);
     if let Some(backup) = &backup {
         check_keys(name.as_str(), &backup.s3, "S3BackupConfiguration.")?;
@@ -180,6 +180,7 @@ fn definition(
         name,
         hints: hints(destination, convert.is_some() || rules::is_partitioned(destination)),
         s3,
+        http: given(request, HTTP).map(http_target),
         processors: processors(destination),
         transform: transform(destination),
         convert,
@@ -202,15 +203,53 @@ fn partitioning(defaults: &Defaults, destination: &Value) -> Option<Partitioning
     })
 }
 
-/// S3BackupConfiguration, where S3BackupMode has it used.
+/// S3BackupConfiguration, where S3BackupMode has it used; of an endpoint, S3Configuration.
 fn backup(destination: &Value) -> Option<BackupSpec> {
-    let configuration = given(destination, "S3BackupConfiguration")?;
-    (text(destination, "S3BackupMode") == Some("Enabled")).then(|| BackupSpec {
-        hints: hints(configuration, false),
-        s3: s3_target(configuration),
-        since_revision: 1,
-    })
+    let configuration = match text(destination, "S3BackupMode")? {
+        "Enabled" => given(destination, "S3BackupConfiguration")?,
+        "AllData" => given(destination, "S3Configuration")?,
+        _ => return None,
+    };
+    Some(BackupSpec { hints: hints(configuration, false), s3: s3_target(configuration), since_revision: 1 })
 }
+
+/// Where the objects of a stream are configured, and the name of the structure for messages: the destination itself, or
+/// the error area of an endpoint.
+fn s3_configuration(request: &Value) -> Option<(&Value, &'static str)> {
+    match given(request, HTTP) {
+        Some(endpoint) => Some((given(endpoint, "S3Configuration")?, "S3Configuration.")),
+        None => Some((SERVED.iter().find_map(|member| given(request, member))?, "")),
+    }
+}
+
+/// An endpoint, without its access key, which `secrets` adds.
+fn http_target(destination: &Value) -> HttpTarget {
+    let at = |path: &[&str]| given_at(destination, path);
+    let attributes = at(&["RequestConfiguration"]).map_or(&[][..], |request| items(request, "CommonAttributes"));
+    let member = |of: &Value, name| text(of, name).unwrap_or_default().to_owned();
+    let retry_s = at(&["RetryOptions"]).and_then(|options| number(options, "DurationInSeconds"));
+    HttpTarget {
+        url: at(&["EndpointConfiguration"]).map(|endpoint| member(endpoint, "Url")).unwrap_or_default(),
+        access_key: None,
+        secret_arn: at(&["SecretsManagerConfiguration"])
+            .filter(|secret| flag(secret, "Enabled") == Some(true))
+            .map(|secret| member(secret, "SecretARN")),
+        gzip: at(&["RequestConfiguration", "ContentEncoding"]).and_then(Value::as_str) == Some("GZIP"),
+        common_attributes: attributes
+            .iter()
+            .map(|attribute| (member(attribute, "AttributeName"), member(attribute, "AttributeValue")))
+            .collect(),
+        retry_ms: retry_s.unwrap_or(DEFAULT_RETRY_S) * 1000,
+        format: match text(destination, "RequestFormat") {
+            Some("NDJSON") => RequestFormat::Ndjson,
+            Some("JSON_ARRAY") => RequestFormat::JsonArray,
+            _ => RequestFormat::Firehose,
+        },
+    }
+}
+
+/// RetryOptions' DurationInSeconds of an endpoint where none is given.
+pub const DEFAULT_RETRY_S: u64 = 300;
 
 /// BufferingHints with the service's defaults: 5 MiB or, with conversion or dynamic partitioning, 128 MiB; 300 s.
 fn hints(destination: &Value, is_large: bool) -> Hints {

@@ -4,7 +4,7 @@
 use super::files::{self, WantedBy};
 use super::members::text;
 use super::model::UPDATE;
-use super::{Control, Plan, describe, extensions, merge, plan};
+use super::{Control, Plan, describe, extensions, merge, plan, secrets};
 use crate::catalog::{CatalogError, Redefinition, Status, StreamRecord};
 use crate::wire::{ApiError, check, without_nulls};
 use serde_json::{Value, json};
@@ -31,14 +31,15 @@ pub fn update(control: &Control, request: Value) -> Result<Value, ApiError> {
     }
     let update = merge::update_of(&request)?;
     extensions::refuse_overridden(&row.tags, update.members, &describe::destination(&row.request))?;
-    let merged = merge::merged(&row.request, update)?;
+    let mut merged = merge::merged(&row.request, update)?;
     merge::check_switches(&row.request, &merged)?;
-    let plan = plan::replan(&control.rules, &row, merged)?;
+    let kept = secrets::take_kept(&mut merged, &row.request);
+    let plan = secrets::hide(control, plan::replan(&control.rules, &row, merged)?, kept)?;
     redefine(control, &row, plan, WantedBy::Request)?;
     Ok(json!({}))
 }
 
-/// Makes `plan` the next revision of the stream of `row`.
+/// Makes `plan`, its secrets hidden, the next revision of the stream of `row`.
 pub fn redefine(
     control: &Control,
     row: &StreamRecord,

@@ -53,6 +53,60 @@ struct FormatConversionFailed<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+struct HttpEndpointFailed<'a> {
+    attempts_made: u64,
+    arrival_timestamp: i64,
+    error_code: &'a str,
+    error_message: &'a str,
+    attempt_ending_timestamp: i64,
+    raw_data: String,
+    #[serde(rename = "subsequenceNumber")]
+    subsequence_number: u32,
+    data_id: String,
+}
+
+/// A record that an endpoint did not take.
+#[derive(Debug, Clone, Copy)]
+pub struct EndpointFailure<'a> {
+    /// Error code of the last attempt.
+    pub code: &'a str,
+    /// Its text.
+    pub message: &'a str,
+    /// Attempts made.
+    pub attempts: u64,
+    /// When the last one ended, ms since the epoch.
+    pub ended_ms: i64,
+    /// Arrival of the record, ms since the epoch.
+    pub arrival_ms: i64,
+    /// Number of the record it is, or is a part of, in its lane.
+    pub sequence: u64,
+    /// Which part of it.
+    pub part: u32,
+}
+
+/// Appends the line of a record that an endpoint did not take; `raw_data` is what was sent of it, as base64.
+pub fn write_endpoint_line(
+    out: &mut Vec<u8>,
+    failure: &EndpointFailure<'_>,
+    raw_data: String,
+) -> serde_json::Result<()> {
+    let line = HttpEndpointFailed {
+        attempts_made: failure.attempts,
+        arrival_timestamp: failure.arrival_ms,
+        error_code: failure.code,
+        error_message: &shortened(failure.message),
+        attempt_ending_timestamp: failure.ended_ms,
+        raw_data,
+        subsequence_number: failure.part,
+        data_id: format!("{}.{}", failure.sequence, failure.part),
+    };
+    serde_json::to_writer(&mut *out, &line)?;
+    out.push(b'\n');
+    Ok(())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct DataCatalogTable<'a> {
     catalog_id: &'a str,
     database_name: &'a str,
@@ -81,6 +135,18 @@ pub fn write_line(
     let raw_data = base64_simd::STANDARD.encode_to_string(original);
     let message = &*shortened(&cause.message);
     match cause.kind {
+        ErrorKind::HttpEndpointFailed => {
+            let failure = EndpointFailure {
+                code: &cause.code,
+                message,
+                attempts: u64::from(cause.attempts),
+                ended_ms: context.staged_ms,
+                arrival_ms: context.arrival_ms,
+                sequence: context.sequence_number.parse().unwrap_or_default(),
+                part: context.part,
+            };
+            return write_endpoint_line(out, &failure, raw_data);
+        }
         // The reference knows of decompression and partitioning no more than that they have these members.
         ErrorKind::ProcessingFailed | ErrorKind::DecompressionFailed | ErrorKind::PartitioningFailed => {
             let transform = context.definition.transform.as_ref().filter(|_| cause.kind == ErrorKind::ProcessingFailed);
@@ -170,6 +236,15 @@ mod tests {
                 r#"{"attemptsMade":4,"arrivalTimestamp":1741088912364,"lastErrorCode":"Family.Code","#,
                 r#""lastErrorMessage":"said \"no\"\n","attemptEndingTimestamp":1741089007666,"rawData":"","#,
                 r#""sequenceNumber":"7","subSequenceNumber":0,"dataCatalogTable":null}"#,
+                "\n"
+            )
+        );
+        assert_eq!(
+            line(ErrorKind::HttpEndpointFailed, b"abc"),
+            concat!(
+                r#"{"attemptsMade":4,"arrivalTimestamp":1741088912364,"errorCode":"Family.Code","#,
+                r#""errorMessage":"said \"no\"\n","attemptEndingTimestamp":1741089007666,"rawData":"YWJj","#,
+                r#""subsequenceNumber":0,"dataId":"7.0"}"#,
                 "\n"
             )
         );

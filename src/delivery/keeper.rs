@@ -103,6 +103,7 @@ impl Keeper {
                         status: status.clone(),
                         wishes: wishes.clone(),
                         stop: self.stop.clone(),
+                        turning: Arc::default(),
                     };
                     worker.run().await
                 }
@@ -197,8 +198,10 @@ impl Keeper {
         let incarnation = self.record.definition.incarnation;
         let lanes = LaneId::all_of(incarnation).map(|lane| self.context.journal.lane(&lane));
         let give_up = async {
-            for parcel in lanes.iter().flat_map(|lane| &lane.open).flat_map(|seal| &seal.parcels) {
-                self.context.destination.give_up(parcel).await;
+            let sealed = lanes.iter().flat_map(|lane| &lane.open).flat_map(|seal| &seal.parcels);
+            let turned = lanes.iter().flat_map(|lane| &lane.turns).map(|turn| &turn.instead);
+            for parcel in sealed.chain(turned) {
+                self.context.destinations.of(parcel).give_up(parcel).await;
             }
         };
         tokio::select! {

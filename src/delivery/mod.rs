@@ -16,11 +16,12 @@
 //! | `parcels`, `error_record` | what a run becomes; lines of the error area |
 //! | `counts`, `originals` | the fates of its records and parts; what a fate is about |
 //! | `learnt` | the tables of streams that have no schema |
-//! | `send` | a seal's parcels, attempt by attempt |
+//! | `requests` | a run as requests to an endpoint |
+//! | `send`, `turning` | a seal's parcels, attempt by attempt; giving one up |
 //! | `shuffle`, `partitioned` | a run into a spool chunk, and partitions of chunks into objects |
 //! | `spool_reader`, `isolate` | what is cut of a partition; the records of it that make a stage panic |
 //! | `spooled` | what waits between the halves of a delivery with dynamic partitioning |
-//! | `status`, `deleted` | what all of it tells; the sums of what is gone |
+//! | `status`, `health`, `deleted` | what all of it tells; how destinations fare; the sums of what is gone |
 //!
 //! Invariants: nothing is sent before its seal is stored. Seals of a lane are stored in order and closed in order;
 //! several may be in flight. Sealed bytes and names never change, whatever revision, module or version runs by then.
@@ -30,6 +31,7 @@ mod counts;
 mod cursors;
 mod deleted;
 mod error_record;
+mod health;
 mod isolate;
 mod keeper;
 mod learnt;
@@ -40,6 +42,7 @@ mod pace;
 mod panics;
 mod parcels;
 mod partitioned;
+mod requests;
 mod run;
 mod sealing;
 mod send;
@@ -50,6 +53,7 @@ mod stage_pool;
 mod stages;
 mod status;
 mod supervisor;
+mod turning;
 mod worker;
 
 #[cfg(test)]
@@ -63,7 +67,7 @@ pub use supervisor::{Supervisor, SupervisorError};
 
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::destination::Destination;
+use crate::destination::Router;
 use crate::disk::Disk;
 use crate::journal::Journal;
 use crate::outbox::Outbox;
@@ -87,8 +91,10 @@ pub struct DeliveryOptions {
     /// Runs of streams with a transform that are staged at the same time. More than there are processors: a guest that
     /// loops holds its slot until its time is over.
     pub transform_slots: usize,
-    /// Parcels sent at the same time, over all lanes; those that fail have half of them at most.
+    /// Objects sent at the same time, over all lanes; those that fail have half of them at most.
     pub send_slots: usize,
+    /// Requests to endpoints under way at the same time, of each stream.
+    pub requests_in_flight: usize,
     /// First pause after a failed attempt; doubles, with full jitter.
     pub backoff_first: Duration,
     /// Longest pause after a passing failure.
@@ -108,6 +114,7 @@ impl Default for DeliveryOptions {
             stage_slots: cores,
             transform_slots: cores.max(2) * 2,
             send_slots: 32,
+            requests_in_flight: 4,
             backoff_first: Duration::from_millis(100),
             backoff_longest: Duration::from_secs(30),
             operator_pause: Duration::from_secs(60),
@@ -134,7 +141,7 @@ pub struct DeliveryContext {
     /// Sealed bytes.
     pub outbox: Arc<Outbox>,
     /// Where parcels go.
-    pub destination: Arc<dyn Destination>,
+    pub destinations: Router,
     /// WASM modules.
     pub transforms: Arc<TransformFolder>,
     /// Tables for conversion.

@@ -72,7 +72,7 @@ impl Opening {
             let text = match opened {
                 Ok(lane) => {
                     if pause > options.backoff_first {
-                        status.attempt_succeeded();
+                        status.recovered();
                     }
                     return Ok(lane);
                 }
@@ -114,17 +114,17 @@ impl Opening {
             source.open.iter().for_each(|seal| spooled += seal.fates.delivered);
             let mut sealed = lane.ledger.total();
             lane.open.iter().for_each(|seal| sealed += seal.fates.total());
-            return status.unread(spooled, sealed, lane.ledger, &lane.open);
+            return status.unread(spooled, sealed, &lane);
         }
         let sealed = lane.sealed.number().unwrap_or(0);
         let bare = |records| Tally { records, bytes: 0 };
         match (self.context.logs.opened(id.incarnation), error) {
             // What keeps the lane from being opened is not the log: the ledger follows it.
-            (Some(log), _) => status.opened(log.progress(), log.upto(sealed), lane.ledger, &lane.open),
+            (Some(log), _) => status.opened(log.progress(), log.upto(sealed), &lane),
             (None, OpenError::Log(RecoveryError::Damaged { mark, .. })) => {
-                status.unread(bare(sealed.max(*mark)), bare(sealed), lane.ledger, &lane.open);
+                status.unread(bare(sealed.max(*mark)), bare(sealed), &lane);
             }
-            (None, _) => status.unread(bare(sealed), bare(sealed), lane.ledger, &lane.open),
+            (None, _) => status.unread(bare(sealed), bare(sealed), &lane),
         }
     }
 
@@ -177,7 +177,8 @@ impl Opening {
     async fn sweep(&self) -> io::Result<()> {
         let incarnation = self.record.definition.incarnation;
         let states: Vec<_> = LaneId::all_of(incarnation).iter().map(|lane| self.context.journal.lane(lane)).collect();
-        let parcels = states.iter().flat_map(|state| &state.open).flat_map(|seal| &seal.parcels);
+        let sealed = states.iter().flat_map(|state| &state.open).flat_map(|seal| &seal.parcels);
+        let parcels = sealed.chain(states.iter().flat_map(|state| &state.turns).map(|turn| &turn.instead));
         let named = parcels.filter_map(|parcel| match &parcel.place {
             Place::File { name } => Some(name.clone()),
             _ => None,

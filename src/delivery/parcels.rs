@@ -10,7 +10,7 @@ use super::originals::Originals;
 use super::run::{CHUNK_BYTES, RunPlan, StageRunError};
 use super::spooled::Half;
 use crate::destination::s3::key::{ObjectName, common_folder, error_key, schema_key};
-use crate::outbox::{Draft, Finished, Stored};
+use crate::outbox::{Draft, Finished, Outbox, Stored};
 use crate::record::{Chunk, ErrorKind, Origin, Refused, Slot};
 use crate::source::RunReader;
 use crate::stage::convert::TableSchema;
@@ -19,7 +19,8 @@ use crate::stream::definition::S3Target;
 use crate::stream::seal::{Parcel, ParcelKind, Place};
 use crate::stream::{Incarnation, SealId};
 use std::collections::{BTreeMap, HashSet};
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::Arc;
 
 /// The data parcel's bytes: a draft in the outbox, or nothing but a checksum when they are a range of the log.
 enum BodyKind {
@@ -110,7 +111,7 @@ impl<'a> Body<'a> {
         inline: &mut Vec<u8>,
     ) -> Result<((u64, u32), Place), StageRunError> {
         match self.kind {
-            BodyKind::Drafted(draft) => store(context, draft, inline),
+            BodyKind::Drafted(draft) => Ok(store(&context.outbox, draft, inline)?),
             BodyKind::LogRange { crc32c, length_bytes } => match reader.ok_or_else(unread)?.joined() {
                 Some(joined) if joined.length_bytes() == length_bytes => Ok(((length_bytes, crc32c), Place::Log)),
                 Some(_) => Err(StageRunError::Bug("the range of the log has another length".to_owned())),
@@ -118,7 +119,7 @@ impl<'a> Body<'a> {
                     // Many small frames: copied, so that delivery need not gather them one by one.
                     let mut draft = self.context.outbox.begin(self.incarnation, self.seal_id, self.number);
                     copy_records(context, reader.ok_or_else(unread)?, &mut draft)?;
-                    store(context, draft, inline)
+                    Ok(store(&context.outbox, draft, inline)?)
                 }
             },
         }
@@ -140,9 +141,9 @@ fn copy_records(_context: &DeliveryContext, reader: &dyn RunReader, draft: &mut 
 }
 
 /// Makes a draft durable; returns ((length, CRC-32C), place) and appends inline bytes.
-fn store(context: &DeliveryContext, draft: Draft, inline: &mut Vec<u8>) -> Result<((u64, u32), Place), StageRunError> {
-    let Some(Finished { length_bytes, crc32c, content }) = context.outbox.finish(vec![draft])?.pop() else {
-        return Err(StageRunError::Bug("the outbox lost a draft".to_owned()));
+pub fn store(outbox: &Outbox, draft: Draft, inline: &mut Vec<u8>) -> io::Result<((u64, u32), Place)> {
+    let Some(Finished { length_bytes, crc32c, content }) = outbox.finish(vec![draft])?.pop() else {
+        return Err(io::Error::other("the outbox lost a draft"));
     };
     let place = match content {
         Stored::Inline(bytes) => {
@@ -161,9 +162,8 @@ pub fn location(s3: &S3Target) -> String {
 }
 
 /// Parcels whose bytes are durable; if no seal comes of them, their files are removed again.
-pub struct FinishedParcels<'a> {
-    /// Whose outbox.
-    pub context: &'a DeliveryContext,
+pub struct FinishedParcels {
+    outbox: Arc<Outbox>,
     /// Whose parcels.
     pub incarnation: Incarnation,
     /// Them.
@@ -172,7 +172,12 @@ pub struct FinishedParcels<'a> {
     pub inline: Vec<u8>,
 }
 
-impl FinishedParcels<'_> {
+impl FinishedParcels {
+    /// None yet.
+    pub fn new(outbox: Arc<Outbox>, incarnation: Incarnation) -> Self {
+        Self { outbox, incarnation, parcels: Vec::new(), inline: Vec::new() }
+    }
+
     /// Adds the declaration of a learnt table, which goes out with the first run that uses it. No record is in it.
     pub fn add_declaration(
         &mut self,
@@ -187,9 +192,9 @@ impl FinishedParcels<'_> {
         let key = schema_key(&s3.prefix, &definition.name, revision, seal_id, number)?;
         let location = location(s3);
         let table = definition.name.as_str().replace('.', "_");
-        let mut draft = self.context.outbox.begin(self.incarnation, seal_id, number);
+        let mut draft = self.outbox.begin(self.incarnation, seal_id, number);
         draft.write_all(declaration(schema, &table, &location).as_bytes())?;
-        let ((length_bytes, crc32c), place) = store(self.context, draft, &mut self.inline)?;
+        let ((length_bytes, crc32c), place) = store(&self.outbox, draft, &mut self.inline)?;
         self.parcels.push(Parcel {
             number,
             kind: ParcelKind::Data,
@@ -211,19 +216,22 @@ impl FinishedParcels<'_> {
     }
 }
 
-impl Drop for FinishedParcels<'_> {
+impl Drop for FinishedParcels {
     fn drop(&mut self) {
         let names = self.parcels.iter().filter_map(|parcel| match &parcel.place {
             Place::File { name } => Some(name),
             _ => None,
         });
         for name in names {
-            if let Err(error) = self.context.outbox.free(self.incarnation, name) {
+            if let Err(error) = self.outbox.free(self.incarnation, name) {
                 tracing::warn!(file = name, %error, "a parcel that is not sealed could not be removed");
             }
         }
     }
 }
+
+/// Number of the first error parcel of a run that becomes requests, of which there are never so many.
+const BESIDE_REQUESTS: u32 = 1 << 30;
 
 /// An error parcel under way.
 struct ErrorDraft {
@@ -264,6 +272,7 @@ impl<'a> ErrorDrafts<'a> {
         let (first_number, base) = match &plan.half {
             // Each partition has a data parcel, and ordinals count from the start of the lane.
             Half::Second(_) => (plan.cuts.len() as u32, 0),
+            Half::Whole if plan.definition.http.is_some() => (BESIDE_REQUESTS, plan.from.number().unwrap_or(0)),
             Half::Whole | Half::First(_) => (1, plan.from.number().unwrap_or(0)),
         };
         Self { context, plan, seal_id, staged_ms, glue_version, drafts, first_number, base, told, line }
@@ -318,7 +327,7 @@ impl ErrorDrafts<'_> {
         self.told.clear();
     }
 
-    pub fn finish(self, finished: &mut FinishedParcels<'_>) -> Result<(), StageRunError> {
+    pub fn finish(self, finished: &mut FinishedParcels) -> Result<(), StageRunError> {
         let definition = &self.plan.definition;
         let s3 = &definition.s3;
         for (kind, ErrorDraft { number, draft, records, oldest_arrival_ms }) in self.drafts {
@@ -331,7 +340,7 @@ impl ErrorDrafts<'_> {
                 extension: "",
             };
             let key = error_key(s3, &name, kind.as_str())?;
-            let ((length_bytes, crc32c), place) = store(self.context, draft, &mut finished.inline)?;
+            let ((length_bytes, crc32c), place) = store(&self.context.outbox, draft, &mut finished.inline)?;
             finished.parcels.push(Parcel {
                 number,
                 kind: ParcelKind::Error(kind.as_str().to_owned()),

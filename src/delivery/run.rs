@@ -232,13 +232,14 @@ fn go_through(
     }
     let run = Run { from: plan.from.clone(), to: reader.last() };
     let shuffle = stages.shuffle.take();
-    let data_records = match &shuffle {
-        Some(shuffle) => shuffle.records,
-        None => stages.finish(&mut body)?,
+    let requests = stages.requests.take();
+    let is_object = shuffle.is_none() && requests.is_none();
+    let (mut finished, data_records) = match (&shuffle, requests) {
+        (_, Some(requests)) => requests.finish()?,
+        (Some(shuffle), None) => (FinishedParcels::new(context.outbox.clone(), incarnation), shuffle.records),
+        (None, None) => (FinishedParcels::new(context.outbox.clone(), incarnation), stages.finish(&mut body)?),
     };
-
-    let mut finished = FinishedParcels { context, incarnation, parcels: Vec::new(), inline: Vec::new() };
-    if data_records > 0 && shuffle.is_none() {
+    if data_records > 0 && is_object {
         let s3 = &plan.definition.s3;
         let name = stages.name(plan, seal_id, 0, s3, body.oldest_arrival_ms());
         let key = data_key(s3, &name, &PartitionKeys::default())?;

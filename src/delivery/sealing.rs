@@ -82,7 +82,7 @@ pub async fn store_seal(
         }
     }
     if failed {
-        status.attempt_succeeded();
+        status.recovered();
     }
     Ok(())
 }

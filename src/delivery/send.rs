@@ -1,28 +1,40 @@
-//! Brings the parcels of one seal out: attempts until each is delivered, with full jitter between them.
+//! Brings the parcels of one seal out: attempts until each is delivered or given up, by the policy of
+//! `destination::retry`.
 //!
-//! S3 parcels are never given up (rule D4): passing failures are retried with growing pauses, those that need the
-//! operator slowly, with the newest settings each time. A `Never` is a fault: the lane stops and says why.
+//! Objects are never given up (rule D4). A request is once its retry time is over or its endpoint refuses it for good: a
+//! turn is stored (`turning`, rule D3), and the error parcel goes out in its place. How often it failed, and what of the
+//! retry time is used up, is stored with the seal before each pause, so a restart neither begins anew nor gives up early.
 
+use super::health::{Area, Key};
 use super::status::LaneStatus;
-use super::worker::Wishes;
+use super::turning;
+use super::worker::{Wishes, definition};
 use super::{DeliveryContext, DeliveryOptions};
+use crate::destination::retry::{self, Next, Pauses, Tried};
 use crate::destination::{Consignment, DeliveryError};
 use crate::failpoint;
 use crate::fault::{Class, Retry};
+use crate::journal::LaneState;
 use crate::record::ParcelBytes;
 use crate::source::Lane;
-use crate::stream::seal::{Parcel, Place, Seal};
+use crate::stream::definition::Definition;
+use crate::stream::seal::{Attempts, Parcel, ParcelKind, Place, Seal, Turn};
+use crate::stream::{SealId, StreamName};
 use crate::task::Stop;
 use crate::telemetry::metrics::{self, AttemptFailure};
+use futures::stream::{self, StreamExt};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+
+/// Requests of one seal that are looked after at once; how many are under way, `Sender::requests` says.
+const REQUESTS_AT_ONCE: usize = 16;
 
 /// How sending a seal ended.
 #[derive(Debug)]
 pub enum Sent {
-    /// Every parcel is at its destination.
+    /// Every parcel is at its destination, or its records are in the error area.
     Delivered,
     /// Asked to stop before that.
     Stopped,
@@ -30,11 +42,38 @@ pub enum Sent {
     Faulted(String),
 }
 
+/// What was stored of a seal since it was sealed.
+#[derive(Debug, Default)]
+pub struct History {
+    turns: Vec<Arc<Turn>>,
+    attempts: Vec<Arc<Attempts>>,
+}
+
+impl History {
+    /// That of a seal which was open at the start.
+    pub fn of(lane: &LaneState, seal: SealId) -> Self {
+        Self {
+            turns: lane.turns.iter().filter(|turn| turn.seal == seal).cloned().collect(),
+            attempts: lane.attempts.iter().filter(|attempts| attempts.seal == seal).cloned().collect(),
+        }
+    }
+
+    fn tried(&self, parcel: u32) -> Tried {
+        let stored = self.attempts.iter().find(|attempts| attempts.parcel == parcel);
+        stored.map_or_else(Tried::default, |stored| Tried {
+            failed: stored.failed,
+            paused: Duration::from_millis(stored.paused_ms),
+        })
+    }
+}
+
 /// Everything a sender needs.
 #[derive(Debug, Clone)]
 pub struct Sender {
     /// Shared parts.
     pub context: Arc<DeliveryContext>,
+    /// Whose.
+    pub name: StreamName,
     /// Whose records these are; for parcels that are a range of the log.
     pub lane: Arc<dyn Lane>,
     /// Asks to give up without a result.
@@ -43,70 +82,134 @@ pub struct Sender {
     pub wishes: watch::Receiver<Wishes>,
     /// Where progress is told.
     pub status: Arc<LaneStatus>,
+    /// Requests of the lane that may be under way.
+    pub requests: Arc<Semaphore>,
+    /// Held while a turn is being stored.
+    pub turning: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// How bringing out one parcel ended.
+enum Brought {
+    Out,
+    GivenUp(Tried, DeliveryError),
+    Not(Sent),
 }
 
 impl Sender {
-    /// Sends all parcels of `seal`, data first.
-    pub async fn send(&self, seal: &Arc<Seal>) -> Sent {
-        for parcel in &seal.parcels {
-            match self.send_parcel(seal, parcel).await {
+    /// Sends all parcels of `seal`: objects one after the other, requests beside each other.
+    pub async fn send(&self, seal: &Arc<Seal>, history: &History) -> Sent {
+        let is_request = |parcel: &&Parcel| matches!(parcel.kind, ParcelKind::Request(_));
+        let at_once = if seal.parcels.iter().any(|parcel| is_request(&parcel)) { REQUESTS_AT_ONCE } else { 1 };
+        let mut parcels = stream::iter(0..seal.parcels.len())
+            .map(|at| self.send_parcel(seal, &seal.parcels[at], history))
+            .buffer_unordered(at_once);
+        let mut ended = Sent::Delivered;
+        while let Some(sent) = parcels.next().await {
+            match sent {
                 Sent::Delivered => {}
-                other => return other,
+                // Attempts of others that run have the grace of a stop.
+                Sent::Stopped => ended = sent,
+                Sent::Faulted(_) => return sent,
             }
         }
-        Sent::Delivered
+        ended
     }
 
-    async fn send_parcel(&self, seal: &Seal, parcel: &Parcel) -> Sent {
-        let mut failures = 0u32;
+    async fn send_parcel(&self, seal: &Seal, parcel: &Parcel, history: &History) -> Sent {
+        let stored = history.turns.iter().find(|turn| turn.parcel == parcel.number);
+        let turn = match stored {
+            Some(turn) => turn.clone(),
+            None => match self.bring_out(seal, parcel, history.tried(parcel.number)).await {
+                Brought::Out => return Sent::Delivered,
+                Brought::Not(sent) => return sent,
+                Brought::GivenUp(tried, error) => match turning::turn(self, seal, parcel, &tried, &error).await {
+                    Ok(turn) => turn,
+                    Err(sent) => return sent,
+                },
+            },
+        };
+        match self.bring_out(seal, &turn.instead, Tried::default()).await {
+            Brought::Out => Sent::Delivered,
+            Brought::Not(sent) => sent,
+            Brought::GivenUp(_, error) => Sent::Faulted(format!("internal error: an object was given up: {error}")),
+        }
+    }
+
+    /// Attempts until the parcel is out or given up; `tried` are those before.
+    async fn bring_out(&self, seal: &Seal, parcel: &Parcel, mut tried: Tried) -> Brought {
+        let (area, key): (Area, Key) = (Area::of(&parcel.kind), (seal.number, parcel.number));
+        let pauses = self.context.options.pauses();
         let mut range = None;
         loop {
             if !self.may_start().await {
-                return Sent::Stopped;
+                return Brought::Not(Sent::Stopped);
             }
-            let failing = match failures > 0 || self.status.is_failing() {
-                true => Some(self.context.failing_permits.acquire().await),
-                false => None,
-            };
-            let permits = (failing, self.context.send_permits.acquire().await);
+            let permits = self.permits(area, tried.failed > 0).await;
             // It may have waited long.
             if !self.may_start().await {
-                return Sent::Stopped;
+                return Brought::Not(Sent::Stopped);
             }
             failpoint::crash_at(failpoint::DURING_DELIVER);
             let started = self.context.clock.monotonic();
             let attempt = self.attempt(seal, parcel, &mut range).await;
             drop(permits);
-            match attempt {
+            let error = match attempt {
                 Ok(()) => {
                     failpoint::crash_at(failpoint::WRITTEN_REPLY_LOST);
                     let took = self.context.clock.monotonic().saturating_sub(started);
                     metrics::delivered(parcel.length_bytes, took);
-                    self.status.attempt_succeeded();
-                    return Sent::Delivered;
+                    self.status.attempt_succeeded(area, key);
+                    return Brought::Out;
                 }
-                Err(error) => {
-                    metrics::attempt_failed(match error.retry {
-                        Retry::Backoff => AttemptFailure::Retry,
-                        Retry::AfterOperator => AttemptFailure::NeedsOperator,
-                        Retry::Never => AttemptFailure::Fault,
-                    });
-                    if error.retry == Retry::Never {
-                        return Sent::Faulted(error.to_string());
-                    }
-                    let next = pause(&self.context.options, error.retry, failures, fastrand::f64());
-                    failures = failures.saturating_add(1);
-                    self.status.attempt_failed(&error, next);
-                    let mut wishes = self.wishes.clone();
-                    let resumes = wishes.borrow().resumes;
-                    tokio::select! {
-                        () = tokio::time::sleep(next) => {}
-                        _ = wishes.wait_for(|wishes| wishes.resumes != resumes) => {}
-                        () = self.stop.asked() => return Sent::Stopped,
-                    }
+                Err(error) => error,
+            };
+            tried.failed = tried.failed.saturating_add(1);
+            // What is wrong on this side is no reason to give up.
+            let retry_time = self.retry_time(parcel).filter(|_| !error.is_of_sealed_bytes());
+            let next = retry::next(&pauses, &tried, &error, retry_time, fastrand::f64());
+            metrics::attempt_failed(match (next, error.retry) {
+                (Next::Fault, _) => AttemptFailure::Fault,
+                (_, Retry::AfterOperator) => AttemptFailure::NeedsOperator,
+                _ => AttemptFailure::Retry,
+            });
+            let pause = match next {
+                Next::Fault => return Brought::Not(Sent::Faulted(error.to_string())),
+                Next::GiveUp => {
+                    self.status.attempt_failed(area, key, &error, Duration::ZERO);
+                    return Brought::GivenUp(tried, error);
                 }
+                Next::Again(pause) => pause,
+            };
+            self.status.attempt_failed(area, key, &error, pause);
+            if retry_time.is_some() {
+                self.keep(seal, parcel, &tried, &error).await;
+            }
+            let paused = self.context.clock.monotonic();
+            let mut wishes = self.wishes.clone();
+            let resumes = wishes.borrow().resumes;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = wishes.wait_for(|wishes| wishes.resumes != resumes) => {}
+                () = self.stop.asked() => return Brought::Not(Sent::Stopped),
+            }
+            tried.paused += self.context.clock.monotonic().saturating_sub(paused);
+        }
+    }
+
+    /// Whatever bounds the attempts that run at the same time. Requests have a bound for each lane, so an endpoint that
+    /// does not answer delays its own stream alone.
+    async fn permits(&self, area: Area, has_failed: bool) -> impl Drop + use<'_> {
+        let mut permits = Vec::new();
+        match area {
+            Area::Endpoint => permits.extend(self.requests.acquire().await),
+            Area::Objects => {
+                if has_failed || self.status.is_failing() {
+                    permits.extend(self.context.failing_permits.acquire().await);
+                }
+                permits.extend(self.context.send_permits.acquire().await);
             }
         }
+        permits
     }
 
     /// Waits while paused. `false`: asked to stop.
@@ -116,6 +219,34 @@ impl Sender {
             // An error means that nobody is left who could resume; the stop request follows.
             result = wishes.wait_for(|wishes| !wishes.paused) => result.is_ok() && !self.stop.is_asked(),
             () = self.stop.asked() => false,
+        }
+    }
+
+    /// The stream's newest definition, by which parcels are sent.
+    pub fn newest(&self) -> Option<Arc<Definition>> {
+        definition(&self.context.catalog, &self.name, self.lane.id())
+    }
+
+    /// The pauses after which the parcel is given up, by the stream's newest definition.
+    fn retry_time(&self, parcel: &Parcel) -> Option<Duration> {
+        match parcel.kind {
+            ParcelKind::Request(_) => Some(Duration::from_millis(self.newest()?.http.as_ref()?.retry_ms)),
+            ParcelKind::Data | ParcelKind::Error(_) => None,
+        }
+    }
+
+    /// Stores what a restart goes on from. That it could not be stored costs time at most.
+    async fn keep(&self, seal: &Seal, parcel: &Parcel, tried: &Tried, error: &DeliveryError) {
+        let attempts = Attempts {
+            seal: seal.id,
+            lane: seal.lane.clone(),
+            parcel: parcel.number,
+            failed: tried.failed,
+            paused_ms: u64::try_from(tried.paused.as_millis()).unwrap_or(u64::MAX),
+            last_error: turning::shortened(&error.to_string()),
+        };
+        if let Err(error) = self.context.journal.attempts(attempts).await {
+            tracing::debug!(stream = %self.name, %error, "attempts could not be stored");
         }
     }
 
@@ -134,11 +265,12 @@ impl Sender {
         if parcel.place == Place::Log {
             *range = Some(bytes.clone());
         }
-        let consignment = Consignment { seal: seal.id, parcel: parcel.clone(), bytes };
-        self.context.destination.deliver(&consignment).await
+        let consignment = Consignment { seal: seal.id, parcel: parcel.clone(), bytes, definition: self.newest() };
+        self.context.destinations.of(parcel).deliver(&consignment).await
     }
 
-    async fn open(&self, seal: &Seal, parcel: &Parcel) -> io::Result<Arc<dyn ParcelBytes>> {
+    /// The sealed bytes of a parcel.
+    pub async fn open(&self, seal: &Seal, parcel: &Parcel) -> io::Result<Arc<dyn ParcelBytes>> {
         match &parcel.place {
             Place::Inline { .. } => self
                 .context
@@ -154,6 +286,12 @@ impl Sender {
     }
 }
 
+impl DeliveryOptions {
+    fn pauses(&self) -> Pauses {
+        Pauses { first: self.backoff_first, longest: self.backoff_longest, operator: self.operator_pause }
+    }
+}
+
 /// Sealed bytes that cannot be opened. That they are gone or damaged is a fault; anything else may pass.
 fn unreadable(parcel: &Parcel, error: &io::Error) -> DeliveryError {
     use io::ErrorKind::{InvalidData, NotFound, Other, UnexpectedEof};
@@ -163,31 +301,6 @@ fn unreadable(parcel: &Parcel, error: &io::Error) -> DeliveryError {
         message: format!("the sealed bytes of {} cannot be read: {error}", parcel.key),
         class: Class::Upstream,
         retry: if lasts { Retry::Never } else { Retry::Backoff },
-    }
-}
-
-/// The pause before the next attempt: full jitter over an exponentially growing bound.
-/// `random` is uniform in [0, 1).
-fn pause(options: &DeliveryOptions, retry: Retry, failures: u32, random: f64) -> Duration {
-    let longest = match retry {
-        Retry::AfterOperator => options.operator_pause,
-        Retry::Backoff | Retry::Never => options.backoff_longest,
-    };
-    let bound = options.backoff_first.saturating_mul(1 << failures.min(20)).min(longest);
-    bound.mul_f64(random)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_their_bound_with_full_jitter() {
-        let options = DeliveryOptions::default();
-        assert_eq!(pause(&options, Retry::Backoff, 0, 0.5), options.backoff_first / 2);
-        assert_eq!(pause(&options, Retry::Backoff, 3, 1.0), options.backoff_first * 8);
-        assert_eq!(pause(&options, Retry::Backoff, 40, 1.0), options.backoff_longest);
-        assert_eq!(pause(&options, Retry::AfterOperator, 40, 1.0), options.operator_pause);
-        assert_eq!(pause(&options, Retry::Backoff, 40, 0.0), Duration::ZERO);
+        not_before: None,
     }
 }

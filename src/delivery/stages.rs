@@ -9,6 +9,7 @@ use super::counts::Counts;
 use super::learnt::Learnt;
 use super::originals::{Originals, Read};
 use super::parcels::{self, Body, ErrorDrafts, FinishedParcels};
+use super::requests::Requests;
 use super::run::{RunPlan, StageRunError};
 use super::shuffle::Shuffle;
 use super::spooled::Half;
@@ -51,6 +52,8 @@ pub struct Stages {
     learnt: Option<(Arc<Learnt>, Arc<TableSchema>)>,
     /// Takes the records instead of the encoder, in the first half of a delivery.
     pub shuffle: Option<Shuffle>,
+    /// Takes the records instead of the encoder, where they go to an endpoint.
+    pub requests: Option<Requests>,
     /// Shown the records instead of the encoder, once they do not fit.
     pub learner: Option<Learner>,
     pub refuse_all: Option<Cause>,
@@ -76,6 +79,7 @@ impl Stages {
             encoder: None,
             learnt: None,
             shuffle: None,
+            requests: None,
             learner: None,
             refuse_all: plan.refuse_all.clone(),
             converts: definition.convert.is_some(),
@@ -115,7 +119,12 @@ impl Stages {
             Half::First(ref spooled) => {
                 stages.shuffle = Some(Shuffle::begin(context, plan, spooled.clone(), seal_id)?);
             }
-            Half::Whole | Half::Second(_) => stages.begin_object(context, plan, seal_id.parcel_uuid(0), is_final)?,
+            Half::Whole | Half::Second(_) => match definition.http.clone() {
+                Some(target) => {
+                    stages.requests = Some(Requests::begin(context.outbox.clone(), plan, target, seal_id, staged_ms));
+                }
+                None => stages.begin_object(context, plan, seal_id.parcel_uuid(0), is_final)?,
+            },
         }
         Ok(stages)
     }
@@ -185,7 +194,7 @@ impl Stages {
         plan: &RunPlan,
         seal_id: SealId,
         is_main: bool,
-        finished: &mut FinishedParcels<'_>,
+        finished: &mut FinishedParcels,
     ) -> Result<(), StageRunError> {
         let incarnation = plan.definition.incarnation;
         match &self.learnt {
@@ -338,6 +347,10 @@ impl Stages {
     ) -> Result<(), StageRunError> {
         #[cfg(test)]
         super::tests::panic_at_poison(passed);
+        if let Some(requests) = &mut self.requests {
+            let refused = requests.push(passed, originals)?;
+            return sinks.errors.write(originals, &refused, sinks.counts);
+        }
         match (&mut self.encoder, &mut self.learner) {
             (_, Some(learner)) => learner.observe_chunk(passed),
             (Some(encoder), None) => {

@@ -3,12 +3,14 @@
 //! received = closed fates + open seals + waiting: each part is counted where it is known, and a record moves from one
 //! to the next under the lock, so no moment shows it twice or not at all.
 
+use super::health::{Area, Health, Key};
 use crate::clock::Clock;
 use crate::destination::DeliveryError;
 use crate::fault::Retry;
+use crate::journal::LaneState;
 use crate::record::Readable;
 use crate::stream::seal::{Fates, Seal, Tally};
-use crate::telemetry::status::{Count, Ledger, StreamState, StreamStatus};
+use crate::telemetry::status::{Count, DestinationStatus, Ledger, StreamState, StreamStatus};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -40,7 +42,25 @@ struct Inner {
     paused: bool,
     deleting: bool,
     fault: Option<String>,
-    trouble: Option<(String, Retry)>,
+    objects: Health,
+    endpoint: Health,
+}
+
+impl Inner {
+    fn health(&mut self, area: Area) -> &mut Health {
+        match area {
+            Area::Objects => &mut self.objects,
+            Area::Endpoint => &mut self.endpoint,
+        }
+    }
+
+    /// The trouble that is told: the endpoint's before that of objects, unless only this one needs the operator.
+    fn trouble(&self) -> Option<(&str, Retry)> {
+        match (self.endpoint.told(), self.objects.told()) {
+            (Some((_, Retry::Backoff)), Some(objects @ (_, Retry::AfterOperator))) => Some(objects),
+            (endpoint, objects) => endpoint.or(objects),
+        }
+    }
 }
 
 /// What is told of a seal that is not closed.
@@ -80,12 +100,21 @@ impl LaneStatus {
         self.known.send_replace(true);
     }
 
-    /// The lane is open: cursors and open seals as the journal has them, and what is read into seals, on the scale of
-    /// `readable`.
-    pub fn opened(&self, readable: watch::Receiver<Readable>, consumed: Tally, closed: Fates, open: &[Arc<Seal>]) {
+    /// The lane is open: cursors and open seals as the journal has them (`stored`), and what is read into seals, on the
+    /// scale of `readable`.
+    pub fn opened(&self, readable: watch::Receiver<Readable>, consumed: Tally, stored: &LaneState) {
         let mut inner = self.inner.lock();
-        inner.closed = closed;
-        inner.open = open.iter().map(|seal| OpenSeal::from(&**seal)).collect();
+        inner.closed = stored.ledger;
+        inner.open = stored.open.iter().map(|seal| OpenSeal::from(&**seal)).collect();
+        for turn in &stored.turns {
+            let seal = stored.open.iter().find(|seal| seal.id == turn.seal);
+            let open = seal.and_then(|seal| inner.open.iter_mut().find(|open| open.number == seal.number));
+            if let Some(open) = open {
+                open.fates.turn(turn.refused);
+            }
+        }
+        inner.objects.begun();
+        inner.endpoint.begun();
         if std::mem::take(&mut inner.is_unread) || inner.readable.is_none() {
             inner.consumed = consumed;
             inner.readable = Some(readable);
@@ -96,7 +125,7 @@ impl LaneStatus {
 
     /// The lane cannot be opened: cursors and open seals as the journal has them, what is sealed, and all that is known to
     /// be there, on a scale of their own. Of a log, bytes that wait are not known and shown as none.
-    pub fn unread(&self, known: Tally, sealed: Tally, closed: Fates, open: &[Arc<Seal>]) {
+    pub fn unread(&self, known: Tally, sealed: Tally, stored: &LaneState) {
         let is_new = {
             let inner = self.inner.lock();
             inner.readable.is_none() || inner.is_unread
@@ -105,7 +134,7 @@ impl LaneStatus {
             // Nothing moves it any more; the last value stays readable.
             let (_, readable) = watch::channel(Readable { records: known.records, bytes: known.bytes, ended: false });
             self.inner.lock().readable = None;
-            self.opened(readable, sealed, closed, open);
+            self.opened(readable, sealed, stored);
             self.inner.lock().is_unread = true;
         }
     }
@@ -117,11 +146,22 @@ impl LaneStatus {
         inner.open.push_back(seal.into());
     }
 
+    /// A parcel of an open seal was given up: these records of it are refused.
+    pub fn turned(&self, key: Key, refused: Tally) {
+        let mut inner = self.inner.lock();
+        if let Some(open) = inner.open.iter_mut().find(|open| open.number == key.0) {
+            open.fates.turn(refused);
+        }
+        inner.endpoint.gave_up(key);
+    }
+
     /// The oldest open seal was closed.
     pub fn closed(&self, seal: &Seal) {
         let mut inner = self.inner.lock();
-        inner.open.retain(|open| open.number != seal.number);
-        inner.closed += seal.fates;
+        let at = inner.open.iter().position(|open| open.number == seal.number);
+        if let Some(open) = at.and_then(|at| inner.open.remove(at)) {
+            inner.closed += open.fates;
+        }
     }
 
     /// Records and bytes read into seals, open or closed, on the scale of [`Readable`].
@@ -150,39 +190,62 @@ impl LaneStatus {
     }
 
     /// An attempt failed. Logs when trouble begins, not while it lasts.
-    pub fn attempt_failed(&self, error: &DeliveryError, next: Duration) {
-        self.trouble(error.to_string(), error.retry, next);
+    pub fn attempt_failed(&self, area: Area, key: Key, error: &DeliveryError, next: Duration) {
+        let (text, now_ms) = (error.to_string(), self.clock.wall_ms());
+        let is_news = self.inner.lock().health(area).failed(key, text.clone(), error.retry, now_ms);
+        self.tell(&text, error.retry, next, is_news);
     }
 
     /// Staging or delivery cannot go on now.
     pub fn trouble(&self, text: String, retry: Retry, next: Duration) {
-        let mut inner = self.inner.lock();
-        let new = inner.trouble.as_ref().is_none_or(|(_, known)| *known != retry);
-        if new {
+        let is_news = self.inner.lock().objects.trouble(text.clone(), retry);
+        self.tell(&text, retry, next, is_news);
+    }
+
+    fn tell(&self, text: &str, retry: Retry, next: Duration, is_news: bool) {
+        if is_news {
             let next_ms = next.as_millis() as u64;
             let what = match retry {
                 Retry::AfterOperator => {
                     "delivery needs the operator; it is tried again slowly, with the newest settings"
                 }
+                Retry::GiveUp => "delivery is refused for good; the records go to the error area",
                 Retry::Backoff | Retry::Never => "delivery fails and is tried again",
             };
             tracing::warn!(stream = self.name, lane = self.role, error = text, next_ms, "{what}");
         } else {
             tracing::debug!(stream = self.name, lane = self.role, error = text, "delivery still fails");
         }
-        inner.trouble = Some((text, retry));
     }
 
     /// An attempt succeeded. Logs when trouble ends.
-    pub fn attempt_succeeded(&self) {
-        if self.inner.lock().trouble.take().is_some() {
+    pub fn attempt_succeeded(&self, area: Area, key: Key) {
+        let now_ms = self.clock.wall_ms();
+        let is_over = self.inner.lock().health(area).succeeded(key, now_ms);
+        self.tell_end(is_over);
+    }
+
+    /// What [`LaneStatus::trouble`] told of is over.
+    pub fn recovered(&self) {
+        let is_over = self.inner.lock().objects.recovered();
+        self.tell_end(is_over);
+    }
+
+    fn tell_end(&self, is_over: bool) {
+        if is_over {
             tracing::info!(stream = self.name, lane = self.role, "delivery works again");
         }
     }
 
-    /// Whether attempts fail now.
+    /// Whether nothing gets through now.
     pub fn is_failing(&self) -> bool {
-        self.inner.lock().trouble.is_some()
+        let inner = self.inner.lock();
+        inner.objects.is_failing() || inner.endpoint.is_failing()
+    }
+
+    /// Attempts of an area since the service began.
+    pub fn destination(&self, area: Area) -> DestinationStatus {
+        self.inner.lock().health(area).status()
     }
 
     /// Everything that the lane knows, for the admin listener.
@@ -207,7 +270,7 @@ impl LaneStatus {
         let age_ms = oldest_ms
             .map(|oldest_ms| self.clock.wall_ms().saturating_sub(oldest_ms).max(0) as u64)
             .or_else(|| inner.waiting_since.map(|s| self.clock.monotonic().saturating_sub(s).as_millis() as u64));
-        let state = match &inner.trouble {
+        let state = match inner.trouble() {
             _ if inner.deleting => StreamState::Deleting,
             _ if inner.fault.is_some() => StreamState::Faulted,
             _ if inner.paused => StreamState::Paused,
@@ -223,7 +286,9 @@ impl LaneStatus {
                 .fault
                 .clone()
                 .or_else(|| (inner.paused && inner.deleting).then(|| held_deletion(&self.name)))
-                .or_else(|| inner.trouble.as_ref().map(|(text, _)| text.clone())),
+                .or_else(|| inner.trouble().map(|(text, _)| text.to_owned())),
+            destination: inner.objects.status(),
+            error_area: None,
             transform_problem: None,
             schema_problem: None,
             learnt: None,

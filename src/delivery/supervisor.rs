@@ -3,6 +3,7 @@
 //! The catalog is watched; the control plane never calls here. A stream whose worker faulted stays down, with its reason
 //! in the status, until the operator resumes it, the stream is deleted, or the service starts anew.
 
+use super::health::Area;
 use super::keeper::{DELETED_PREFIX, Keeper};
 use super::status::LaneStatus;
 use super::worker::{Deleting, Wishes};
@@ -147,6 +148,10 @@ impl Supervisor {
         }
         let record = self.context.catalog.find(&status.name);
         status.version = record.as_ref().map_or(0, |record| record.definition.revision);
+        if record.as_ref().is_some_and(|record| record.definition.http.is_some()) {
+            status.error_area = Some(status.destination);
+            status.destination = handle.status.destination(Area::Endpoint);
+        }
         let transform = record.as_ref().and_then(|record| record.definition.transform.as_ref());
         status.transform_problem =
             transform.and_then(|spec| self.context.transforms.problem(spec)).map(|problem| problem.to_string());

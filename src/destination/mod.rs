@@ -1,27 +1,44 @@
 //! Destinations: where parcels go.
 //!
 //! The contract, for whoever adds one:
-//! - [`Destination::deliver`] makes ONE attempt to bring one parcel to the outside and resolves unclear answers itself
-//!   (reply lost, "exists already"). `Ok` means the outside holds exactly these bytes under this name.
-//! - The same parcel delivered twice equals once where the destination can see to it; what it promises is
-//!   [`Guarantee`], as data. Ids in a parcel stand for the same bytes for ever (rules D2, D7).
-//! - The caller (`delivery`) retries: `Backoff` with full jitter, `AfterOperator` slowly, `Never` is a fault that stops
-//!   the lane. A destination keeps no record of attempts.
-//! - Parcels are re-openable: `open` may be called for each attempt and each part of an upload.
-//! - What is sent is in the parcel (sealed); how it is sent (endpoint, credentials) is the destination's newest
-//!   setting (rule D5).
+//! - **A parcel** is what is delivered at once: an object with its key, a request with its id. Name and bytes are sealed;
+//!   they stand for each other for ever (rules D2, D7). How it is sent (endpoint, credentials) is the newest setting at
+//!   each attempt (rule D5). Its bytes may be read again and again, for each attempt and each part of it.
+//! - **One attempt.** [`Destination::deliver`] makes one attempt to bring one parcel out, and resolves unclear answers
+//!   itself (reply lost, "exists already") as far as the outside can tell. It ends, whatever the outside does: a
+//!   destination bounds its own waiting. It keeps no record of attempts.
+//! - **Done** (`Ok`) means that the outside holds exactly these bytes under this name, durably as far as it says.
+//!   Anything less is an error. Nothing is freed before that.
+//! - **Who retries.** The caller (`delivery`), by one policy ([`retry`]): `Backoff` with full jitter, `AfterOperator`
+//!   slowly, not before [`DeliveryError::not_before`]; `Never` is a fault that stops the lane. Of a parcel that can be
+//!   given up (not an object), `GiveUp` says that it is refused for good, and its retry time may end: then the caller
+//!   stores a turn (rule D3) while no attempt runs, and its records go to the error area.
+//! - **Duplicates.** The same parcel delivered twice equals once where the destination can see to it; what it promises is
+//!   [`Guarantee`], as data. A repeat has the same id and the same bytes.
+//! - **Order.** None: parcels of a seal, and of several seals of a lane, may be under way at the same time. Seals are
+//!   closed in order.
+//!
+//! `tests/destination.rs` is the contract as tests; every destination runs them.
 
 pub mod aws_http;
+mod body;
+pub mod http;
+pub mod retry;
+mod router;
 pub mod s3;
+
+pub use router::Router;
 
 pub use crate::record::ParcelBytes;
 
 use crate::fault::{Class, Fault, Retry};
 use crate::stream::SealId;
+use crate::stream::definition::Definition;
 use crate::stream::seal::Parcel;
 use async_trait::async_trait;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a destination promises about repeats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +58,8 @@ pub struct Consignment {
     pub parcel: Parcel,
     /// The bytes.
     pub bytes: Arc<dyn ParcelBytes>,
+    /// The newest definition of its stream, for how it is sent; `None`: there is none any more.
+    pub definition: Option<Arc<Definition>>,
 }
 
 impl Consignment {
@@ -51,7 +70,7 @@ impl Consignment {
 }
 
 /// Why an attempt failed.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct DeliveryError {
     /// Error code as in the reference, such as `S3.AccessDenied`.
@@ -62,6 +81,15 @@ pub struct DeliveryError {
     pub class: Class,
     /// Whether trying again can help.
     pub retry: Retry,
+    /// The destination asks not to be tried again before so long.
+    pub not_before: Option<Duration>,
+}
+
+impl DeliveryError {
+    /// Whether it is about the sealed bytes, which could not be read: nothing is said of the destination.
+    pub fn is_of_sealed_bytes(&self) -> bool {
+        self.code.starts_with("Outbox.")
+    }
 }
 
 impl Fault for DeliveryError {

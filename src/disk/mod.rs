@@ -38,6 +38,10 @@ pub struct Entry {
 pub trait Disk: Send + Sync + Debug {
     /// Creates a file that must not exist, open for reading and writing.
     fn create_new(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Creates a file that must not exist and that only its owner may read.
+    fn create_private(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.create_new(path)
+    }
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// The entries of a folder, sorted by name. A missing folder is `NotFound`.

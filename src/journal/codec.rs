@@ -23,7 +23,7 @@
 //! The head has a checksum of its own so that its lengths and its mark can be trusted before the rest is read. An
 //! entry whose checksums hold is never a torn one: what cannot be understood in it is an error, not a tail.
 
-use crate::stream::seal::{Close, Fates, LaneId, Seal, SpooledChunk, Turn};
+use crate::stream::seal::{Attempts, Close, Fates, LaneId, ParcelKind, Seal, SpooledChunk, Turn};
 use crate::stream::{Incarnation, NumberSet, Position};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -33,8 +33,10 @@ pub const MAGIC: &[u8; 4] = b"JENT";
 /// Newest layout this program reads, and the one it writes.
 pub const VERSION: u8 = 1;
 /// Newest JSON body this program reads.
-const BODY_VERSION: u32 = 2;
-/// Of bodies that say nothing of spool chunks: older programs read them.
+const BODY_VERSION: u32 = 3;
+/// Of bodies that say nothing of requests and attempts: older programs read them.
+const BODY_VERSION_WITHOUT_REQUESTS: u32 = 2;
+/// Of bodies that say nothing of spool chunks either.
 const BODY_VERSION_WITHOUT_SPOOL: u32 = 1;
 /// Length of an entry's head.
 pub const HEAD_BYTES: usize = 44;
@@ -45,7 +47,7 @@ pub const MAX_PART_BYTES: usize = 256 << 20;
 
 const FLAG_SNAPSHOT: u8 = 1;
 
-/// What an entry says. The numbers of kinds are persisted; 16 is kept for the attempts of a turn's retry time.
+/// What an entry says. The numbers of kinds are persisted.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Payload {
     /// A lane as it was when the segment began, without its open seals; those follow as seals. Outside of a snapshot: a
@@ -61,6 +63,8 @@ pub enum Payload {
     Close(Close),
     /// A stream is gone.
     Forget(Forget),
+    /// Attempts of a parcel failed; the newest entry counts.
+    Attempts(Arc<Attempts>),
 }
 
 /// A lane's cursor, sums, and what is left of its spool chunks.
@@ -128,6 +132,7 @@ named!(SealBody, seal, Arc<Seal>);
 named!(TurnBody, turn, Arc<Turn>);
 named!(CloseBody, close, Close);
 named!(ForgetBody, forget, Forget);
+named!(AttemptsBody, attempts, Arc<Attempts>);
 
 impl Payload {
     fn kind(&self) -> u8 {
@@ -138,6 +143,7 @@ impl Payload {
             Self::Turn(_) => 4,
             Self::Close(_) => 5,
             Self::Forget(_) => 6,
+            Self::Attempts(_) => 16,
         }
     }
 
@@ -148,7 +154,16 @@ impl Payload {
             Self::Seal(seal) => seal.spooled.is_some() || !seal.taken.is_empty(),
             _ => false,
         };
-        if tells_of_spool { BODY_VERSION } else { BODY_VERSION_WITHOUT_SPOOL }
+        let tells_of_requests = match self {
+            Self::Attempts(_) => true,
+            Self::Seal(seal) => seal.parcels.iter().any(|parcel| matches!(parcel.kind, ParcelKind::Request(_))),
+            _ => false,
+        };
+        match (tells_of_requests, tells_of_spool) {
+            (true, _) => BODY_VERSION,
+            (false, true) => BODY_VERSION_WITHOUT_REQUESTS,
+            (false, false) => BODY_VERSION_WITHOUT_SPOOL,
+        }
     }
 
     fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
@@ -160,6 +175,7 @@ impl Payload {
             Self::Turn(turn) => serde_json::to_vec(&TurnBody { version, turn: Arc::clone(turn) }),
             Self::Close(close) => serde_json::to_vec(&CloseBody { version, close: close.clone() }),
             Self::Forget(forget) => serde_json::to_vec(&ForgetBody { version, forget: *forget }),
+            Self::Attempts(attempts) => serde_json::to_vec(&AttemptsBody { version, attempts: Arc::clone(attempts) }),
         }
     }
 
@@ -167,7 +183,7 @@ impl Payload {
         fn content<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Unreadable> {
             serde_json::from_slice(json).map_err(|e| Unreadable::Nonsense(e.to_string()))
         }
-        if !(1..=6).contains(&kind) {
+        if !matches!(kind, 1..=6 | 16) {
             return Err(Unreadable::Nonsense(format!("entry kind {kind} is not known to version {VERSION}")));
         }
         let Version { version } = content(json)?;
@@ -180,6 +196,7 @@ impl Payload {
             3 => Self::Seal(content::<SealBody>(json)?.seal),
             4 => Self::Turn(content::<TurnBody>(json)?.turn),
             5 => Self::Close(content::<CloseBody>(json)?.close),
+            16 => Self::Attempts(content::<AttemptsBody>(json)?.attempts),
             _ => Self::Forget(content::<ForgetBody>(json)?.forget),
         })
     }

@@ -35,7 +35,7 @@ pub use writer::JournalOptions;
 
 use crate::disk::{Disk, DiskFile};
 use crate::record::ParcelBytes;
-use crate::stream::seal::{Close, Fates, LaneId, Place, Seal, Turn};
+use crate::stream::seal::{Attempts, Close, Fates, LaneId, ParcelKind, Place, Seal, Turn};
 use crate::stream::{Incarnation, Position, SealId};
 use codec::{Forget, LaneBase, Payload};
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -63,6 +63,8 @@ pub struct LaneState {
     pub open: Vec<Arc<Seal>>,
     /// Turns of the open seals, in the order stored.
     pub turns: Vec<Arc<Turn>>,
+    /// Failed attempts of parcels of the open seals.
+    pub attempts: Vec<Arc<Attempts>>,
     /// Spool chunks of its runs that are not delivered whole, by the numbers of the seals that made them.
     pub chunks: Vec<(u64, Arc<Chunk>)>,
 }
@@ -77,6 +79,7 @@ impl LaneState {
             ledger: lane.ledger,
             open: lane.open.iter().map(|open| Arc::clone(&open.seal)).collect(),
             turns: lane.open.iter().flat_map(|open| &open.turns).map(|(turn, _)| Arc::clone(turn)).collect(),
+            attempts: lane.open.iter().flat_map(|open| open.attempts.values()).map(Arc::clone).collect(),
             chunks: lane.chunks.iter().map(|(number, chunk)| (number, Arc::clone(chunk))).collect(),
         }
     }
@@ -87,11 +90,18 @@ impl Published {
         let open = self.state.open_seal(&seal)?;
         let (parcel, extent) = open.parcels().find(|(candidate, _)| candidate.number == parcel)?;
         let Place::Inline { offset_bytes } = parcel.place else { return None };
-        Some(Arc::new(InlineBytes {
-            file: Arc::clone(self.file.as_ref()?),
-            offset_bytes: extent.offset_bytes + offset_bytes,
-            length_bytes: parcel.length_bytes,
-        }))
+        self.bytes(extent.offset_bytes + offset_bytes, parcel.length_bytes)
+    }
+
+    fn notes(&self, seal: SealId, parcel: u32) -> Option<Arc<dyn ParcelBytes>> {
+        let open = self.state.open_seal(&seal)?;
+        let (parcel, extent) = open.parcels().find(|(candidate, _)| candidate.number == parcel)?;
+        let ParcelKind::Request(request) = &parcel.kind else { return None };
+        self.bytes(extent.offset_bytes + request.notes.offset_bytes, request.notes.length_bytes)
+    }
+
+    fn bytes(&self, offset_bytes: u64, length_bytes: u64) -> Option<Arc<dyn ParcelBytes>> {
+        Some(Arc::new(InlineBytes { file: Arc::clone(self.file.as_ref()?), offset_bytes, length_bytes }))
     }
 }
 
@@ -168,6 +178,11 @@ impl Journal {
         self.store(Payload::Turn(Arc::new(turn)), inline).await
     }
 
+    /// Stores how often a parcel failed so far; durable on `Ok`.
+    pub async fn attempts(&self, attempts: Attempts) -> Result<(), JournalError> {
+        self.store(Payload::Attempts(Arc::new(attempts)), Vec::new()).await
+    }
+
     /// Closes the oldest open seal of its lane: the cursor moves, the fates are added to the ledger; durable on `Ok`.
     pub async fn close(&self, close: Close) -> Result<(), JournalError> {
         self.store(Payload::Close(close), Vec::new()).await
@@ -182,6 +197,19 @@ impl Journal {
     /// or the parcel is not inline. Stays readable after the seal is closed and the segment superseded.
     pub fn inline(&self, seal: SealId, parcel: u32) -> Option<Arc<dyn ParcelBytes>> {
         self.published.read().inline(seal, parcel)
+    }
+
+    /// The turns of an open seal.
+    pub fn turns(&self, seal: SealId) -> Vec<Arc<Turn>> {
+        let published = self.published.read();
+        let open = published.state.open_seal(&seal);
+        open.map(|open| open.turns.iter().map(|(turn, _)| Arc::clone(turn)).collect()).unwrap_or_default()
+    }
+
+    /// The notes of a request of an open seal, read from the file when asked for. `None` if the seal is not open or the
+    /// parcel is no request.
+    pub fn notes(&self, seal: SealId, parcel: u32) -> Option<Arc<dyn ParcelBytes>> {
+        self.published.read().notes(seal, parcel)
     }
 
     /// Refuses new entries, writes those that wait and joins the writer's thread. Blocks; idempotent.

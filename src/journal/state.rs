@@ -6,7 +6,7 @@
 
 use super::chunks::{Chunks, NotThere};
 use super::codec::{LaneBase, Payload};
-use crate::stream::seal::{Close, Fates, LaneId, Parcel, ParcelKind, Place, Seal, Taken, Turn};
+use crate::stream::seal::{Attempts, Close, Fates, LaneId, Parcel, ParcelKind, Place, Request, Seal, Taken, Turn};
 use crate::stream::{Incarnation, Position, SealId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub struct OpenSeal {
     pub inline: Extent,
     /// Its turns with their inline bytes, in the order stored.
     pub turns: Vec<(Arc<Turn>, Extent)>,
+    /// Attempts of its parcels that failed, by parcel.
+    pub attempts: BTreeMap<u32, Arc<Attempts>>,
 }
 
 /// A lane's cursor, sums and open seals.
@@ -133,6 +135,14 @@ pub enum OrderError {
         /// Which parcel.
         parcel: u32,
     },
+    /// Attempts are those of a parcel.
+    #[error("the seal {seal} has no parcel {parcel}")]
+    NoParcel {
+        /// Which seal.
+        seal: SealId,
+        /// The number.
+        parcel: u32,
+    },
     /// Closes are in order.
     #[error("close of seal {number} of lane {lane:?} is out of order: {expected} comes next")]
     CloseOrder {
@@ -200,15 +210,16 @@ impl Lane {
         if let Some(spooled) = &seal.spooled {
             self.chunks.put(number, spooled);
         }
-        self.open.push(OpenSeal { seal: Arc::clone(seal), inline, turns: Vec::new() });
+        let (turns, attempts) = (Vec::new(), BTreeMap::new());
+        self.open.push(OpenSeal { seal: Arc::clone(seal), inline, turns, attempts });
         Ok(())
     }
 
     fn turn(&mut self, turn: &Arc<Turn>, inline: Extent) -> Result<(), OrderError> {
         let open = self.open.iter_mut().find(|open| open.seal.id == turn.seal);
         let open = open.ok_or(OrderError::NotOpen(turn.seal))?;
-        let is_data = |parcel: &Parcel| parcel.number == turn.parcel && parcel.kind == ParcelKind::Data;
-        if !open.seal.parcels.iter().any(is_data) || open.turns.iter().any(|(other, _)| other.parcel == turn.parcel) {
+        let can_turn = |parcel: &Parcel| parcel.number == turn.parcel && parcel.kind.is_delivery();
+        if !open.seal.parcels.iter().any(can_turn) || open.turns.iter().any(|(other, _)| other.parcel == turn.parcel) {
             return Err(OrderError::NotToTurn { seal: turn.seal, parcel: turn.parcel });
         }
         let number = turn.instead.number;
@@ -217,6 +228,16 @@ impl Lane {
             return Err(OrderError::ParcelTwice { seal: turn.seal, parcel: number });
         }
         open.turns.push((Arc::clone(turn), inline));
+        Ok(())
+    }
+
+    fn note_attempts(&mut self, attempts: &Arc<Attempts>) -> Result<(), OrderError> {
+        let open = self.open.iter_mut().find(|open| open.seal.id == attempts.seal);
+        let open = open.ok_or(OrderError::NotOpen(attempts.seal))?;
+        if !open.seal.parcels.iter().any(|parcel| parcel.number == attempts.parcel) {
+            return Err(OrderError::NoParcel { seal: attempts.seal, parcel: attempts.parcel });
+        }
+        open.attempts.insert(attempts.parcel, Arc::clone(attempts));
         Ok(())
     }
 
@@ -248,14 +269,7 @@ impl OpenSeal {
     /// The fates as they are once the turns are counted: what was given up is refused, not delivered.
     fn fates(&self) -> Fates {
         let mut fates = self.seal.fates;
-        for (turn, _) in &self.turns {
-            let records = turn.refused.records.min(fates.delivered.records);
-            let bytes = turn.refused.bytes.min(fates.delivered.bytes);
-            fates.delivered.records -= records;
-            fates.delivered.bytes -= bytes;
-            fates.refused.records += records;
-            fates.refused.bytes += bytes;
-        }
+        self.turns.iter().for_each(|(turn, _)| fates.turn(turn.refused));
         fates
     }
 }
@@ -280,13 +294,25 @@ pub fn check_inline(payload: &Payload, inline: &[u8]) -> Result<(), OrderError> 
         Payload::Turn(turn) => (turn.seal, std::slice::from_ref(&turn.instead)),
         _ => return Ok(()),
     };
-    for parcel in parcels {
-        let Place::Inline { offset_bytes } = parcel.place else { continue };
+    let is_there = |offset_bytes: u64, length_bytes: u64, crc32c: u32| {
         let bytes = usize::try_from(offset_bytes).ok().and_then(|start| {
-            let end = start.checked_add(usize::try_from(parcel.length_bytes).ok()?)?;
+            let end = start.checked_add(usize::try_from(length_bytes).ok()?)?;
             inline.get(start..end)
         });
-        if bytes.is_none_or(|bytes| crc32c::crc32c(bytes) != parcel.crc32c) {
+        bytes.is_some_and(|bytes| crc32c::crc32c(bytes) == crc32c)
+    };
+    for parcel in parcels {
+        let body = match parcel.place {
+            Place::Inline { offset_bytes } => is_there(offset_bytes, parcel.length_bytes, parcel.crc32c),
+            _ => true,
+        };
+        let notes = match &parcel.kind {
+            ParcelKind::Request(Request { notes, .. }) => {
+                is_there(notes.offset_bytes, notes.length_bytes, notes.crc32c)
+            }
+            _ => true,
+        };
+        if !body || !notes {
             return Err(OrderError::InlineBytes { seal, parcel: parcel.number });
         }
     }
@@ -385,6 +411,7 @@ impl Draft {
                 sealed
             }
             Payload::Turn(turn) => self.change(state, &turn.lane, |lane| lane.turn(turn, inline)),
+            Payload::Attempts(attempts) => self.change(state, &attempts.lane, |lane| lane.note_attempts(attempts)),
             Payload::Close(close) => {
                 let first = self.current(state, &close.lane).and_then(|lane| lane.open.first());
                 let seal = first.map(|open| Arc::clone(&open.seal));

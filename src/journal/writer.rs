@@ -290,6 +290,9 @@ impl Writer {
         for (_, lane) in published.state.lanes() {
             for open in &lane.open {
                 put(&mut out, Payload::Seal(Arc::clone(&open.seal)), &source.inline(open.inline)?)?;
+                for attempts in open.attempts.values() {
+                    put(&mut out, Payload::Attempts(Arc::clone(attempts)), &[])?;
+                }
                 for (turn, inline) in &open.turns {
                     put(&mut out, Payload::Turn(Arc::clone(turn)), &source.inline(*inline)?)?;
                 }

@@ -76,7 +76,12 @@ impl Outbox {
 
     /// Begins the bytes of a parcel. Dropping the draft unfinished leaves nothing behind.
     pub fn begin(&self, incarnation: Incarnation, seal: SealId, parcel: u32) -> Draft {
-        Draft::new(Arc::clone(&self.shared), incarnation, format!("{seal}-{parcel}"))
+        Draft::new(Arc::clone(&self.shared), incarnation, file_name(seal, parcel))
+    }
+
+    /// Removes what was finished of a parcel that no seal and no turn names after all, if there is anything.
+    pub fn discard(&self, incarnation: Incarnation, seal: SealId, parcel: u32) -> io::Result<()> {
+        self.free(incarnation, &file_name(seal, parcel))
     }
 
     /// Completes drafts, in their order: when it returns `Ok`, all files among them are durable. On an error all are
@@ -146,6 +151,10 @@ impl Outbox {
         self.shared.held_bytes.lock().retain(|(owner, _), _| *owner != incarnation);
         self.shared.budget.close_account(&incarnation.to_string());
     }
+}
+
+fn file_name(seal: SealId, parcel: u32) -> String {
+    format!("{seal}-{parcel}")
 }
 
 impl Shared {

@@ -5,7 +5,7 @@
 
 mod parcel_bytes;
 
-pub use parcel_bytes::ParcelBytes;
+pub use parcel_bytes::{ParcelBytes, ParcelReader};
 
 use bytes::Bytes;
 
@@ -111,6 +111,8 @@ pub enum ErrorKind {
     DecompressionFailed,
     /// A record could not be split, or had no keys for its partition.
     PartitioningFailed,
+    /// An HTTP endpoint did not take it, or no request can.
+    HttpEndpointFailed,
 }
 
 impl ErrorKind {
@@ -121,6 +123,7 @@ impl ErrorKind {
             Self::FormatConversionFailed => "format-conversion-failed",
             Self::DecompressionFailed => "decompression-failed",
             Self::PartitioningFailed => "partitioning-failed",
+            Self::HttpEndpointFailed => "http-endpoint-failed",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Stages: what happens to records between the cut and the seal. Pure CPU work: no disk, no clock, no network.
 //!
 //! Order: decompress ▶ deaggregate ▶ transform (WASM) ▶ [partition ▶] convert (JSON to Parquet) or compress (join, with delimiters
-//! where asked for, and compress). A [`Stage`] turns a chunk into a chunk, an [`Expand`] into several; the last one is an
+//! where asked for, and compress), or `request` in place of both. A [`Stage`] turns a chunk into a chunk, an [`Expand`] into several; the last one is an
 //! [`Encoder`] and turns chunks into the bytes of one object. All are total: a record they cannot take is refused with its
 //! cause, the others go on. A panic inside is the caller's to catch (rule D3).
 
@@ -10,6 +10,7 @@ pub mod convert;
 pub mod deaggregate;
 pub mod decompress;
 pub mod partition;
+pub mod request;
 pub mod transform;
 
 use crate::record::{Chunk, Origin, Refused, Slot};

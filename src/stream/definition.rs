@@ -23,8 +23,11 @@ pub struct Definition {
     pub arn: String,
     /// When a batch is cut.
     pub hints: Hints,
-    /// Where objects go.
+    /// Where objects go; of a stream to an endpoint, those of the error area.
     pub s3: S3Target,
+    /// The endpoint that its records go to, where it is not S3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpTarget>,
     /// Processors other than the transform, when processing is enabled.
     #[serde(default, skip_serializing_if = "is_default")]
     pub processors: Processors,
@@ -54,6 +57,7 @@ impl Definition {
             arn: self.arn.clone(),
             hints: backup.hints,
             s3: backup.s3.clone(),
+            http: None,
             processors: Processors::default(),
             transform: None,
             convert: None,
@@ -141,6 +145,53 @@ pub struct S3Target {
     pub compression: Compression,
     /// SSE-KMS key, if asked for.
     pub kms_key: Option<String>,
+}
+
+/// An HTTP endpoint. Its URL, key and retry time are always the newest (rule D5); the rest stands in the seal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpTarget {
+    /// EndpointConfiguration's Url.
+    pub url: String,
+    /// EndpointConfiguration's AccessKey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key: Option<Hidden>,
+    /// SecretsManagerConfiguration's SecretARN, where it is enabled: names the secret that has the access key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_arn: Option<String>,
+    /// ContentEncoding GZIP.
+    pub gzip: bool,
+    /// CommonAttributes, in their order.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub common_attributes: Vec<(String, String)>,
+    /// RetryOptions' DurationInSeconds × 1,000: the time between attempts after which a request is given up.
+    pub retry_ms: u64,
+    /// RequestFormat (an extension).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub format: RequestFormat,
+}
+
+/// The form of a request's body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RequestFormat {
+    /// The service's protocol: records as base64 in JSON.
+    #[default]
+    Firehose,
+    /// A record a line (an extension).
+    Ndjson,
+    /// The records, each a JSON value, as one array (an extension).
+    JsonArray,
+}
+
+/// A secret of a definition, as `vault` keeps it: enciphered wherever it is stored. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(pub String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden")
+    }
 }
 
 /// Processors other than Lambda, in the order in which they act whatever the order they were given in; the transform

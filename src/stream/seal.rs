@@ -4,6 +4,7 @@
 //! Rules D1 (order), D2 (identity), D3 (what is not sealed did not happen), D5 (bucket and key stand in the seal).
 //! Persisted as JSON with a version tag by `journal::codec`; unknown members are kept in `extra` on reading.
 
+use super::definition::RequestFormat;
 use super::id::{Incarnation, SealId};
 use super::number_set::NumberSet;
 use super::position::Run;
@@ -112,6 +113,15 @@ impl Fates {
         total
     }
 
+    /// Counts records that were to be delivered as refused: their parcel was given up.
+    pub fn turn(&mut self, refused: Tally) {
+        let records = refused.records.min(self.delivered.records);
+        let bytes = refused.bytes.min(self.delivered.bytes);
+        self.delivered.records -= records;
+        self.delivered.bytes -= bytes;
+        self.refused += Tally { records, bytes };
+    }
+
     /// Counts what has other fates, or none yet, as discarded: parts of records where those were split.
     pub fn discard(&mut self, other: &Self) {
         let mut all = other.total();
@@ -155,6 +165,43 @@ pub enum ParcelKind {
     Data,
     /// Refused records; the value is the error output type (`processing-failed`, …).
     Error(String),
+    /// Delivered records as the body of a request to an endpoint.
+    Request(Request),
+}
+
+impl ParcelKind {
+    /// Whether it holds records that are delivered with it, so that it can be given up for an error parcel.
+    pub fn is_delivery(&self) -> bool {
+        matches!(self, Self::Data | Self::Request(_))
+    }
+}
+
+/// What a request says besides its body, fixed at the cut (rule D5), and what is needed to give it up. Its id is the
+/// parcel's UUID ([`SealId::parcel_uuid`](super::id::Id128::parcel_uuid)), for ever (rules D2, D7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Form of the body.
+    pub format: RequestFormat,
+    /// Value of the header with the common attributes; `None`: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_attributes: Option<String>,
+    /// Source bytes of its records: what the ledger counts.
+    pub source_bytes: u64,
+    /// Arrival of its oldest record, ms since the epoch.
+    pub oldest_arrival_ms: i64,
+    /// Which records they are (`stage::request::notes`).
+    pub notes: Notes,
+}
+
+/// Bytes beside a seal in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notes {
+    /// Offset in the seal's inline bytes.
+    pub offset_bytes: u64,
+    /// Their length.
+    pub length_bytes: u64,
+    /// CRC-32C (Castagnoli) of them.
+    pub crc32c: u32,
 }
 
 /// Where the finished bytes of a parcel lie durably.
@@ -182,13 +229,14 @@ pub struct Parcel {
     pub number: u32,
     /// Data or error.
     pub kind: ParcelKind,
-    /// Bucket name at the cut (rule D5).
+    /// Bucket name at the cut (rule D5). Of a request empty: where it goes is a setting.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub bucket: String,
-    /// Full object key.
+    /// Full object key; of a request its id.
     pub key: String,
-    /// `Content-Type` of the object.
+    /// `Content-Type` of the object or request.
     pub content_type: String,
-    /// `Content-Encoding` of the object, if it has one.
+    /// `Content-Encoding` of the object or request, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
     /// KMS key id or ARN for SSE-KMS; `None`: the bucket's default applies.
@@ -299,6 +347,23 @@ pub struct Turn {
     /// Source records of the parcel given up: counted as refused instead of delivered when the seal closes.
     #[serde(default)]
     pub refused: Tally,
+}
+
+/// Attempts to deliver a parcel, so far: what a restart goes on from (rule D3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// The seal.
+    pub seal: SealId,
+    /// Whose.
+    pub lane: LaneId,
+    /// The parcel.
+    pub parcel: u32,
+    /// How many failed.
+    pub failed: u64,
+    /// Time between them since the first failure: pauses alone, neither answers that were waited for nor stops.
+    pub paused_ms: u64,
+    /// Text of the last failure.
+    pub last_error: String,
 }
 
 /// A seal whose parcels are all delivered.

@@ -80,7 +80,19 @@ fn seconds(us: u64) -> f64 {
 
 fn stream_lines(text: &mut String, streams: &[StreamStatus]) {
     type Value = fn(&StreamStatus) -> f64;
-    const GAUGES: [(&str, &str, Value); 6] = [
+    const GAUGES: [(&str, &str, Value); 10] = [
+        (
+            "hydrant_stream_attempts",
+            "Attempts to deliver parcels to the destination, since the service started.",
+            |s| s.destination.attempts as f64,
+        ),
+        ("hydrant_stream_successes", "Those of them that succeeded.", |s| s.destination.successes as f64),
+        ("hydrant_stream_given_up_parcels", "Parcels given up and turned to the error area.", |s| {
+            s.destination.given_up as f64
+        }),
+        ("hydrant_stream_failing_parcels", "Parcels whose last attempt failed and that are tried again.", |s| {
+            s.destination.failing_parcels as f64
+        }),
         (
             "hydrant_stream_oldest_undelivered_seconds",
             "Age of the oldest record without a fate; 0 when there is none.",
@@ -224,6 +236,7 @@ mod tests {
     use super::super::status::{Count, Ledger};
     use super::*;
     use crate::telemetry::metrics;
+    use crate::telemetry::status::DestinationStatus;
     use std::collections::HashSet;
     use std::time::Duration;
 
@@ -233,6 +246,8 @@ mod tests {
             version: 7,
             state: StreamState::Retrying,
             last_error: Some("S3.SlowDown".to_owned()),
+            destination: DestinationStatus { attempts: 9, successes: 4, given_up: 2, ..DestinationStatus::default() },
+            error_area: None,
             transform_problem: None,
             schema_problem: None,
             learnt: None,
@@ -279,6 +294,9 @@ mod tests {
         assert!(text.contains("hydrant_deleted_streams_bytes_total{fate=\"discarded\"} 40\n"));
         assert!(!text.contains("hydrant_deleted_streams_records_total{fate=\"in_flight\"}"));
         assert!(text.contains("hydrant_stream_oldest_undelivered_seconds{stream=\"b\"} 1.5\n"));
+        assert!(text.contains("hydrant_stream_attempts{stream=\"a\"} 9\n"));
+        assert!(text.contains("hydrant_stream_successes{stream=\"b\"} 4\n"));
+        assert!(text.contains("hydrant_stream_given_up_parcels{stream=\"b\"} 2\n"));
         assert!(text.contains("hydrant_stream_state{stream=\"a\",state=\"retrying\"} 1\n"));
         assert!(text.contains("hydrant_stream_state{stream=\"a\",state=\"running\"} 0\n"));
     }

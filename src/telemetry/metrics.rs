@@ -156,6 +156,15 @@ counters!(DELIVERED_BYTES: "");
 // S3Outcome
 counters!(S3_DELIVERIES: r#"outcome="clean""#, r#"outcome="found""#, r#"outcome="assumed""#, r#"outcome="failed""#);
 counters!(S3_UPLOADS_ABORTED: "");
+// RequestOutcome
+counters!(
+    HTTP_REQUESTS: r#"outcome="delivered""#,
+    r#"outcome="refused""#,
+    r#"outcome="failed""#,
+    r#"outcome="invalid""#,
+    r#"outcome="timed_out""#,
+    r#"outcome="unanswered""#
+);
 counters!(TURNS: "");
 counters!(CLOSES: "");
 counters!(STAGE_PANICS: "");
@@ -269,6 +278,12 @@ pub static ALL: &[Metric] = &[
         name: "hydrant_s3_uploads_aborted_total",
         help: "Multipart uploads of failed attempts, aborted later.",
         series: Series::Counters(&S3_UPLOADS_ABORTED),
+    },
+    Metric {
+        name: "hydrant_http_requests_total",
+        help: "Attempts of requests to HTTP endpoints: delivered, refused for good (413), answered by another status, \
+               by a 200 that is not one of the protocol, not within the time, or not at all.",
+        series: Series::Counters(&HTTP_REQUESTS),
     },
     Metric {
         name: "hydrant_turns_total",
@@ -436,6 +451,28 @@ pub fn s3_uploads_aborted(uploads: u64) {
     S3_UPLOADS_ABORTED[0].add(uploads);
 }
 
+/// How an attempt of a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestOutcome {
+    /// Taken.
+    Delivered = 0,
+    /// Refused for good.
+    Refused = 1,
+    /// Another status.
+    Failed = 2,
+    /// A 200 that is not one of the protocol.
+    Invalid = 3,
+    /// No answer within the time.
+    TimedOut = 4,
+    /// No connection, or it broke.
+    Unanswered = 5,
+}
+
+/// An attempt of a request to an HTTP endpoint ended.
+pub fn request_ended(outcome: RequestOutcome) {
+    HTTP_REQUESTS[outcome as usize].add(1);
+}
+
 /// A parcel was given up.
 pub fn turned() {
     TURNS[0].add(1);
@@ -468,6 +505,7 @@ mod tests {
         assert_eq!(CUTS[Cut::LaneEnd as usize].labels, r#"reason="lane_end""#);
         assert_eq!(S3_DELIVERIES[S3Outcome::Assumed as usize].labels, r#"outcome="assumed""#);
         assert_eq!(S3_DELIVERIES[S3Outcome::Failed as usize].labels, r#"outcome="failed""#);
+        assert_eq!(HTTP_REQUESTS[RequestOutcome::Invalid as usize].labels, r#"outcome="invalid""#);
         assert_eq!(DELIVERY_ATTEMPTS[AttemptFailure::Fault as usize].labels, r#"outcome="fault""#);
     }
 

@@ -128,6 +128,12 @@ pub struct StreamStatus {
     pub state: StreamState,
     /// Text of the last failure, until a delivery succeeds.
     pub last_error: Option<String>,
+    /// How its destination fares.
+    #[serde(default)]
+    pub destination: DestinationStatus,
+    /// How the store of its error area fares, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_area: Option<DestinationStatus>,
     /// Why the newest file of its transform is not in use, as of the last cut. The module before it goes on.
     #[serde(default)]
     pub transform_problem: Option<String>,
@@ -152,6 +158,39 @@ pub struct StreamStatus {
     pub paused: bool,
     /// What became of everything received.
     pub ledger: Ledger,
+}
+
+/// Attempts to deliver parcels to one place, since the service started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestinationStatus {
+    /// Attempts that ended.
+    pub attempts: u64,
+    /// Those of them that succeeded.
+    pub successes: u64,
+    /// Parcels that were given up.
+    pub given_up: u64,
+    /// Parcels whose last attempt failed and that are tried again.
+    pub failing_parcels: u64,
+    /// Text of the last failure, also when deliveries have succeeded since.
+    pub last_error: Option<String>,
+    /// When it was, ms since the epoch.
+    pub last_error_ms: Option<i64>,
+    /// When an attempt last succeeded, ms since the epoch.
+    pub last_success_ms: Option<i64>,
+}
+
+impl DestinationStatus {
+    /// Adds what other workers of the same stream tell.
+    fn add(&mut self, more: Self) {
+        self.attempts += more.attempts;
+        self.successes += more.successes;
+        self.given_up += more.given_up;
+        self.failing_parcels += more.failing_parcels;
+        if more.last_error_ms > self.last_error_ms {
+            (self.last_error, self.last_error_ms) = (more.last_error, more.last_error_ms);
+        }
+        self.last_success_ms = self.last_success_ms.max(more.last_success_ms);
+    }
 }
 
 impl Count {
@@ -198,6 +237,7 @@ impl StreamStatus {
         self.waiting_records += second.waiting_records;
         self.waiting_bytes += second.waiting_bytes;
         self.open_seals += second.open_seals;
+        self.destination.add(second.destination);
         self.oldest_undelivered_age_ms = self.oldest_undelivered_age_ms.max(second.oldest_undelivered_age_ms);
         let (first, second_error) = (self.last_error.take(), second.last_error);
         self.last_error = if second.state.rank() > self.state.rank() {
@@ -274,6 +314,8 @@ mod tests {
             version: 1,
             state,
             last_error: error.map(str::to_owned),
+            destination: DestinationStatus::default(),
+            error_area: None,
             transform_problem: None,
             schema_problem: None,
             learnt: None,

@@ -43,6 +43,22 @@ impl Pattern {
     };
     /// Prefix, ErrorOutputPrefix: one line.
     pub const ONE_LINE: Self = Self { text: ".*", matches: |s| !s.contains(is_line_end) };
+    /// EndpointConfiguration's Url; `http://` besides, which `control::rules` bounds.
+    pub const ENDPOINT_URL: Self = Self {
+        text: "https://.*",
+        matches: |s| !s.contains(is_line_end) && ["https://", "http://"].iter().any(|scheme| s.starts_with(scheme)),
+    };
+    /// SecretARN.
+    pub const SECRET_ARN: Self = Self {
+        text: r"arn:.*:secretsmanager:[a-zA-Z0-9\-]+:\d{12}:secret:[a-zA-Z0-9\-/_+=.@!]+",
+        matches: |s| {
+            arn(s, ":secretsmanager:", |rest| {
+                let Some((region, rest)) = rest.split_once(':') else { return false };
+                all(region, 1, |c| c.is_ascii_alphanumeric() || c == '-')
+                    && account_then(rest, ":secret:", |name| all(name, 1, |c| word(c) || in_set(c, "-/+=.@!")))
+            })
+        },
+    };
     /// LogGroupName.
     pub const LOG_GROUP: Self =
         Self { text: r"[\.\-_/#A-Za-z0-9]*", matches: |s| all(s, 0, |c| word(c) || in_set(c, ".-/#")) };

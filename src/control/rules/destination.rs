@@ -1,6 +1,6 @@
 //! Which destination, and the members that every S3 configuration has.
 
-use super::{Checks, conversion, partitioning, prefix, processing, refuse, time_zones};
+use super::{Checks, conversion, http, partitioning, prefix, processing, refuse, time_zones};
 use crate::control::members::{filled, flag, given, number, text};
 use crate::stream::prefix::TimeZone;
 use crate::wire::{ApiError, Compatibility};
@@ -11,6 +11,11 @@ pub const PLAIN: &str = "S3DestinationConfiguration";
 /// The S3 destination with everything.
 pub const EXTENDED: &str = "ExtendedS3DestinationConfiguration";
 
+/// An HTTP endpoint.
+pub const HTTP: &str = "HttpEndpointDestinationConfiguration";
+/// Those that are built.
+pub const SERVED: [&str; 3] = [EXTENDED, PLAIN, HTTP];
+
 /// The members of CreateDeliveryStream that name a destination.
 pub const DESTINATIONS: [&str; 10] = [
     PLAIN,
@@ -19,7 +24,7 @@ pub const DESTINATIONS: [&str; 10] = [
     "ElasticsearchDestinationConfiguration",
     "AmazonopensearchserviceDestinationConfiguration",
     "SplunkDestinationConfiguration",
-    "HttpEndpointDestinationConfiguration",
+    HTTP,
     "AmazonOpenSearchServerlessDestinationConfiguration",
     "SnowflakeDestinationConfiguration",
     "IcebergDestinationConfiguration",
@@ -33,6 +38,7 @@ pub fn check(checks: &mut Checks, request: &Value) -> Result<(), ApiError> {
     match name {
         PLAIN => s3(checks, destination, TimeZone::UTC, partitioning::Namespaces::Refused),
         EXTENDED => extended(checks, destination),
+        HTTP => http::check(checks, destination),
         other => {
             checks.unbuilt(other);
             Ok(())
@@ -60,7 +66,7 @@ fn extended(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
 }
 
 /// The members that S3DestinationConfiguration has too.
-fn s3(
+pub fn s3(
     checks: &mut Checks,
     configuration: &Value,
     zone: TimeZone,
@@ -88,14 +94,14 @@ fn encryption(configuration: &Value) -> Result<(), ApiError> {
 }
 
 /// The model's pattern lets any partition pass.
-fn role(arn: Option<&str>) -> Result<(), ApiError> {
+pub fn role(arn: Option<&str>) -> Result<(), ApiError> {
     match arn.and_then(|arn| arn.split(':').nth(1)) {
         Some(partition) if partition.starts_with("aws") => Ok(()),
         _ => Err(ApiError::invalid_role()),
     }
 }
 
-fn hints(checks: &Checks, configuration: &Value) -> Result<(), ApiError> {
+pub fn hints(checks: &Checks, configuration: &Value) -> Result<(), ApiError> {
     let Some(hints) = given(configuration, "BufferingHints") else { return Ok(()) };
     let (size, interval) = (number(hints, "SizeInMBs"), number(hints, "IntervalInSeconds"));
     // The service documents that one needs the other; relaxed, the missing one takes its default.
@@ -107,7 +113,7 @@ fn hints(checks: &Checks, configuration: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn logging(checks: &mut Checks, configuration: &Value) -> Result<(), ApiError> {
+pub fn logging(checks: &mut Checks, configuration: &Value) -> Result<(), ApiError> {
     let Some(logging) = given(configuration, "CloudWatchLoggingOptions") else { return Ok(()) };
     if flag(logging, "Enabled") == Some(true) {
         if filled(logging, "LogGroupName").is_none() {

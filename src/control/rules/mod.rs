@@ -6,6 +6,7 @@
 
 pub mod conversion;
 mod destination;
+mod http;
 mod partitioning;
 mod prefix;
 mod processing;
@@ -13,7 +14,7 @@ mod source;
 mod time_patterns;
 mod time_zones;
 
-pub use destination::{DESTINATIONS, EXTENDED, PLAIN, custom_time_zone};
+pub use destination::{DESTINATIONS, EXTENDED, HTTP, PLAIN, SERVED, custom_time_zone};
 pub use partitioning::{is_partitioned, query_text};
 pub use prefix::parse as parse_prefix;
 pub use processing::{LambdaArn, parameters};

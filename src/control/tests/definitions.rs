@@ -33,6 +33,7 @@ fn a_bare_request_takes_the_services_defaults() {
             target_object_bytes: None,
             backup: None,
             partitioning: None,
+            http: None,
         }
     );
     let plain = json!({

@@ -29,9 +29,12 @@ pub enum Ground {
     Hive,
     Orc,
     Partitioned,
+    Http,
 }
 
 const EXT: &str = "ExtendedS3DestinationConfiguration";
+const SECRET: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:s";
+const HTTP: &str = rules::HTTP;
 const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/1";
 
 pub fn ground(of: Ground) -> Value {
@@ -59,6 +62,9 @@ pub fn ground(of: Ground) -> Value {
         Ground::Parquet => conversion(json!({})),
         Ground::Hive => serde(json!({"OpenXJsonSerDe": null, "HiveJsonSerDe": {}}), json!({})),
         Ground::Orc => serde(json!({}), json!({"ParquetSerDe": null, "OrcSerDe": {}})),
+        Ground::Http => super::http::to_endpoint(json!({
+            "RequestConfiguration": {"CommonAttributes": [{"AttributeName": "a", "AttributeValue": "b"}]},
+        })),
         Ground::Partitioned => {
             let query = [("JsonParsingEngine", "JQ-1.6"), ("MetadataExtractionQuery", "{k:.k}")];
             let mut request = processors(json!([processor("MetadataExtraction", &query)]));
@@ -84,22 +90,23 @@ pub fn table() -> Vec<(String, Ground, Value, Use)> {
     add("Tags[0]", Ground::Bare, json!({"Key": "hydrant:SizeInMBs", "Value": "9"}), Acts);
     let input = "DeliveryStreamEncryptionConfigurationInput";
     add(input, Ground::Bare, json!({"KeyType": "CUSTOMER_MANAGED_CMK", "KeyARN": KEY}), Refused);
-    for name in crate::control::rules::DESTINATIONS.iter().skip(2) {
+    for name in crate::control::rules::DESTINATIONS.iter().filter(|name| !rules::SERVED.contains(name)) {
         add(name, Ground::Bare, json!({}), Refused);
     }
     for (of, at) in [
         (Ground::Plain, "S3DestinationConfiguration".to_owned()),
         (Ground::Bare, EXT.to_owned()),
-        (Ground::Bare, format!("{EXT}.S3BackupConfiguration")),
+        (Ground::Backup, format!("{EXT}.S3BackupConfiguration")),
+        (Ground::Http, format!("{HTTP}.S3Configuration")),
     ] {
-        let backup = at.ends_with("S3BackupConfiguration");
-        let (of, acts) = if backup { (Ground::Backup, Acts) } else { (of, Acts) };
+        // Of the error area hints count once AllData has its objects cut by them.
+        let (acts, cuts) = (Acts, if matches!(of, Ground::Http) { Shown } else { Acts });
         add(&format!("{at}.RoleARN"), of, json!(format!("{ROLE}2")), Shown);
         add(&format!("{at}.BucketARN"), of, json!("arn:aws:s3:::other"), acts);
         add(&format!("{at}.Prefix"), of, json!("p/"), acts);
         add(&format!("{at}.ErrorOutputPrefix"), of, json!("e/"), acts);
-        add(&format!("{at}.BufferingHints.SizeInMBs"), of, json!(6), acts);
-        add(&format!("{at}.BufferingHints.IntervalInSeconds"), of, json!(0), acts);
+        add(&format!("{at}.BufferingHints.SizeInMBs"), of, json!(6), cuts);
+        add(&format!("{at}.BufferingHints.IntervalInSeconds"), of, json!(0), cuts);
         add(&format!("{at}.CompressionFormat"), of, json!("GZIP"), acts);
         add(&format!("{at}.EncryptionConfiguration.NoEncryptionConfig"), of, json!("NoEncryption"), Shown);
         add(&format!("{at}.EncryptionConfiguration.KMSEncryptionConfig.AWSKMSKeyARN"), of, json!(KEY), acts);
@@ -107,6 +114,34 @@ pub fn table() -> Vec<(String, Ground, Value, Use)> {
         add(&logging, of, json!({"Enabled": true, "LogGroupName": "g"}), Refused);
         add(&format!("{logging}.LogGroupName"), of, json!("g"), Shown);
         add(&format!("{logging}.LogStreamName"), of, json!("s"), Shown);
+    }
+    for (path, value, usage) in [
+        ("EndpointConfiguration.Url", json!("https://other.example/"), Acts),
+        ("EndpointConfiguration.Name", json!("n"), Shown),
+        // That it acts is what `http` holds: it is added to the definition once it is hidden.
+        ("EndpointConfiguration.AccessKey", json!("k"), Shown),
+        ("BufferingHints.SizeInMBs", json!(6), Acts),
+        ("BufferingHints.IntervalInSeconds", json!(0), Acts),
+        ("CloudWatchLoggingOptions", json!({"Enabled": true, "LogGroupName": "g"}), Refused),
+        ("CloudWatchLoggingOptions.LogGroupName", json!("g"), Shown),
+        ("CloudWatchLoggingOptions.LogStreamName", json!("s"), Shown),
+        ("RequestConfiguration.ContentEncoding", json!("GZIP"), Acts),
+        ("RequestConfiguration.CommonAttributes[0].AttributeName", json!("c"), Acts),
+        ("RequestConfiguration.CommonAttributes[0].AttributeValue", json!("c"), Acts),
+        (
+            "ProcessingConfiguration",
+            json!({"Enabled": true, "Processors": [{"Type": "AppendDelimiterToRecord"}]}),
+            Acts,
+        ),
+        ("RoleARN", json!(ROLE), Shown),
+        ("RetryOptions.DurationInSeconds", json!(1), Acts),
+        ("S3BackupMode", json!("AllData"), Acts),
+        ("S3BackupMode", json!("FailedDataOnly"), Shown),
+        ("SecretsManagerConfiguration", json!({"Enabled": true, "SecretARN": SECRET}), Acts),
+        ("SecretsManagerConfiguration", json!({"Enabled": false, "RoleARN": ROLE}), Shown),
+        ("RequestFormat", json!("NDJSON"), Acts),
+    ] {
+        add(&format!("{HTTP}.{path}"), Ground::Http, value, usage);
     }
     let mut add = |path: &str, of: Ground, value: Value, usage: Use| add(&format!("{EXT}.{path}"), of, value, usage);
     add("ProcessingConfiguration.Enabled", Ground::Lambda, json!(false), Acts);
@@ -238,6 +273,7 @@ ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputForma
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.BloomFilterColumns
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.BloomFilterFalsePositiveProbability
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.InputFormatConfiguration.UnknownFieldsColumn
+HttpEndpointDestinationConfiguration.RequestFormat
 ExtendedS3DestinationConfiguration.TargetObjectSizeInMBs
 ExtendedS3DestinationConfiguration.DynamicPartitioningConfiguration.MaxActivePartitions
 ExtendedS3DestinationConfiguration.DynamicPartitioningConfiguration.MaxWaitingMBs";

@@ -263,7 +263,7 @@ fn extension_tags_are_checked() {
                  hydrant:ParquetSerDe.PageSizeBytes, hydrant:ParquetSerDe.TimestampType, \
                  hydrant:ParquetSerDe.BloomFilterColumns, hydrant:ParquetSerDe.BloomFilterFalsePositiveProbability, \
                  hydrant:S3BackupConfiguration.CompressionFormat, hydrant:MaxActivePartitions, hydrant:MaxWaitingMBs, \
-                 hydrant:TimeoutInSeconds, hydrant:MemoryInMBs, hydrant:FuelInMillions, hydrant:Stateless, \
+                 hydrant:RequestFormat, hydrant:TimeoutInSeconds, hydrant:MemoryInMBs, hydrant:FuelInMillions, hydrant:Stateless, \
                  hydrant:Variable.*."
                 ),
             ),

@@ -3,6 +3,7 @@
 mod conversion_messages;
 mod definitions;
 mod described;
+mod http;
 mod listed_members;
 mod messages;
 mod operations;
@@ -125,7 +126,8 @@ pub fn control_with_glue(rules: Rules, glue: Option<Arc<Glue>>) -> (tempfile::Te
     let catalog = Arc::new(Catalog::open(Arc::new(RealDisk), dir.path().join("catalog")).unwrap());
     let schemas = Arc::new(Schemas::new(dir.path().join("schemas"), glue));
     let transforms = TransformFolder::new(dir.path().join("transforms"), TransformLimits::default()).unwrap();
-    let folders = Folders { schemas, transforms: Arc::new(transforms) };
+    let vault = Arc::new(Vault::new(Arc::new(RealDisk), dir.path().join("secrets.key")));
+    let folders = Folders { schemas, transforms: Arc::new(transforms), vault };
     let control = Control::new(catalog.clone(), Arc::new(FixedClock(1_700_000_000_250)), rules, folders);
     (dir, catalog, control)
 }

@@ -42,6 +42,7 @@ fn the_page_lists_the_members_that_are_written() {
         ErrorKind::DecompressionFailed,
         ErrorKind::PartitioningFailed,
         ErrorKind::FormatConversionFailed,
+        ErrorKind::HttpEndpointFailed,
     ];
     for kind in kinds {
         let cause = Cause { kind, code: "Family.Code".to_owned(), message: "why".to_owned(), attempts: 1 };

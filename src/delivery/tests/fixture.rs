@@ -55,7 +55,13 @@ pub fn panic_at_poison(chunk: &crate::record::Chunk) {
 }
 
 pub fn fault(text: &str, retry: Retry) -> DeliveryError {
-    DeliveryError { code: "S3.Test".to_owned(), message: text.to_owned(), class: Class::Upstream, retry }
+    DeliveryError {
+        code: "S3.Test".to_owned(),
+        message: text.to_owned(),
+        class: Class::Upstream,
+        retry,
+        not_before: None,
+    }
 }
 
 impl MemoryStore {
@@ -102,6 +108,16 @@ impl Node {
         store: Arc<dyn Destination>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, String> {
+        Self::start_routed(disk, root, Router::to(store), clock).await
+    }
+
+    /// One whose parcels of several kinds go to several destinations.
+    pub async fn start_routed(
+        disk: Arc<dyn Disk>,
+        root: PathBuf,
+        destinations: Router,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, String> {
         let budget = Arc::new(DiskBudget::unlimited());
         let text = |e: &dyn std::fmt::Display| e.to_string();
         let journal = Arc::new(
@@ -132,7 +148,7 @@ impl Node {
             journal,
             deleted: Arc::new(deleted),
             outbox: Arc::new(Outbox::new(disk.clone(), root.join("streams"), budget)),
-            destination: store,
+            destinations,
             transforms: Arc::new(TransformFolder::new(root.join("transforms"), TransformLimits::default()).unwrap()),
             schemas: Arc::new(Schemas::new(root.join("schemas"), None)),
             learnt: LearntTables::new(disk.clone(), root.join("streams")),
@@ -245,6 +261,7 @@ pub fn definition(name: &str, compression: Compression, size_bytes: u64, interva
         target_object_bytes: None,
         backup: None,
         partitioning: None,
+        http: None,
     }
 }
 

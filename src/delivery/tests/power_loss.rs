@@ -2,8 +2,10 @@
 //! tears and reorders what was not synced. Oracle: every acknowledged record in exactly one object, every other in at
 //! most one, nothing else anywhere. The same of the source backup's objects, and both have the same records. Of partitions
 //! also: each object has the rows of its own key, each row with a usable key is in one, and the others in error records.
+//! Of requests also: what the endpoint takes it has under one id, and what is given up is in one error record.
 
 use super::partitioned::partitioned;
+use super::requests::{Endpoint, error_records, to_endpoint};
 use super::*;
 use crate::disk::faulty::FaultyDisk;
 use std::collections::{BTreeSet, HashMap};
@@ -25,12 +27,14 @@ enum What {
     Partitions,
     /// Lines of the data sets by members that they have, and a source backup.
     Sets,
+    /// Requests to an endpoint that refuses some of them for good, and a source backup.
+    Requests,
 }
 
 impl What {
     /// Partitions that a run has at least; of rows by [`row`] no more.
     fn partitions(self) -> usize {
-        if self == Self::Runs { 0 } else { keys() }
+        if matches!(self, Self::Runs | Self::Requests) { 0 } else { keys() }
     }
 }
 
@@ -75,6 +79,7 @@ enum End {
 struct World {
     disk: FaultyDisk,
     store: Arc<MemoryStore>,
+    endpoint: Arc<Endpoint>,
     producers: Producers,
     definition: Definition,
     what: What,
@@ -91,13 +96,23 @@ impl World {
             What::Runs => definition("s", Compression::Gzip, 1500, 0),
             What::Partitions => partitioned(500, 0),
             What::Sets => partitioned(20_000, 0),
+            What::Requests => to_endpoint(7_200_000),
         };
         if what == What::Sets {
             definition.partitioning.as_mut().unwrap().query = Some(SETS_QUERY.to_owned());
         }
+        if what == What::Requests {
+            definition.hints = Hints { size_bytes: 1500, interval_ms: 0 };
+        }
+        // By its id alone, so that a request which was taken once is never given up after a restart.
+        let endpoint = Endpoint::new(|id, before| match id.as_bytes()[0] % 3 {
+            0 => Some(fault("too large", Retry::GiveUp)),
+            1 if before == 0 => Some(fault("down", Retry::Backoff)),
+            _ => None,
+        });
         // Cut elsewhere than the stream's own, and a range of the log where that serves it cheaply.
         definition.backup = Some(backup(Compression::Uncompressed, 700, 0));
-        Self { disk, store: Arc::default(), producers: Producers::default(), definition, what }
+        Self { disk, store: Arc::default(), endpoint, producers: Producers::default(), definition, what }
     }
 
     /// One life of the process: puts until it is done or the disk goes off. Then the disk as the next life finds it.
@@ -106,7 +121,11 @@ impl World {
             self.disk.cut_after(self.disk.operations() + operations);
         }
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        match Node::start(disk, "/data".into(), self.store.clone()).await {
+        let router = match self.what {
+            What::Requests => Router { objects: self.store.clone(), requests: self.endpoint.clone() },
+            _ => Router::to(self.store.clone()),
+        };
+        match Node::start_routed(disk, "/data".into(), router, Arc::new(SystemClock::new())).await {
             Ok(node) => {
                 self.produce(&node, puts).await;
                 if cut_after.is_none() {
@@ -147,7 +166,7 @@ impl World {
     fn records(&self, from: usize, count: usize) -> Vec<String> {
         let many = count * keys() * 3 / 40;
         match self.what {
-            What::Runs => records(from, count),
+            What::Runs | What::Requests => records(from, count),
             What::Partitions => (from..from + many).map(row).collect(),
             What::Sets => set_lines().iter().skip(from).take(many).cloned().collect(),
         }
@@ -177,6 +196,10 @@ impl World {
     fn check(&self) -> Result<(usize, usize), String> {
         let (lines, partitions) = match self.what {
             What::Runs => (self.store.lines(), BTreeSet::new()),
+            What::Requests => {
+                let refused = error_records(&self.store).into_keys();
+                (self.endpoint.lines().into_iter().chain(refused).collect(), BTreeSet::new())
+            }
             What::Partitions | What::Sets => self.partitions()?,
         };
         let count = self.check_lines(lines.clone())?;
@@ -303,6 +326,11 @@ fn a_short_run_of_partitions_may_end_at_every_write_and_sync() {
     ends_everywhere(What::Partitions);
 }
 
+#[test]
+fn a_short_run_of_requests_may_end_at_every_write_and_sync() {
+    ends_everywhere(What::Requests);
+}
+
 fn ends_everywhere(what: What) {
     let operations = short_run_operations(what);
     assert!(operations > 30, "{operations}");
@@ -338,6 +366,11 @@ fn a_long_run_of_partitions_survives_cuts_at_random() {
 }
 
 #[test]
+fn a_long_run_of_requests_survives_cuts_at_random() {
+    survives_cuts(What::Requests);
+}
+
+#[test]
 fn a_long_run_of_the_data_sets_survives_cuts_at_random() {
     if set_lines().is_empty() {
         println!("skipped: HYDRANT_TEST_DATA is not set");
@@ -353,7 +386,7 @@ fn survives_cuts(what: What) {
     let mut random = fastrand::Rng::with_seed(seed);
     let cuts = match (is_full(), what) {
         (false, _) => 25,
-        (true, What::Runs) => 500,
+        (true, What::Runs | What::Requests) => 500,
         (true, _) => 100,
     };
     runtime().block_on(async {

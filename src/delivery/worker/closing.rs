@@ -4,7 +4,7 @@ use super::{Ended, State, Worker};
 use crate::delivery::send::Sent;
 use crate::failpoint;
 use crate::fault::{Fault, Retry};
-use crate::stream::seal::{Close, Place, Seal};
+use crate::stream::seal::{Close, Place, Seal, Turn};
 use crate::telemetry::metrics;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -15,6 +15,7 @@ impl Worker {
         while let Some(front) = state.open.front().filter(|open| open.delivered) {
             let seal = front.seal.clone();
             failpoint::crash_at(failpoint::AFTER_DELIVER);
+            let turns = self.context.journal.turns(seal.id);
             let close = Close { seal: seal.id, lane: seal.lane.clone(), number: seal.number };
             let mut failed = false;
             while let Err(error) = self.context.journal.close(close.clone()).await {
@@ -32,21 +33,21 @@ impl Worker {
             }
             failpoint::crash_at(failpoint::AFTER_CLOSE);
             if failed {
-                self.status.attempt_succeeded();
+                self.status.recovered();
             }
             metrics::closed();
             self.status.closed(&seal);
             state.open.pop_front();
-            self.free(&seal).await?;
+            self.free(&seal, turns).await?;
         }
         Ok(())
     }
 
-    async fn free(&self, seal: &Arc<Seal>) -> Result<(), String> {
+    async fn free(&self, seal: &Arc<Seal>, turns: Vec<Arc<Turn>>) -> Result<(), String> {
         let (context, lane, seal) = (self.context.clone(), self.lane.clone(), seal.clone());
         let spooled = self.half.spooled().cloned();
         let freed = tokio::task::spawn_blocking(move || {
-            for parcel in &seal.parcels {
+            for parcel in seal.parcels.iter().chain(turns.iter().map(|turn| &turn.instead)) {
                 if let Place::File { name } = &parcel.place
                     && let Err(error) = context.outbox.free(seal.lane.incarnation, name)
                 {
@@ -90,5 +91,7 @@ impl Worker {
             }
         }
         senders.shutdown().await;
+        // A turn that was being stored is in the journal before the next worker reads it, or never.
+        drop(self.turning.lock().await);
     }
 }

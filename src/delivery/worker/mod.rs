@@ -11,7 +11,7 @@ use super::narrow::Narrow;
 use super::pace::Pace;
 use super::panics::Panics;
 use super::sealing::StageFailure;
-use super::send::{Sender, Sent};
+use super::send::{History, Sender, Sent};
 use super::spooled::{Half, partition_hints};
 use super::status::LaneStatus;
 use crate::batch::{Decision, ObjectRatio};
@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// What is asked of a worker; the newest value counts.
@@ -82,6 +82,8 @@ pub struct Worker {
     pub wishes: watch::Receiver<Wishes>,
     /// Asks to stop.
     pub stop: Stop,
+    /// Held while a turn is being stored.
+    pub turning: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A seal on its way.
@@ -107,6 +109,8 @@ struct State {
     narrow: Narrow,
     /// For streams with a target size of objects.
     ratio: ObjectRatio,
+    /// Requests of the lane that may be under way.
+    requests: Arc<Semaphore>,
 }
 
 struct Staging {
@@ -126,13 +130,13 @@ impl Worker {
     pub async fn run(&mut self) -> Ended {
         let lane_state = self.context.journal.lane(self.lane.id());
         let consumed = self.lane.consumed(&lane_state.sealed);
-        self.status.opened(self.lane.readable(), consumed, lane_state.ledger, &lane_state.open);
+        self.status.opened(self.lane.readable(), consumed, &lane_state);
         let mut senders: JoinSet<(u64, Sent)> = JoinSet::new();
         let waiting_since = self.waiting_since(&lane_state.sealed).await;
         // Borrowed once: who borrows a second time while a writer waits in between, waits for that writer for ever.
         let Wishes { resumes, revision, .. } = *self.wishes.borrow();
         let mut state = State {
-            sealed: lane_state.sealed,
+            sealed: lane_state.sealed.clone(),
             sealed_number: lane_state.sealed_number,
             open: VecDeque::new(),
             waiting_since,
@@ -146,10 +150,12 @@ impl Worker {
             panics: Panics::default(),
             narrow: Narrow::default(),
             ratio: ObjectRatio::default(),
+            requests: Arc::new(Semaphore::new(self.context.options.requests_in_flight)),
         };
-        for seal in lane_state.open {
-            note_ratio(&mut state.ratio, &seal);
-            self.start_sender(seal, &mut state, &mut senders);
+        for seal in &lane_state.open {
+            note_ratio(&mut state.ratio, seal);
+            let history = History::of(&lane_state, seal.id);
+            self.start_sender(seal.clone(), history, &mut state, &mut senders);
         }
         let ended = self.work(&mut state, &mut senders).await;
         self.wind_down(&mut state, &mut senders, &ended).await;
@@ -280,21 +286,24 @@ impl Worker {
         state.staging.is_none() && !wish.paused && state.open.len() < most
     }
 
-    fn start_sender(&self, seal: Arc<Seal>, state: &mut State, senders: &mut JoinSet<(u64, Sent)>) {
+    fn start_sender(&self, seal: Arc<Seal>, history: History, state: &mut State, senders: &mut JoinSet<(u64, Sent)>) {
         let sender = Sender {
             context: self.context.clone(),
+            name: self.name.clone(),
             lane: self.lane.clone(),
             stop: self.stop.clone(),
             wishes: self.wishes.clone(),
             status: self.status.clone(),
+            requests: state.requests.clone(),
+            turning: self.turning.clone(),
         };
         state.open.push_back(Open { seal: seal.clone(), delivered: false });
-        senders.spawn(async move { (seal.number, sender.send(&seal).await) });
+        senders.spawn(async move { (seal.number, sender.send(&seal, &history).await) });
     }
 }
 
 /// What the lane acts on now.
-fn definition(catalog: &Catalog, name: &StreamName, lane: &LaneId) -> Option<Arc<Definition>> {
+pub fn definition(catalog: &Catalog, name: &StreamName, lane: &LaneId) -> Option<Arc<Definition>> {
     let record = catalog.find(name.as_str()).filter(|row| row.definition.incarnation == lane.incarnation)?;
     if lane.is_backup() { record.definition.of_backup().map(Arc::new) } else { Some(record.definition.clone()) }
 }

@@ -8,7 +8,7 @@ use crate::batch::{CutFacts, Decision, ObjectRatio, decide};
 use crate::delivery::panics::Panics;
 use crate::delivery::run::{MAX_EXPANDED_BYTES, RunPlan, StageRunError};
 use crate::delivery::sealing::{StageFailure, stage_and_seal};
-use crate::delivery::send::Sent;
+use crate::delivery::send::{History, Sent};
 use crate::delivery::spooled::{Half, Spooled, first_half_hints, partition_hints};
 use crate::fault::{Class, Retry};
 use crate::stream::definition::{Definition, Hints};
@@ -131,7 +131,7 @@ impl Worker {
                 note_ratio(&mut state.ratio, &seal);
                 self.note_sealed();
                 if state.pace.sealed() && state.open.is_empty() {
-                    self.status.attempt_succeeded();
+                    self.status.recovered();
                 }
                 let before = self.status.consumed().records - seal.fates.total().records;
                 if let Half::First(spooled) = &self.half
@@ -139,7 +139,7 @@ impl Worker {
                 {
                     spooled.flush();
                 }
-                self.start_sender(seal, state, senders);
+                self.start_sender(seal, History::default(), state, senders);
                 return None;
             }
             Ok(None) => StageFailure::Run(StageRunError::Bug("records wait, but none could be read".to_owned())),

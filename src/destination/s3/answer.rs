@@ -156,6 +156,7 @@ pub fn judge(call: Call, target: Target<'_>, failure: &Failure) -> Outcome {
             message: format!("{} {target}: {said}; shorten the stream's prefix", call.as_str()),
             class: Class::User,
             retry: Retry::Never,
+            not_before: None,
         }),
         (200..=299, _) | (408, _) | (500.., _) => {
             Outcome::Unclear(passing(&format!("S3.{}", if code.is_empty() { "InternalError" } else { code })))
@@ -258,6 +259,7 @@ fn backoff(code: &str, call: Call, target: Target<'_>, what: &str) -> DeliveryEr
         message: format!("{} {target}: {what}; it is tried again", call.as_str()),
         class: Class::Upstream,
         retry: Retry::Backoff,
+        not_before: None,
     }
 }
 
@@ -267,6 +269,7 @@ fn after_operator(code: &str, call: Call, target: Target<'_>, what: &str, advice
         message: format!("{} {target}: {what}; {advice}", call.as_str()),
         class: Class::User,
         retry: Retry::AfterOperator,
+        not_before: None,
     }
 }
 
@@ -343,6 +346,7 @@ fn foreign(target: Target<'_>, whose: &str) -> DeliveryError {
         ),
         class: Class::User,
         retry: Retry::Never,
+        not_before: None,
     }
 }
 

@@ -5,8 +5,8 @@
 //! for a body of which the store takes nothing, and for the answer once the body is on its way.
 
 use super::super::aws_http::{ConnectError, Reach, chain, connector, find, host_of};
+use super::super::body::Progress;
 use super::answer::Failure;
-use super::body::Progress;
 use super::credentials::FixedKeys;
 use super::settings::{ChecksumCalculation, S3Settings};
 use crate::clock::Clock;

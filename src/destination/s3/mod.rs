@@ -6,14 +6,12 @@
 //! | [`settings`], [`secret`] | the section `s3:` of the configuration |
 //! | [`client`], [`credentials`] | clients of stores, their connections, keys and time-outs |
 //! | [`answer`] | what an answer means: pure, with its table |
-//! | `body` | a parcel's bytes on their way, in pieces |
 //! | `put`, `multipart`, `uploads` | the requests |
 //!
 //! Promise: each parcel stands in the store at most once, under its sealed name (rules D2, D4). The guard is the
 //! create-only write; where a store ignores conditions, equal bytes overwrite equal bytes.
 
 pub mod answer;
-mod body;
 pub mod client;
 pub mod credentials;
 pub mod key;
@@ -109,6 +107,7 @@ impl S3Destination {
             message: format!("bucket '{}' cannot be reached: {error}", parcel.bucket),
             class: Class::User,
             retry: Retry::AfterOperator,
+            not_before: None,
         })
     }
 
@@ -127,6 +126,7 @@ impl S3Destination {
                 ),
                 class: Class::Upstream,
                 retry: Retry::Never,
+                not_before: None,
             });
         }
         let attempt = Attempt { store: &store, consignment };

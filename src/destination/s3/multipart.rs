@@ -4,8 +4,8 @@
 //! looked at (a lost answer to Complete may have left the object), then a new upload of the same bytes is made. An
 //! attempt that fails aborts its own upload; what it could not abort the next one finds (`uploads`).
 
+use super::super::body::{LocalFault, Progress, crc32c_of};
 use super::answer::{Call, Cause, Failure, Outcome};
-use super::body::{LocalFault, Progress, crc32c_of};
 use super::put::{Attempt, Delivered, PARCEL, RECORDS, checksum_text, local_error};
 use super::uploads::{TIDY_PAUSES, Uploads};
 use crate::destination::DeliveryError;

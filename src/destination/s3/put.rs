@@ -4,8 +4,8 @@
 //! not signed (`UNSIGNED-PAYLOAD`), which spares a SHA-256 of it: the signed checksum header protects it, and the
 //! connection where it is TLS.
 
+use super::super::body::{LocalFault, ParcelBody, Progress};
 use super::answer::{self, Call, Cause, Outcome, Seen, Target, Verdict};
-use super::body::{LocalFault, ParcelBody, Progress};
 use super::client::Store;
 use crate::destination::{Consignment, DeliveryError};
 use crate::fault::{Class, Retry};
@@ -146,5 +146,11 @@ pub fn local_error(target: Target<'_>, fault: &LocalFault) -> DeliveryError {
         LocalFault::Unreadable(_) => ("Outbox.Unreadable", Retry::Backoff),
         LocalFault::Damaged { .. } => ("Outbox.Damaged", Retry::Never),
     };
-    DeliveryError { code: code.to_owned(), message: format!("{target}: {fault}"), class: Class::Upstream, retry }
+    DeliveryError {
+        code: code.to_owned(),
+        message: format!("{target}: {fault}"),
+        class: Class::Upstream,
+        retry,
+        not_before: None,
+    }
 }

@@ -7,13 +7,15 @@ use super::super::codec::{
 };
 use super::super::segment::{SegmentName, encode_header, scan};
 use super::super::writer::{JournalOptions, Writer};
-use super::fixtures::{Maker, close_of, lane};
+use super::fixtures::{Maker, close_of, inline_parcel, lane};
 use super::model::Entry;
 use crate::disk::faulty::FaultyDisk;
 use crate::disk::{Disk, create_dir_durable};
+use crate::stream::definition::RequestFormat;
 use crate::stream::prefix::TimeZone;
 use crate::stream::seal::{
-    CutReason, Fates, LaneId, Parcel, ParcelKind, Place, Seal, SpooledChunk, Taken, Tally, Turn,
+    Attempts, CutReason, Fates, LaneId, Notes, Parcel, ParcelKind, Place, Request, Seal, SpooledChunk, Taken, Tally,
+    Turn,
 };
 use crate::stream::{Id128, NumberSet, Position, Run};
 use proptest::prelude::*;
@@ -51,8 +53,37 @@ fn fates() -> impl Strategy<Value = Fates> {
     })
 }
 
+fn request() -> impl Strategy<Value = Request> {
+    let format =
+        prop_oneof![Just(RequestFormat::Firehose), Just(RequestFormat::Ndjson), Just(RequestFormat::JsonArray)];
+    let attributes = proptest::option::of(".{0,20}");
+    (format, attributes, any::<(u64, i64)>(), any::<(u64, u64, u32)>()).prop_map(
+        |(format, common_attributes, (source_bytes, oldest_arrival_ms), (offset_bytes, length_bytes, crc32c))| {
+            let notes = Notes { offset_bytes, length_bytes, crc32c };
+            Request { format, common_attributes, source_bytes, oldest_arrival_ms, notes }
+        },
+    )
+}
+
+fn attempts() -> impl Strategy<Value = Attempts> {
+    (id(), lane_id(), any::<(u32, u64, u64)>(), ".{0,30}").prop_map(
+        |(seal, lane, (parcel, failed, paused_ms), last_error)| Attempts {
+            seal,
+            lane,
+            parcel,
+            failed,
+            paused_ms,
+            last_error,
+        },
+    )
+}
+
 fn parcel() -> impl Strategy<Value = Parcel> {
-    let kind = prop_oneof![Just(ParcelKind::Data), ".{0,10}".prop_map(ParcelKind::Error)];
+    let kind = prop_oneof![
+        Just(ParcelKind::Data),
+        ".{0,10}".prop_map(ParcelKind::Error),
+        request().prop_map(ParcelKind::Request)
+    ];
     let place = prop_oneof![
         any::<u64>().prop_map(|offset_bytes| Place::Inline { offset_bytes }),
         ".{0,10}".prop_map(|name| Place::File { name }),
@@ -165,6 +196,7 @@ fn payload() -> impl Strategy<Value = Payload> {
         ),
         seal().prop_map(|seal| Payload::Close(close_of(&seal))),
         id().prop_map(|incarnation| Payload::Forget(Forget { incarnation })),
+        attempts().prop_map(|attempts| Payload::Attempts(Arc::new(attempts))),
     ]
 }
 
@@ -318,16 +350,16 @@ fn a_newer_or_unknown_form_is_refused_by_name() {
     newer(open_changed(|bytes| bytes[44] = 2));
     newer(open_changed(|bytes| {
         let at = memchr::memmem::find(bytes, b"\"version\":1").unwrap();
-        bytes[at + 10] = b'3';
+        bytes[at + 10] = b'4';
     }));
-    match open_changed(|bytes| bytes[45] = 16) {
-        JournalError::Damaged { offset_bytes: 40, reason, .. } => assert!(reason.contains("kind 16"), "{reason}"),
+    match open_changed(|bytes| bytes[45] = 17) {
+        JournalError::Damaged { offset_bytes: 40, reason, .. } => assert!(reason.contains("kind 17"), "{reason}"),
         other => panic!("{other}"),
     }
 }
 
 #[test]
-fn entries_that_tell_of_the_spool_are_newer_than_others() {
+fn entries_that_tell_of_spool_or_requests_are_newer_than_others() {
     let version = |payload: Payload| {
         let mut bytes = Vec::new();
         let envelope = Envelope { nonce: 1, number: 1, synced_upto: 0, in_snapshot: false };
@@ -337,7 +369,69 @@ fn entries_that_tell_of_the_spool_are_newer_than_others() {
     let mut seal = Maker::default().seal(&lane(1), 5, &[]).0;
     assert_eq!(version(Payload::Seal(Arc::new(seal.clone()))), "1");
     seal.taken.push(Taken { lane: "put".to_owned(), chunk: 1, partitions: [0].into_iter().collect() });
-    assert_eq!(version(Payload::Seal(Arc::new(seal))), "2");
+    assert_eq!(version(Payload::Seal(Arc::new(seal.clone()))), "2");
+    seal.parcels.push(request_parcel());
+    assert_eq!(version(Payload::Seal(Arc::new(seal.clone()))), "3");
+    assert_eq!(version(Payload::Attempts(Arc::new(attempts_of(&seal)))), "3");
+}
+
+/// A request with the notes `n`, behind the body `b`.
+fn request_parcel() -> Parcel {
+    let request = Request {
+        format: RequestFormat::Firehose,
+        common_attributes: Some(r#"{"commonAttributes":{"a":"b"}}"#.to_owned()),
+        source_bytes: 500,
+        oldest_arrival_ms: 1_700_000_000_000,
+        notes: Notes { offset_bytes: 1, length_bytes: 1, crc32c: crc32c::crc32c(b"n") },
+    };
+    let mut parcel = inline_parcel(0, 0, b"b");
+    (parcel.kind, parcel.bucket) = (ParcelKind::Request(request), String::new());
+    parcel
+}
+
+fn attempts_of(seal: &Seal) -> Attempts {
+    let last_error = "HttpEndpoint.RequestTimeout".to_owned();
+    Attempts { seal: seal.id, lane: seal.lane.clone(), parcel: 0, failed: 3, paused_ms: 1234, last_error }
+}
+
+/// Entries of version 3: a seal with a request, its attempts, its turn, its close.
+#[test]
+fn requests_are_written_and_read_as_ever() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal/requests-v3.journal");
+    let name = SegmentName { id: 1, nonce: 0x0123_4567_89ab_cdef };
+    let mut maker = Maker::default();
+    let (mut seal, _) = maker.seal(&lane(1), 5, &[]);
+    seal.parcels.push(request_parcel());
+    let attempts = attempts_of(&seal);
+    let (turn, error) = maker.turn(&seal, 0, b"error");
+    let close = close_of(&seal);
+    let entries: Vec<Entry> = vec![
+        (Payload::SnapshotEnd(SnapshotEnd { lanes: 0, open_seals: 0 }), Vec::new()),
+        (Payload::Seal(Arc::new(seal)), b"bn".to_vec()),
+        (Payload::Attempts(Arc::new(attempts)), Vec::new()),
+        (Payload::Turn(Arc::new(turn)), error),
+        (Payload::Close(close), Vec::new()),
+    ];
+    let mut bytes = encode_header(name, 1).to_vec();
+    for (number, (payload, inline)) in (1..).zip(&entries) {
+        let envelope = Envelope { nonce: name.nonce, number, synced_upto: number - 1, in_snapshot: number == 1 };
+        encode(envelope, payload, inline, &mut bytes).unwrap();
+    }
+    if std::env::var("HYDRANT_WRITE_GOLDEN").is_ok_and(|value| value == "1") {
+        std::fs::write(&golden, &bytes).unwrap();
+    }
+    let kept = std::fs::read(&golden).unwrap();
+    assert!(kept == bytes, "version 3 is written differently; old journals must stay readable under a new version");
+    let disk = put(name, &kept);
+    let file = disk.open(&Path::new("/j").join(name.to_string())).unwrap();
+    let mut found = Vec::new();
+    scan(&*file, name, |entry| {
+        found.push((entry.payload.clone(), entry.inline.to_vec()));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(found, entries);
+    Writer::open(Arc::new(disk), PathBuf::from("/j"), JournalOptions::default()).unwrap();
 }
 
 #[test]

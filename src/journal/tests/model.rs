@@ -4,7 +4,7 @@ use super::super::codec::{Forget, Payload};
 use super::super::writer::Published;
 use super::super::{LaneState, Position};
 use super::fixtures::{Maker, close_of, lane, read_all};
-use crate::stream::seal::{Fates, LaneId, ParcelKind, Seal, Turn};
+use crate::stream::seal::{Attempts, Fates, LaneId, ParcelKind, Seal, Turn};
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +28,7 @@ struct ModelLane {
 struct ModelSeal {
     seal: Arc<Seal>,
     turns: Vec<Arc<Turn>>,
+    attempts: BTreeMap<u32, Arc<Attempts>>,
     /// By parcel number.
     bytes: BTreeMap<u32, Vec<u8>>,
 }
@@ -44,7 +45,7 @@ impl Model {
                     bytes.insert(parcel.number, own.to_vec());
                     rest = others;
                 }
-                let open = ModelSeal { seal: Arc::clone(seal), turns: Vec::new(), bytes };
+                let open = ModelSeal { seal: Arc::clone(seal), turns: Vec::new(), attempts: BTreeMap::new(), bytes };
                 self.0.entry(seal.lane.clone()).or_default().open.push(open);
             }
             Payload::Turn(turn) => {
@@ -52,6 +53,11 @@ impl Model {
                 let open = lane.open.iter_mut().find(|open| open.seal.id == turn.seal).unwrap();
                 open.bytes.insert(turn.instead.number, inline.clone());
                 open.turns.push(Arc::clone(turn));
+            }
+            Payload::Attempts(attempts) => {
+                let lane = self.0.get_mut(&attempts.lane).unwrap();
+                let open = lane.open.iter_mut().find(|open| open.seal.id == attempts.seal).unwrap();
+                open.attempts.insert(attempts.parcel, Arc::clone(attempts));
             }
             Payload::Close(close) => {
                 let lane = self.0.get_mut(&close.lane).unwrap();
@@ -128,6 +134,17 @@ impl Model {
                 let (turn, inline) = maker.turn(&first.seal, parcel, &bytes(random));
                 ((Payload::Turn(Arc::new(turn)), inline), true)
             }
+            (6..=7, Some(first)) if !first.seal.parcels.is_empty() => {
+                let attempts = Attempts {
+                    seal: first.seal.id,
+                    lane: id.clone(),
+                    parcel: first.seal.parcels[0].number,
+                    failed: random.u64(..),
+                    paused_ms: random.u64(..),
+                    last_error: "503".to_owned(),
+                };
+                ((Payload::Attempts(Arc::new(attempts)), Vec::new()), true)
+            }
             (6..=12, Some(first)) => ((Payload::Close(close_of(&first.seal)), Vec::new()), true),
             _ if open.len() > 3 => ((Payload::Close(close_of(&open[0].seal)), Vec::new()), true),
             _ => (seal(maker, random), true),
@@ -146,6 +163,7 @@ impl ModelLane {
             ledger: self.ledger,
             open: self.open.iter().map(|open| Arc::clone(&open.seal)).collect(),
             turns: self.open.iter().flat_map(|open| open.turns.iter().cloned()).collect(),
+            attempts: self.open.iter().flat_map(|open| open.attempts.values().cloned()).collect(),
             chunks: Vec::new(),
         }
     }

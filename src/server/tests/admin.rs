@@ -3,7 +3,7 @@
 use super::{options, start};
 use crate::server::Admin;
 use crate::telemetry::status::{
-    Count, Deleted, Ledger, OperationError, Operations, Overview, StreamState, StreamStatus,
+    Count, Deleted, DestinationStatus, Ledger, OperationError, Operations, Overview, StreamState, StreamStatus,
 };
 use parking_lot::Mutex;
 use serde_json::json;
@@ -40,6 +40,8 @@ impl Operations for One {
             version: 7,
             state: StreamState::Running,
             last_error: None,
+            destination: DestinationStatus::default(),
+            error_area: None,
             transform_problem: Some("it does not start".to_owned()),
             schema_problem: Some("it does not answer".to_owned()),
             learnt: None,

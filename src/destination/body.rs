@@ -1,4 +1,4 @@
-//! The body of an upload: a range of a parcel, read in pieces on threads that may block.
+//! The body of an upload or a request: a range of a parcel, read in pieces on threads that may block.
 //!
 //! From: [`ParcelBytes`]. To: the HTTP client. At most two pieces are in the heap, whatever the parcel's size. The bytes
 //! are summed on their way; when the sum is not the expected one the last piece is withheld, so that the store never
@@ -11,6 +11,7 @@ use std::future::Future;
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use tokio::sync::Notify;
@@ -39,6 +40,8 @@ pub enum LocalFault {
 #[derive(Debug, Default)]
 pub struct Progress {
     fault: OnceLock<LocalFault>,
+    taken_bytes: AtomicU64,
+    is_all_taken: AtomicBool,
     all_taken: Notify,
 }
 
@@ -46,6 +49,21 @@ impl Progress {
     /// The fault the body broke with. What the HTTP client makes of it cannot be told from the store's.
     pub fn fault(&self) -> Option<&LocalFault> {
         self.fault.get()
+    }
+
+    /// Bytes handed to the connection so far.
+    pub fn taken_bytes(&self) -> u64 {
+        self.taken_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last byte was handed to the connection.
+    pub fn is_all_taken(&self) -> bool {
+        self.is_all_taken.load(Ordering::Relaxed)
+    }
+
+    fn set_all_taken(&self) {
+        self.is_all_taken.store(true, Ordering::Relaxed);
+        self.all_taken.notify_one();
     }
 
     /// Returns when the last byte was handed to the connection. For one waiter.
@@ -74,7 +92,7 @@ impl ParcelBody {
     /// The bytes of `range`, whose CRC-32C must be `expected_crc32c`.
     pub fn new(bytes: Arc<dyn ParcelBytes>, range: Range<u64>, expected_crc32c: u32, progress: Arc<Progress>) -> Self {
         if range.is_empty() {
-            progress.all_taken.notify_one();
+            progress.set_all_taken();
         }
         Self {
             bytes,
@@ -133,8 +151,9 @@ impl Body for ParcelBody {
             return Poll::Ready(Some(Err(this.broken(fault))));
         }
         this.left_bytes -= piece.len() as u64;
+        this.progress.taken_bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
         if this.left_bytes == 0 {
-            this.progress.all_taken.notify_one();
+            this.progress.set_all_taken();
         }
         this.read_ahead();
         Poll::Ready(Some(Ok(Frame::data(piece))))

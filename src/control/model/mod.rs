@@ -4,6 +4,8 @@
 //! limits, and `rules` refuses them by name. Sets print in the service's order. Where limits are relaxed the least
 //! value stands beside the service's.
 
+mod http;
+
 use super::extensions::{COMPRESSION_FORMATS, LAMBDA_PARAMETERS, PARQUET_COMPRESSIONS, TIMESTAMP_TYPES};
 use crate::wire::{Member, Pattern, Shape, Text};
 
@@ -78,7 +80,7 @@ pub static CREATE: Shape = Shape::Structure(&[
     optional("ElasticsearchDestinationConfiguration", &OPAQUE),
     optional("AmazonopensearchserviceDestinationConfiguration", &OPAQUE),
     optional("SplunkDestinationConfiguration", &OPAQUE),
-    optional("HttpEndpointDestinationConfiguration", &OPAQUE),
+    optional("HttpEndpointDestinationConfiguration", &Shape::Structure(&http::HTTP)),
     optional("Tags", &Shape::List { of: &TAG, min: 1, max: 50 }),
     optional("AmazonOpenSearchServerlessDestinationConfiguration", &OPAQUE),
     optional("MSKSourceConfiguration", &OPAQUE),
@@ -98,7 +100,7 @@ pub static UPDATE: Shape = Shape::Structure(&[
     optional("ElasticsearchDestinationUpdate", &OPAQUE),
     optional("AmazonopensearchserviceDestinationUpdate", &OPAQUE),
     optional("SplunkDestinationUpdate", &OPAQUE),
-    optional("HttpEndpointDestinationUpdate", &OPAQUE),
+    optional("HttpEndpointDestinationUpdate", &Shape::Structure(&updating(http::HTTP))),
     optional("AmazonOpenSearchServerlessDestinationUpdate", &OPAQUE),
     optional("SnowflakeDestinationUpdate", &OPAQUE),
     optional("IcebergDestinationUpdate", &OPAQUE),
@@ -106,13 +108,16 @@ pub static UPDATE: Shape = Shape::Structure(&[
 
 static S3_UPDATE: Shape = Shape::Structure(&updating(S3));
 
-/// The members of an update of what has `members`: none is required, and the backup is given as an update too.
+/// The members of an update of what has `members`: none is required, and S3 configurations are given as updates too.
 const fn updating<const N: usize>(mut members: [Member; N]) -> [Member; N] {
     let mut at = 0;
     while at < N {
         members[at].required = false;
         if is_same(members[at].name, "S3BackupConfiguration") {
             members[at] = optional("S3BackupUpdate", &S3_UPDATE);
+        }
+        if is_same(members[at].name, "S3Configuration") {
+            members[at] = optional("S3Update", &S3_UPDATE);
         }
         at += 1;
     }
@@ -165,6 +170,12 @@ const ENCRYPTION: Member = optional(
     ]),
 );
 const LOGGING: Member = optional("CloudWatchLoggingOptions", &LOGGING_OPTIONS);
+
+static SECRETS_MANAGER: Shape = Shape::Structure(&[
+    optional("SecretARN", &text(1, 2048, Pattern::SECRET_ARN)),
+    optional("RoleARN", &ROLE_ARN),
+    required("Enabled", &BOOLEAN),
+]);
 
 static LOGGING_OPTIONS: Shape = Shape::Structure(&[
     optional("Enabled", &BOOLEAN),

@@ -1,0 +1,53 @@
+//! The section `http_endpoint:`: how the endpoints of streams are reached.
+
+use super::problem::Problems;
+use super::s3;
+use super::section::Section;
+use crate::destination::http::HttpSettings;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What the section says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HttpSection {
+    /// How endpoints are reached.
+    pub settings: HttpSettings,
+    /// Requests of one stream under way at the same time.
+    pub requests_in_flight: Option<usize>,
+}
+
+/// Reads the section.
+pub fn read(mut section: Section, problems: &mut Problems) -> HttpSection {
+    let mut secrets = BTreeMap::new();
+    if let Some(list) = section.section("secrets", problems) {
+        for arn in list.names() {
+            if let Some(secret) = list.chosen(arn).and_then(|node| s3::secret_in(node, list.base())) {
+                secrets.insert(arn.to_owned(), secret);
+            } else {
+                list.problem(arn, s3::NOT_A_SECRET, problems);
+            }
+        }
+    }
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    // Every member by name, no `..`: a setting added to the destination must be given a key here.
+    let settings = HttpSettings {
+        ca_file: section.path("ca_file", problems),
+        secrets,
+        allow_http: section.flag("allow_http", problems).unwrap_or(false),
+        connect_timeout_ms: section.duration("connect_timeout", problems).map(ms),
+        answer_timeout_ms: section.duration("answer_timeout", problems).map(ms),
+        stall_timeout_ms: section.duration("stall_timeout", problems).map(ms),
+    };
+    let requests_in_flight = section.count("requests_in_flight", problems);
+    for (member, zero) in [
+        ("connect_timeout", settings.connect_timeout_ms == Some(0)),
+        ("answer_timeout", settings.answer_timeout_ms == Some(0)),
+        ("stall_timeout", settings.stall_timeout_ms == Some(0)),
+    ] {
+        if zero {
+            section.problem(member, "must be more than 0", problems);
+        }
+    }
+    section.finish(problems);
+    HttpSection { settings, requests_in_flight }
+}

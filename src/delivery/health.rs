@@ -1,0 +1,142 @@
+//! How the places that a lane sends to fare: attempts, the parcels that fail now, and the trouble that is told.
+//!
+//! From: `status`, under its lock. Pure: what is to be logged is returned. A place is in trouble from the first failure
+//! until no parcel fails any more; what happens in between changes the text alone.
+
+use crate::fault::Retry;
+use crate::stream::seal::ParcelKind;
+use crate::telemetry::status::DestinationStatus;
+use std::collections::BTreeSet;
+
+/// What parcels go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Area {
+    /// Stores of objects; also what keeps a run from being staged or stored.
+    Objects,
+    /// The endpoint of the stream.
+    Endpoint,
+}
+
+impl Area {
+    /// Where a parcel of this kind goes.
+    pub fn of(kind: &ParcelKind) -> Self {
+        match kind {
+            ParcelKind::Data | ParcelKind::Error(_) => Self::Objects,
+            ParcelKind::Request(_) => Self::Endpoint,
+        }
+    }
+}
+
+/// A parcel of the lane: the numbers of its seal and its own.
+pub type Key = (u64, u32);
+
+/// What is known of one area.
+#[derive(Debug, Default)]
+pub struct Health {
+    trouble: Option<Trouble>,
+    failing: BTreeSet<Key>,
+    /// While some parcels fail, others get through.
+    passes: bool,
+    status: DestinationStatus,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    text: String,
+    retry: Retry,
+    /// That the operator is needed was told.
+    told_operator: bool,
+}
+
+impl Health {
+    /// Notes a failure of something that has no parcel. Whether it is news.
+    pub fn trouble(&mut self, text: String, retry: Retry) -> bool {
+        let needs_operator = retry == Retry::AfterOperator;
+        let is_news = self.trouble.as_ref().is_none_or(|known| needs_operator && !known.told_operator);
+        let told_operator = needs_operator || self.trouble.as_ref().is_some_and(|known| known.told_operator);
+        self.trouble = Some(Trouble { text, retry, told_operator });
+        is_news
+    }
+
+    /// Notes a failed attempt. Whether it is news.
+    pub fn failed(&mut self, key: Key, text: String, retry: Retry, now_ms: i64) -> bool {
+        self.failing.insert(key);
+        self.passes = false;
+        self.status.attempts += 1;
+        self.status.last_error = Some(text.clone());
+        self.status.last_error_ms = Some(now_ms);
+        self.trouble(text, retry)
+    }
+
+    /// Notes an attempt that succeeded. Whether that ends a trouble.
+    pub fn succeeded(&mut self, key: Key, now_ms: i64) -> bool {
+        self.failing.remove(&key);
+        self.passes = true;
+        self.status.attempts += 1;
+        self.status.successes += 1;
+        self.status.last_success_ms = Some(now_ms);
+        self.recovered()
+    }
+
+    /// Notes that a parcel is given up: its failures say nothing of the others any more.
+    pub fn gave_up(&mut self, key: Key) {
+        self.failing.remove(&key);
+        self.status.given_up += 1;
+    }
+
+    /// What was in the way is gone, unless parcels fail. Whether that ends a trouble.
+    pub fn recovered(&mut self) -> bool {
+        self.failing.is_empty() && self.trouble.take().is_some()
+    }
+
+    /// A worker begins: nothing is under way.
+    pub fn begun(&mut self) {
+        self.failing.clear();
+    }
+
+    /// The trouble, if there is one.
+    pub fn told(&self) -> Option<(&str, Retry)> {
+        self.trouble.as_ref().map(|trouble| (trouble.text.as_str(), trouble.retry))
+    }
+
+    /// Whether nothing gets through.
+    pub fn is_failing(&self) -> bool {
+        self.trouble.is_some() && !(self.passes && !self.failing.is_empty())
+    }
+
+    /// Attempts so far.
+    pub fn status(&self) -> DestinationStatus {
+        DestinationStatus { failing_parcels: self.failing.len() as u64, ..self.status.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trouble_is_told_when_it_begins_and_when_no_parcel_fails_any_more() {
+        let mut health = Health::default();
+        let text = |n: u32| format!("error {n}");
+        assert!(!health.succeeded((1, 0), 5));
+        assert!(health.failed((2, 0), text(1), Retry::Backoff, 6));
+        assert!(!health.failed((2, 1), text(2), Retry::Backoff, 7));
+        assert!(health.is_failing());
+        // Others get through: it is not down as a whole, and nothing is over.
+        assert!(!health.succeeded((2, 2), 8));
+        assert!(!health.is_failing());
+        assert_eq!(health.told(), Some(("error 2", Retry::Backoff)));
+        // That the operator is needed is news, once.
+        assert!(health.failed((2, 0), text(3), Retry::AfterOperator, 9));
+        assert!(!health.failed((2, 0), text(4), Retry::Backoff, 10));
+        assert!(!health.failed((2, 0), text(5), Retry::AfterOperator, 11));
+        health.gave_up((2, 1));
+        assert!(!health.recovered());
+        assert!(health.succeeded((2, 0), 12));
+        assert_eq!(health.told(), None);
+        let status = health.status();
+        assert_eq!((status.attempts, status.successes, status.given_up, status.failing_parcels), (8, 3, 1, 0));
+        assert_eq!((status.last_error.as_deref(), status.last_error_ms), (Some("error 5"), Some(11)));
+        assert_eq!(status.last_success_ms, Some(12));
+    }
+}

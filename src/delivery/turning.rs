@@ -1,0 +1,219 @@
+//! Giving a request up: its records become an error parcel, and the turn that says so is stored (rule D3).
+//!
+//! From: `send`, when no attempt of the parcel runs. Through: `stage::request`, which takes the sealed body apart again.
+//! Invariant: the error parcel's bytes are durable before the turn, the turn before the first byte of it is sent.
+
+use super::error_record::{self, EndpointFailure};
+use super::parcels::store;
+use super::send::{Sender, Sent};
+use super::stage_pool::JobDied;
+use crate::destination::DeliveryError;
+use crate::destination::retry::Tried;
+use crate::destination::s3::key::{ObjectName, error_key};
+use crate::failpoint;
+use crate::fault::{Fault, Retry};
+use crate::outbox::Outbox;
+use crate::record::{ErrorKind, ParcelBytes, ParcelReader};
+use crate::stage::request::{notes, read::Records};
+use crate::stream::definition::Definition;
+use crate::stream::seal::{Parcel, ParcelKind, Request, Seal, Tally, Turn};
+use crate::task::panic_message;
+use crate::telemetry::metrics;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+/// What the numbers of error parcels of turns have more than those of the parcels given up: each is new in its seal.
+const TURNED: u32 = 1 << 31;
+
+/// What is known of a parcel that is given up.
+struct GivenUp {
+    outbox: Arc<Outbox>,
+    definition: Arc<Definition>,
+    seal: Seal,
+    parcel: Parcel,
+    request: Request,
+    body: Arc<dyn ParcelBytes>,
+    notes: Arc<dyn ParcelBytes>,
+    attempts: u64,
+    code: String,
+    message: String,
+    ended_ms: i64,
+}
+
+/// Stores the turn of a request, trying again while the disk fails. `Err`: how sending its seal ends without one.
+pub async fn turn(
+    sender: &Sender,
+    seal: &Seal,
+    parcel: &Parcel,
+    tried: &Tried,
+    error: &DeliveryError,
+) -> Result<Arc<Turn>, Sent> {
+    let (context, options) = (&sender.context, &sender.context.options);
+    let mut pause = options.backoff_first;
+    let mut staged = None;
+    loop {
+        if staged.is_none() {
+            staged = match stage(sender, seal, parcel, tried, error).await? {
+                Ok(turn) => Some(turn),
+                Err(error) => {
+                    sender.status.trouble(format!("an error parcel could not be made: {error}"), Retry::Backoff, pause);
+                    None
+                }
+            };
+        }
+        if let Some((turn, inline)) = &staged {
+            match store_turn(sender, turn.clone(), inline.clone()).await {
+                Ok(()) => {
+                    failpoint::crash_at(failpoint::AFTER_TURN);
+                    metrics::turned();
+                    sender.status.recovered();
+                    sender.status.turned((seal.number, parcel.number), turn.refused);
+                    return Ok(Arc::new(turn.clone()));
+                }
+                Err((Retry::Backoff, text)) => sender.status.trouble(text, Retry::Backoff, pause),
+                Err((_, text)) => return Err(Sent::Faulted(text)),
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(context.options.backoff_longest),
+            () = sender.stop.asked() => return Err(Sent::Stopped),
+        }
+    }
+}
+
+/// Stores a turn once. On a task of its own: a sender that is dropped meanwhile must not leave behind a turn that nobody
+/// waits for, so whoever ends the senders waits for `turning`.
+async fn store_turn(sender: &Sender, turn: Turn, inline: Vec<u8>) -> Result<(), (Retry, String)> {
+    let (journal, guard) = (sender.context.journal.clone(), sender.turning.clone().lock_owned().await);
+    #[allow(clippy::disallowed_methods, reason = "has a result; `turning` is held until it ends")]
+    let stored = tokio::spawn(async move {
+        let _guard = guard;
+        journal.turn(turn, inline).await
+    });
+    match stored.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err((error.retry(), format!("a turn could not be stored: {error}"))),
+        Err(died) => Err((Retry::Never, format!("storing a turn died: {died}"))),
+    }
+}
+
+/// Makes the turn and its error parcel, durable. The inner error passes.
+async fn stage(
+    sender: &Sender,
+    seal: &Seal,
+    parcel: &Parcel,
+    tried: &Tried,
+    error: &DeliveryError,
+) -> Result<io::Result<(Turn, Vec<u8>)>, Sent> {
+    let ParcelKind::Request(request) = &parcel.kind else {
+        return Err(Sent::Faulted(format!("internal error: {} was given up, which is no request", parcel.key)));
+    };
+    // Without a definition the stream is gone, and its lane with it.
+    let Some(definition) = sender.newest() else { return Err(Sent::Stopped) };
+    let Some(notes) = sender.context.journal.notes(seal.id, parcel.number) else { return Err(Sent::Stopped) };
+    let body = match sender.open(seal, parcel).await {
+        Ok(body) => body,
+        Err(error) => return Ok(Err(error)),
+    };
+    let given_up = GivenUp {
+        outbox: sender.context.outbox.clone(),
+        definition,
+        seal: seal.clone(),
+        parcel: parcel.clone(),
+        request: request.clone(),
+        body,
+        notes,
+        attempts: tried.failed,
+        code: error.code.clone(),
+        message: error.message.clone(),
+        ended_ms: sender.context.clock.wall_ms(),
+    };
+    match sender.context.stages.run(move || given_up.into_turn()).await {
+        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(Sent::Faulted(error.to_string())),
+        Ok(staged) => Ok(staged),
+        Err(JobDied::Panicked(panic)) => Err(Sent::Faulted(format!(
+            "internal error: giving a request up panicked: {}",
+            panic_message(panic.as_ref())
+        ))),
+        Err(JobDied::Stopped) => Err(Sent::Stopped),
+    }
+}
+
+impl GivenUp {
+    fn into_turn(self) -> io::Result<(Turn, Vec<u8>)> {
+        let Self { outbox, definition, seal, parcel, request, .. } = &self;
+        let (incarnation, number) = (seal.lane.incarnation, TURNED | parcel.number);
+        let name = ObjectName {
+            stream: &definition.name,
+            revision: definition.revision,
+            oldest_arrival_ms: request.oldest_arrival_ms,
+            seal: seal.id,
+            parcel: number,
+            extension: "",
+        };
+        let kind = ErrorKind::HttpEndpointFailed.as_str();
+        let key = error_key(&definition.s3, &name, kind).map_err(io::Error::other)?;
+        // One that was dropped before its turn was stored may have left its file.
+        outbox.discard(incarnation, seal.id, number)?;
+        let mut draft = outbox.begin(incarnation, seal.id, number);
+        self.write_lines(&mut draft)?;
+        let mut inline = Vec::new();
+        let ((length_bytes, crc32c), place) = store(outbox, draft, &mut inline)?;
+        let s3 = &definition.s3;
+        let instead = Parcel {
+            number,
+            kind: ParcelKind::Error(kind.to_owned()),
+            bucket: s3.bucket.clone(),
+            key,
+            content_type: "application/octet-stream".to_owned(),
+            content_encoding: None,
+            kms_key: s3.kms_key.clone(),
+            length_bytes,
+            crc32c,
+            records: parcel.records,
+            place,
+        };
+        let turn = Turn {
+            seal: seal.id,
+            lane: seal.lane.clone(),
+            parcel: parcel.number,
+            attempts: self.attempts,
+            last_error: shortened(&format!("{}: {}", self.code, self.message)),
+            instead,
+            refused: Tally { records: parcel.records, bytes: request.source_bytes },
+        };
+        Ok((turn, inline))
+    }
+
+    fn write_lines(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut noted = vec![0; self.request.notes.length_bytes as usize];
+        self.notes.read_exact_at(&mut noted, 0)?;
+        let body = ParcelReader::new(self.body.clone(), self.parcel.length_bytes);
+        let is_gzip = self.parcel.content_encoding.is_some();
+        let mut records = Records::of(self.request.format, is_gzip, body)?;
+        let mut line = Vec::new();
+        for note in notes::read(&noted)? {
+            line.clear();
+            let failure = EndpointFailure {
+                code: &self.code,
+                message: &self.message,
+                attempts: self.attempts,
+                ended_ms: self.ended_ms,
+                arrival_ms: note.arrival_ms,
+                sequence: note.sequence,
+                part: note.part,
+            };
+            error_record::write_endpoint_line(&mut line, &failure, records.next_base64(&note)?)?;
+            out.write_all(&line)?;
+        }
+        Ok(())
+    }
+}
+
+/// The text of a failure as it is kept: an endpoint may say much.
+pub fn shortened(text: &str) -> String {
+    match text.char_indices().nth(2000) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,191 @@
+//! Connections to endpoints, kept alive and shared by all streams, and what can go wrong on them.
+//!
+//! From: [`HttpSettings`]. To: `mod`, one request at a time. HTTP/1.1, TLS by rustls with the system's certificates and
+//! those of `ca_file`; no redirects, no proxy, no repeats: the caller of `deliver` retries.
+
+use super::HttpSettings;
+use super::judge::{Answer, MAX_ANSWER_BYTES};
+use crate::destination::aws_http::{chain, find};
+use crate::destination::body::{ParcelBody, Progress};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+
+/// How long an unused connection is kept.
+const IDLE_CONNECTION: Duration = Duration::from_secs(60);
+/// Unused connections kept for each endpoint.
+const IDLE_PER_HOST: usize = 16;
+
+/// A client that cannot be made out of its settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("http_endpoint.ca_file {path}: {reason}")]
+pub struct CaFileError {
+    path: String,
+    reason: String,
+}
+
+/// A request that was not answered: the code of the reference, and what happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Without its family.
+    pub code: &'static str,
+    /// For a person.
+    pub message: String,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Connections {
+    client: Client<HttpsConnector<HttpConnector>, ParcelBody>,
+    settings: HttpSettings,
+}
+
+impl Connections {
+    /// None yet. Blocks: certificates are read.
+    pub fn new(settings: HttpSettings) -> Result<Self, CaFileError> {
+        let mut roots = RootCertStore::empty();
+        // Where the system has none, or bad ones, handshakes say so.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(path) = &settings.ca_file {
+            add_certificates(path, &mut roots)?;
+        }
+        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(settings.connect_timeout()));
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .http1_title_case_headers(true)
+            .build(connector.wrap_connector(tcp));
+        Ok(Self { client, settings })
+    }
+
+    /// Sends a request and reads its answer; `progress` is that of its body. Ends within the settings' times.
+    pub async fn exchange(
+        &self,
+        request: http::Request<ParcelBody>,
+        progress: &Progress,
+    ) -> Result<Answer, Unanswered> {
+        let limit = self.settings.answer_timeout();
+        let exchanged = async {
+            let (head, body) = self.client.request(request).await.map_err(|e| failure_of(&e))?.into_parts();
+            let header =
+                |name| head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            let reason = head.extensions.get::<hyper::ext::ReasonPhrase>();
+            Ok(Answer {
+                status: head.status.as_u16(),
+                reason: reason.map(|reason| String::from_utf8_lossy(reason.as_bytes()).into_owned()),
+                content_type: header(http::header::CONTENT_TYPE),
+                is_encoded: head.headers.contains_key(http::header::CONTENT_ENCODING),
+                has_length: head.headers.contains_key(http::header::CONTENT_LENGTH),
+                retry_after: header(http::header::RETRY_AFTER),
+                body: read(body).await?,
+            })
+        };
+        let timeout = |what: String| Err(Unanswered { code: "RequestTimeout", message: what });
+        tokio::select! {
+            answer = exchanged => answer,
+            () = async { progress.all_taken().await; tokio::time::sleep(limit).await } => {
+                timeout(format!("the endpoint did not answer within {} ms", limit.as_millis()))
+            }
+            () = self.stalled(progress) => {
+                let stall_ms = self.settings.stall_timeout().as_millis();
+                timeout(format!("the endpoint took nothing of the request for {stall_ms} ms"))
+            }
+        }
+    }
+
+    /// Returns once nothing was taken of a body that is not taken whole for the time that is allowed.
+    async fn stalled(&self, progress: &Progress) {
+        let mut before = progress.taken_bytes();
+        loop {
+            tokio::time::sleep(self.settings.stall_timeout()).await;
+            let taken = progress.taken_bytes();
+            if taken == before && !progress.is_all_taken() {
+                return;
+            }
+            before = taken;
+        }
+    }
+}
+
+/// The body of an answer; `None`: it is too long.
+async fn read(mut body: Incoming) -> Result<Option<Vec<u8>>, Unanswered> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| failure_of(&error))?;
+        if let Some(data) = frame.data_ref() {
+            if bytes.len() + data.len() > MAX_ANSWER_BYTES {
+                return Ok(None);
+            }
+            bytes.extend_from_slice(data);
+        }
+    }
+    Ok(Some(bytes))
+}
+
+fn add_certificates(path: &PathBuf, roots: &mut RootCertStore) -> Result<(), CaFileError> {
+    let refused = |reason: String| CaFileError { path: path.display().to_string(), reason };
+    let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let mut found = 0;
+    for certificate in rustls_pemfile::certs(&mut &pem[..]) {
+        let certificate = certificate.map_err(|error| refused(error.to_string()))?;
+        roots.add(certificate).map_err(|error| refused(error.to_string()))?;
+        found += 1;
+    }
+    if found == 0 { Err(refused("holds no certificate in PEM form".to_owned())) } else { Ok(()) }
+}
+
+/// What an error of the client means.
+fn failure_of(error: &(dyn Error + 'static)) -> Unanswered {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    let code = if let Some(tls) = find_tls(error) {
+        match tls {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+                "SSLHandshakeCertificatePathFailure"
+            }
+            rustls::Error::InvalidCertificate(_) => "SSLHandshakeCertificatePathValidationFailure",
+            rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_) => "SSLHandshakeFailure",
+            _ => "SSLFailure",
+        }
+    } else if find::<hyper_util::client::legacy::Error>(error).is_some_and(|error| error.is_connect()) {
+        "ConnectionFailed"
+    } else if let Some(http) = find::<hyper::Error>(error).filter(|http| http.is_parse() || http.is_parse_status()) {
+        if http.is_parse_status() { "InvalidStatusCode" } else { "IllegalResponseFailure" }
+    } else {
+        match find::<io::Error>(error).map(io::Error::kind) {
+            Some(TimedOut) => "RequestTimeout",
+            Some(ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof) => "ConnectionReset",
+            _ => "ConnectionReset",
+        }
+    };
+    Unanswered { code, message: chain(error) }
+}
+
+/// The TLS error among the causes. It lies inside of I/O errors, whose own cause is the one behind it.
+fn find_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(tls) = inner.and_then(|inner| find_tls(inner)) {
+            return Some(tls);
+        }
+        next = error.source();
+    }
+    None
+}

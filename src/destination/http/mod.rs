@@ -1,0 +1,211 @@
+//! HTTP endpoints, by the service's protocol (reference: its HTTP endpoint delivery) or in a plain form.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`settings`] | the section `http_endpoint:` of the configuration |
+//! | [`client`] | connections, and what can go wrong on them |
+//! | [`judge`] | what an answer means: pure, with its table |
+//!
+//! Promise: at least once. A request id stands for the same bytes for ever (rules D2, D7), so a receiver that keeps the
+//! ids it has taken takes each record once. What cannot be told apart is tried again: a request whose answer was lost may
+//! have been taken.
+
+pub mod client;
+pub mod judge;
+pub mod settings;
+
+pub use settings::{HttpSettings, may_be_used};
+
+use super::aws_http::host_of;
+use super::body::{LocalFault, ParcelBody, Progress};
+use super::s3::Secret;
+use super::{Consignment, DeliveryError, Destination, Guarantee};
+use crate::clock::Clock;
+use crate::fault::{Class, Fault, Retry};
+use crate::stream::definition::{Definition, HttpTarget};
+use crate::stream::seal::{ParcelKind, Request};
+use crate::telemetry::metrics::{self, RequestOutcome};
+use crate::vault::Vault;
+use async_trait::async_trait;
+use client::{CaFileError, Connections};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use std::sync::Arc;
+
+const ACCESS_KEY: HeaderName = HeaderName::from_static("x-amz-firehose-access-key");
+const COMMON_ATTRIBUTES: HeaderName = HeaderName::from_static("x-amz-firehose-common-attributes");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("x-amz-firehose-protocol-version");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-firehose-request-id");
+const SOURCE_ARN: HeaderName = HeaderName::from_static("x-amz-firehose-source-arn");
+
+/// What the service says of itself.
+const AGENT: HeaderValue = HeaderValue::from_static("Amazon Kinesis Data Firehose Agent/1.0");
+const VERSION: HeaderValue = HeaderValue::from_static("1.0");
+
+/// Delivers requests to the endpoints of their streams; one serves all.
+#[derive(Debug)]
+pub struct HttpDestination {
+    connections: Connections,
+    settings: HttpSettings,
+    vault: Arc<Vault>,
+    clock: Arc<dyn Clock>,
+}
+
+impl HttpDestination {
+    /// A destination with these settings; secrets are in `vault`. Blocks: certificates are read.
+    pub fn new(settings: HttpSettings, vault: Arc<Vault>, clock: Arc<dyn Clock>) -> Result<Self, CaFileError> {
+        Ok(Self { connections: Connections::new(settings.clone())?, settings, vault, clock })
+    }
+
+    async fn attempt(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
+        let parcel = &consignment.parcel;
+        let ParcelKind::Request(request) = &parcel.kind else {
+            return Err(failed(
+                "MakeRequestFailure",
+                format!("{} is no request", parcel.key),
+                Class::Bug,
+                Retry::Never,
+            ));
+        };
+        let definition = consignment.definition.as_deref();
+        let Some((definition, target)) = definition.and_then(|of| Some((of, of.http.as_ref()?))) else {
+            let message = "the stream has no endpoint any more; update it with one".to_owned();
+            return Err(failed("MakeRequestFailure.IllegalUriException", message, Class::User, Retry::AfterOperator));
+        };
+        if !may_be_used(&target.url, self.settings.allow_http) {
+            let host = host_of(&target.url).unwrap_or_default();
+            let message = format!(
+                "http:// to another machine ({host}): anybody on the way can read the records; use https://, or set \
+                 http_endpoint.allow_http: true"
+            );
+            return Err(failed("MakeRequestFailure.IllegalUriException", message, Class::User, Retry::AfterOperator));
+        }
+        let progress = Arc::new(Progress::default());
+        let body = ParcelBody::new(consignment.bytes.clone(), 0..parcel.length_bytes, parcel.crc32c, progress.clone());
+        let access_key = self.access_key(target).await?;
+        let head = head(consignment, definition, target, request, access_key.as_deref())?;
+        let answer = match self.connections.exchange(head.map(|()| body), &progress).await {
+            Ok(answer) => answer,
+            Err(unanswered) => {
+                return Err(match progress.fault() {
+                    Some(fault) => damaged(fault),
+                    None => failed(unanswered.code, unanswered.message, Class::Upstream, Retry::Backoff),
+                });
+            }
+        };
+        judge::judge(&answer, &parcel.key, request.format, self.clock.wall_ms())
+    }
+
+    async fn access_key(&self, target: &HttpTarget) -> Result<Option<String>, DeliveryError> {
+        if let Some(arn) = &target.secret_arn {
+            let secret = self.settings.secrets.get(arn).cloned();
+            let key = match tokio::task::spawn_blocking(move || secret.map(|secret| api_key(&secret))).await {
+                Ok(Some(key)) => key,
+                Ok(None) => Err("the configuration has no such secret in http_endpoint.secrets".to_owned()),
+                Err(died) => Err(died.to_string()),
+            };
+            return key.map(Some).map_err(|what| {
+                let message = format!("the secret {arn}: {what}");
+                failed("MakeRequestFailure", message, Class::User, Retry::AfterOperator)
+            });
+        }
+        let Some(hidden) = target.access_key.clone() else { return Ok(None) };
+        let vault = self.vault.clone();
+        let shown = tokio::task::spawn_blocking(move || vault.show(&hidden)).await;
+        match shown {
+            Ok(Ok(key)) => Ok(Some(key)),
+            Ok(Err(error)) => {
+                Err(failed("MakeRequestFailure", format!("the access key: {error}"), error.class(), error.retry()))
+            }
+            Err(died) => Err(failed("MakeRequestFailure", died.to_string(), Class::Bug, Retry::Backoff)),
+        }
+    }
+}
+
+/// The access key in a secret, read anew at each attempt, so that one that is changed counts at once. Errors never say
+/// what it holds.
+fn api_key(secret: &Secret) -> Result<String, String> {
+    #[derive(serde::Deserialize)]
+    struct ApiKey {
+        api_key: String,
+    }
+    let text = secret.read().map_err(|error| error.to_string())?;
+    let read: ApiKey =
+        serde_json::from_str(&text).map_err(|_| r#"it is no JSON of the form {"api_key": "…"}"#.to_owned())?;
+    Ok(read.api_key)
+}
+
+/// The head of a request, as the protocol has it.
+fn head(
+    consignment: &Consignment,
+    definition: &Definition,
+    target: &HttpTarget,
+    request: &Request,
+    access_key: Option<&str>,
+) -> Result<http::Request<()>, DeliveryError> {
+    let parcel = &consignment.parcel;
+    let value = |name: &HeaderName, text: &str| {
+        let mut value = HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {
+            let message = format!("the header {name} cannot have this value; update the stream");
+            failed("MakeRequestFailure.IllegalCharacterInHeaderValue", message, Class::User, Retry::AfterOperator)
+        })?;
+        value.set_sensitive(*name == ACCESS_KEY);
+        Ok((name.clone(), value))
+    };
+    let mut made = http::Request::post(&target.url).body(()).map_err(|_| {
+        let message = "the URL of the endpoint is none; update the stream".to_owned();
+        failed("MakeRequestFailure.IllegalUriException", message, Class::User, Retry::AfterOperator)
+    })?;
+    let mut headers = vec![
+        (PROTOCOL_VERSION, VERSION),
+        value(&REQUEST_ID, &parcel.key)?,
+        value(&SOURCE_ARN, &definition.arn)?,
+        (USER_AGENT, AGENT),
+        value(&CONTENT_TYPE, &parcel.content_type)?,
+        (CONTENT_LENGTH, parcel.length_bytes.into()),
+    ];
+    if let Some(encoding) = &parcel.content_encoding {
+        headers.push(value(&CONTENT_ENCODING, encoding)?);
+    }
+    if let Some(attributes) = &request.common_attributes {
+        headers.push(value(&COMMON_ATTRIBUTES, attributes)?);
+    }
+    if let Some(key) = access_key {
+        headers.push(value(&ACCESS_KEY, key)?);
+    }
+    made.headers_mut().extend(headers);
+    Ok(made)
+}
+
+fn failed(code: &str, message: String, class: Class, retry: Retry) -> DeliveryError {
+    DeliveryError { code: format!("HttpEndpoint.{code}"), message, class, retry, not_before: None }
+}
+
+/// What is wrong with the bytes on this side.
+fn damaged(fault: &LocalFault) -> DeliveryError {
+    let (code, retry) = match fault {
+        LocalFault::Unreadable(_) => ("Outbox.Unreadable", Retry::Backoff),
+        LocalFault::Damaged { .. } => ("Outbox.Damaged", Retry::Never),
+    };
+    let message = fault.to_string();
+    DeliveryError { code: code.to_owned(), message, class: Class::Upstream, retry, not_before: None }
+}
+
+#[async_trait]
+impl Destination for HttpDestination {
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::AtLeastOnce
+    }
+
+    async fn deliver(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
+        let ended = self.attempt(consignment).await;
+        metrics::request_ended(match &ended {
+            Ok(()) => RequestOutcome::Delivered,
+            Err(error) if error.retry == Retry::GiveUp => RequestOutcome::Refused,
+            Err(error) if error.code == "HttpEndpoint.RequestTimeout" => RequestOutcome::TimedOut,
+            Err(error) if error.code == "HttpEndpoint.DestinationException" => RequestOutcome::Failed,
+            Err(error) if error.code == "HttpEndpoint.InvalidResponseFromDestination" => RequestOutcome::Invalid,
+            Err(_) => RequestOutcome::Unanswered,
+        });
+        ended
+    }
+}
