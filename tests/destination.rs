@@ -1,7 +1,9 @@
-//! The S3 destination against a real server behind a faulty line.
+//! Destinations against the world outside: all of them by one suite (`conformance`), and the S3 destination against a
+//! real server behind a faulty line.
 
 #![allow(clippy::disallowed_methods, reason = "the bans of clippy.toml are about what serves")]
 
+mod conformance;
 mod faulty_s3;
 
 use faulty_s3::proxy::{Fault, Proxy, Rule, When};
@@ -13,6 +15,16 @@ use hydrant::destination::s3::{ChecksumCalculation, Credentials, S3Settings, Sec
 use hydrant::destination::{Destination, Guarantee};
 use hydrant::fault::Retry;
 use std::sync::Arc;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3_keeps_the_contract_of_destinations() {
+    conformance::suite(&conformance::s3::S3::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn http_endpoints_keep_the_contract_of_destinations() {
+    conformance::suite(&conformance::http::Http::start().await).await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_at_every_call_leaves_each_parcel_there_exactly_once() {
