@@ -85,7 +85,7 @@ impl TransformStage {
     /// Makes one call without records.
     pub fn call_without_records(&self) -> Result<(), CallError> {
         let limit = Duration::from_millis(self.spec.timeout_ms);
-        self.call((0, 0), std::iter::empty(), limit, &mut Used::default()).map(drop)
+        self.call((0, 0), std::iter::empty(), limit, &mut Vec::new(), &mut Used::default()).map(drop)
     }
 
     /// Batches, one after the other.
