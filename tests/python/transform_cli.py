@@ -284,7 +284,7 @@ def inspect(folder):
 def bench(folder):
     (folder / "in").write_bytes(b'{"a": 1}\n' * 1000)
     found = json.loads(run(folder, "bench", ENRICH, "in", "--seconds", "1", "--threads", "2", "--json")[0])
-    assert [rate["threads"] for rate in found["rates"]] == [1, 2] and found["world"] == "transform", found
+    assert [rate["threads"] for rate in found["rates"]] == [1, 2] and found["world"] == "transform-packed", found
     for rate in found["rates"]:
         assert rate["records"] > 0 and rate["records"] % 1000 == 0 and rate["refused"] == 0, rate
         assert rate["recordsPerSecond"] > 0 and rate["cpuNanosecondsPerRecord"] > 0, rate

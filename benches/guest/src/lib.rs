@@ -4,7 +4,12 @@
 #[path = "../../../transforms/rust-enrich/src/object.rs"]
 mod object;
 #[cfg(feature = "enrich")]
-#[allow(dead_code)]
+#[path = "../../../transforms/rust-enrich/src/record.rs"]
+mod record;
+#[cfg(feature = "enrich")]
+#[path = "../../../transforms/rust-enrich/src/scan.rs"]
+mod scan;
+#[cfg(feature = "enrich")]
 #[path = "../../../transforms/rust-enrich/src/settings.rs"]
 mod settings;
 #[cfg(feature = "enrich")]
@@ -23,19 +28,14 @@ mod bindings {
 struct Component;
 bindings::export!(Component with_types_in bindings);
 
-/// The record as it goes on; none if it is no JSON object.
-#[cfg(feature = "enrich")]
-fn enriched(settings: &settings::Settings, data: &[u8], arrival_ms: u64) -> Option<Vec<u8>> {
-    let object: object::Object = serde_json::from_slice(data).ok()?;
-    let mut out = Vec::with_capacity(data.len() + 64);
-    settings.write(&object, arrival_ms, &mut out);
-    Some(out)
-}
-
 #[cfg(feature = "packed")]
 mod packed {
     use super::bindings::exports::hydrant::transform::packed::{Failure, Guest, Invocation};
+    #[cfg(feature = "enrich")]
+    use super::record::{enrich, Verdict};
     use hydrant_packed::{records, Answer};
+    #[cfg(feature = "enrich")]
+    use hydrant_packed::Written;
 
     impl Guest for super::Component {
         #[allow(unused_variables)]
@@ -48,10 +48,11 @@ mod packed {
                 #[cfg(not(feature = "enrich"))]
                 answer.ok(record.id, record.data);
                 #[cfg(feature = "enrich")]
-                match super::enriched(&settings, record.data, record.arrival_ms) {
-                    Some(data) => answer.ok(record.id, &data),
-                    None => answer.failed(record.id, "not a JSON object"),
-                }
+                answer.write(record.id, |out| match enrich(&settings, record.data, record.arrival_ms, out) {
+                    Verdict::Ok(_) => Written::Ok,
+                    Verdict::Dropped => Written::Dropped,
+                    Verdict::Failed(message) => Written::Failed(message),
+                });
             }
             Ok(answer.finish())
         }
@@ -60,6 +61,8 @@ mod packed {
 
 #[cfg(not(feature = "packed"))]
 mod list {
+    #[cfg(feature = "enrich")]
+    use super::record::{enrich, Verdict};
     use super::bindings::exports::hydrant::transform::transformer::{Guest, InputRecord, Outcome};
     use super::bindings::hydrant::transform::types::{Failure, Invocation, OutputRecord, Status};
 
@@ -73,7 +76,11 @@ mod list {
                 #[cfg(not(feature = "enrich"))]
                 let data = Some(record.data);
                 #[cfg(feature = "enrich")]
-                let data = super::enriched(&settings, &record.data, record.approximate_arrival_timestamp);
+                let data = {
+                    let mut out = Vec::with_capacity(record.data.len() + 64);
+                    let verdict = enrich(&settings, &record.data, record.approximate_arrival_timestamp, &mut out);
+                    matches!(verdict, Verdict::Ok(_)).then_some(out)
+                };
                 OutputRecord {
                     record_id: record.record_id,
                     status: if data.is_some() { Status::Ok } else { Status::ProcessingFailed },

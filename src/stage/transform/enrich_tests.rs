@@ -132,6 +132,7 @@ fn corpus() -> Vec<Vec<u8>> {
     let document = r#"{"messageType":"DATA_MESSAGE","logEvents":[{"message":"one"},{"message":"\u00fc"}]}"#;
     gzip.write_all(document.as_bytes()).unwrap();
     records.push(gzip.finish().unwrap());
+    records.extend(mangled());
     match std::env::var_os("HYDRANT_TEST_DATA") {
         Some(dir) => {
             let file = std::fs::File::open(Path::new(&dir).join("dirty.ndjson.gz")).unwrap();
@@ -142,6 +143,53 @@ fn corpus() -> Vec<Vec<u8>> {
         None => println!("note: HYDRANT_TEST_DATA is not set, the corpus is the small one"),
     }
     records
+}
+
+/// JSON objects with bytes and tokens put in, taken out and put in place of others; the same at each run.
+fn mangled() -> impl Iterator<Item = Vec<u8>> {
+    const SEEDS: [&str; 4] = [
+        r#"{"ts":17,"level":"info","geo":{"city":"K\u00f6ln","n":[1,-2.5e+3,{"a":[]},[[]],{}]},"t":true,"n":null,"secret":"abc"}"#,
+        "{\"a\":1}{\"level\":\"debug\"}\n{\"b\" : [ 1 ,\n2 ] , \"password\":\"x\"}\n",
+        r#"{ "k\"ey" : "v\\\/\b\ud800" , "ingested_at": 0.0e-1, "x":"ü€😀 long text that goes over eight bytes" }"#,
+        r#"{"token":["a\n",{"b":-0}],"level":"debug","z":12e9}"#,
+    ];
+    const TOKENS: [&[u8]; 24] = [
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b"\"",
+        b"\\",
+        b" ",
+        b"\n",
+        b"0",
+        b"-",
+        b".",
+        b"e",
+        b"1",
+        b"\\u12aF",
+        b"\\uD83D",
+        b"\x01",
+        b"\0",
+        b"\xc3",
+        b"true",
+        b"nul",
+        b"\"level\":\"debug\",",
+        b"\x1f",
+    ];
+    let mut random = fastrand::Rng::with_seed(8259);
+    (0..4000).map(move |_| {
+        let mut text = random.choice(SEEDS).unwrap_or_default().as_bytes().to_vec();
+        for _ in 0..random.usize(0..4) {
+            let at = random.usize(0..=text.len());
+            let upto = text.len().min(at + random.usize(0..3));
+            let with = random.choice(TOKENS).filter(|_| random.bool()).unwrap_or_default();
+            text.splice(at..upto, with.iter().copied());
+        }
+        text
+    })
 }
 
 #[test]

@@ -20,64 +20,35 @@
 //! | `partition` | nothing | `customer,region`: partition keys, from the first object |
 
 mod object;
+mod record;
+mod scan;
 mod settings;
 mod time;
 
 mod bindings {
-    wit_bindgen::generate!({ world: "transform", path: "../wit" });
+    wit_bindgen::generate!({ world: "transform-packed", path: "../wit" });
 }
 
-use bindings::exports::hydrant::transform::transformer::{Guest, InputRecord, Outcome};
-use bindings::hydrant::transform::types::{Failure, Invocation, OutputRecord, Status};
-use object::Object;
+use bindings::exports::hydrant::transform::packed::{Failure, Guest, Invocation};
+use hydrant_packed::{records, Answer, Written};
+use record::{enrich, Verdict};
 use settings::Settings;
 
 struct Enrich;
 bindings::export!(Enrich with_types_in bindings);
 
 impl Guest for Enrich {
-    fn transform(invocation: Invocation, records: Vec<InputRecord>) -> Result<Outcome, Failure> {
-        let settings = Settings::of(&invocation.variables)
-            .map_err(|message| Failure { message, logs: Vec::new() })?;
-        let records = records.into_iter().map(|record| answer(&settings, record)).collect();
-        Ok(Outcome { records, logs: Vec::new() })
-    }
-}
-
-fn answer(settings: &Settings, record: InputRecord) -> OutputRecord {
-    let mut answer = OutputRecord {
-        record_id: record.record_id,
-        status: Status::Ok,
-        data: None,
-        partition_keys: Vec::new(),
-        otf_metadata: None,
-        message: None,
-    };
-    let mut out = Vec::with_capacity(record.data.len() + 64);
-    let mut objects = 0;
-    for object in serde_json::Deserializer::from_slice(&record.data).into_iter::<Object>() {
-        match object {
-            Ok(object) => {
-                if objects == 0 {
-                    answer.partition_keys = settings.partition_keys(&object);
-                }
-                objects += 1;
-                settings.write(&object, record.approximate_arrival_timestamp, &mut out);
-            }
-            Err(error) => {
-                answer.status = Status::ProcessingFailed;
-                answer.message = Some(format!("object {} of the record: {error}", objects + 1));
-                return answer;
-            }
+    fn transform(invocation: Invocation, batch: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let settings = Settings::of(&invocation.variables).map_err(|message| Failure { message, logs: Vec::new() })?;
+        let mut answer = Answer::for_batch(&batch);
+        for record in records(&batch) {
+            answer.write(record.id, |out| match enrich(&settings, record.data, record.arrival_ms, out) {
+                Verdict::Ok(keys) if keys.is_empty() => Written::Ok,
+                Verdict::Ok(keys) => Written::WithKeys(keys),
+                Verdict::Dropped => Written::Dropped,
+                Verdict::Failed(message) => Written::Failed(message),
+            });
         }
+        Ok(answer.finish())
     }
-    if objects == 0 {
-        answer.status = Status::ProcessingFailed;
-        answer.message = Some("the record holds no JSON object".into());
-    } else if out.is_empty() {
-        answer.status = Status::Dropped;
-    } else {
-        answer.data = Some(out);
-    }
-    answer
 }

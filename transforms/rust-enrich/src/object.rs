@@ -18,9 +18,11 @@ impl<'a> Object<'a> {
 
 /// A value as a person would write it: a string without its quotes, anything else as it is.
 pub fn plain(value: &str) -> Cow<'_, str> {
-    match serde_json::from_str::<Text>(value) {
-        Ok(text) => text.0,
-        Err(_) => Cow::Borrowed(value),
+    let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match quoted {
+        Some(text) if !text.contains('\\') => Cow::Borrowed(text),
+        Some(_) => serde_json::from_str::<Text>(value).map_or(Cow::Borrowed(value), |text| text.0),
+        None => Cow::Borrowed(value),
     }
 }
 
@@ -60,7 +62,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
+                let mut members = Vec::with_capacity(16);
                 while let Some((Text(name), value)) = map.next_entry::<Text, &RawValue>()? {
                     members.push((name, value.get()));
                 }

@@ -7,7 +7,10 @@
 //! fn transform(_: Invocation, batch: Vec<u8>) -> Result<Vec<u8>, Failure> {
 //!     let mut answer = Answer::for_batch(&batch);
 //!     for record in records(&batch) {
-//!         answer.ok(record.id, &record.data.to_ascii_uppercase());
+//!         answer.write(record.id, |out| {
+//!             out.extend(record.data.iter().map(u8::to_ascii_uppercase));
+//!             Written::Ok
+//!         });
 //!     }
 //!     Ok(answer.finish())
 //! }
@@ -17,6 +20,7 @@
 
 extern crate alloc;
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The data length that means "none".
@@ -140,6 +144,19 @@ pub enum Level {
     Error = 3,
 }
 
+/// What becomes of a record whose data were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It goes on as what was written.
+    Ok,
+    /// So it does, in the partition of these keys.
+    WithKeys(Vec<(String, String)>),
+    /// It ends here, on purpose.
+    Dropped,
+    /// It goes to the error area, with the reason.
+    Failed(String),
+}
+
 /// The answer to a batch: each record of it exactly once, in any order.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -159,26 +176,41 @@ impl Answer {
 
     /// The record goes on as `data`.
     pub fn ok(&mut self, id: &str, data: &[u8]) {
+        self.write(id, |out| {
+            out.extend_from_slice(data);
+            Written::Ok
+        });
+    }
+
+    /// The record goes on as what `data` appends to the answer, if it says so. What was written for one that does not is
+    /// taken back.
+    pub fn write(&mut self, id: &str, data: impl FnOnce(&mut Vec<u8>) -> Written) {
         let start = self.begin(id, 0);
-        self.put(data);
+        self.put_u32(0);
+        let first = self.out.len();
+        let written = data(&mut self.out);
+        let keys = match written {
+            Written::Ok => None,
+            Written::WithKeys(keys) => Some(keys),
+            Written::Dropped => return self.take_back(start, |answer| answer.dropped(id)),
+            Written::Failed(message) => return self.take_back(start, |answer| answer.failed(id, &message)),
+        };
+        let data_bytes = (self.out.len() - first) as u32;
+        self.out[first - 4..first].copy_from_slice(&data_bytes.to_le_bytes());
+        if let Some(keys) = keys {
+            self.put_u32(keys.len() as u32);
+            for (name, value) in keys {
+                self.put(name.as_bytes());
+                self.put(value.as_bytes());
+            }
+        }
         self.end(start);
     }
 
-    /// The record goes on as `data`, in the partition of these keys.
-    pub fn ok_with_keys<'k>(
-        &mut self,
-        id: &str,
-        data: &[u8],
-        keys: impl ExactSizeIterator<Item = (&'k str, &'k str)>,
-    ) {
-        let start = self.begin(id, 0);
-        self.put(data);
-        self.put_u32(keys.len() as u32);
-        for (name, value) in keys {
-            self.put(name.as_bytes());
-            self.put(value.as_bytes());
-        }
-        self.end(start);
+    fn take_back(&mut self, start: usize, instead: impl FnOnce(&mut Self)) {
+        self.out.truncate(start);
+        self.records -= 1;
+        instead(self);
     }
 
     /// The record ends here, on purpose.
