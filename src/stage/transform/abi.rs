@@ -108,13 +108,14 @@ pub enum Operation {
 #[component(record)]
 pub struct OtfMetadata {
     #[component(name = "destination-database-name")]
-    pub destination_database_name: Option<String>,
+    pub destination_database_name: Option<Box<str>>,
     #[component(name = "destination-table-name")]
-    pub destination_table_name: Option<String>,
+    pub destination_table_name: Option<Box<str>>,
     #[component(name = "operation")]
     pub operation: Option<Operation>,
 }
 
+/// Of a batch there are thousands at once, so that its size counts.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub struct OutputRecord {
@@ -125,12 +126,15 @@ pub struct OutputRecord {
     #[component(name = "data")]
     pub data: Option<WasmList<u8>>,
     #[component(name = "partition-keys")]
-    pub partition_keys: Vec<(String, String)>,
+    pub partition_keys: Box<[Key]>,
     #[component(name = "otf-metadata")]
     pub otf_metadata: Option<OtfMetadata>,
     #[component(name = "message")]
-    pub message: Option<String>,
+    pub message: Option<Box<str>>,
 }
+
+/// Name and value of a partition key.
+pub type Key = (Box<str>, Box<str>);
 
 #[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]

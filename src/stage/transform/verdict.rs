@@ -1,6 +1,6 @@
 //! What an answer says of each record of a batch. Pure: the rules of Firehose about ids, statuses and data.
 
-use super::abi::{Operation, Status};
+use super::abi::{Key, Operation, Status};
 use super::id::Ids;
 use super::packed;
 use crate::record::Slot;
@@ -35,7 +35,7 @@ pub struct Otf<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keys<'a> {
     /// Names and values.
-    List(&'a [(String, String)]),
+    List(&'a [Key]),
     /// The same packed, back to back, looked through.
     Packed(&'a [u8]),
 }
