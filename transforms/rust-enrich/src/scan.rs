@@ -2,107 +2,78 @@
 //! and nothing else, but not all of it: what it leaves (names with escapes, very deep values, all that is wrong) is for the
 //! parser, which also says what is wrong. Texts are passed over eight bytes at a time.
 //!
+//! Places are handed on as plain numbers, which stay in registers; one that comes after something is never zero.
+//!
 //! Format: RFC 8259. Values are checked by its grammar; of an escape `\u` only the digits are.
 
 use crate::object::Object;
 use std::borrow::Cow;
+use std::num::NonZeroUsize;
 
 /// Values inside one another that are followed.
 const DEEPEST: u32 = 64;
 
-/// The bytes of a text and a place in it. Past its end are zeros, which no value has.
-struct Scan<'a> {
-    text: &'a str,
-    at: usize,
-}
+/// The place after something that is as it should be.
+type Place = Option<NonZeroUsize>;
 
 /// The object that begins at `at`, after blanks, and the place after it and the blanks behind it.
 pub fn object(text: &str, at: usize) -> Option<(Object<'_>, usize)> {
-    let mut scan = Scan { text, at };
+    let bytes = Bytes(text.as_bytes());
     let mut members = Vec::with_capacity(16);
-    scan.blanks();
-    scan.take(b'{')?;
-    scan.blanks();
-    if scan.take(b'}').is_none() {
-        loop {
-            let name = scan.at + 1;
-            if scan.string()? {
-                return None;
-            }
-            let name = text.get(name..scan.at - 1)?;
-            scan.colon()?;
-            let value = scan.at;
-            scan.value()?;
-            members.push((Cow::Borrowed(name), text.get(value..scan.at)?));
-            scan.blanks();
-            match scan.next() {
-                b',' => scan.blanks(),
-                b'}' => break,
-                _ => return None,
-            }
+    let mut at = bytes.blanks(bytes.expect(bytes.blanks(at), b'{')?.get());
+    if bytes.at(at) == b'}' {
+        return Some((Object { members }, bytes.blanks(at + 1)));
+    }
+    loop {
+        let name = bytes.expect(at, b'"')?.get();
+        let name_end = bytes.ordinary(name);
+        let value = bytes.colon(bytes.expect(name_end, b'"')?.get())?.get();
+        let value_end = bytes.value(value)?.get();
+        members.push((Cow::Borrowed(text.get(name..name_end)?), text.get(value..value_end)?));
+        at = bytes.blanks(value_end);
+        match bytes.at(at) {
+            b',' => at = bytes.blanks(at + 1),
+            b'}' => return Some((Object { members }, bytes.blanks(at + 1))),
+            _ => return None,
         }
     }
-    scan.blanks();
-    Some((Object { members }, scan.at))
 }
 
-impl Scan<'_> {
+/// The bytes of a text. Past its end are zeros, which no value has.
+#[derive(Clone, Copy)]
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
     #[inline(always)]
-    fn peek(&self) -> u8 {
-        self.text.as_bytes().get(self.at).copied().unwrap_or(0)
+    fn at(self, at: usize) -> u8 {
+        self.0.get(at).copied().unwrap_or(0)
     }
 
     #[inline(always)]
-    fn next(&mut self) -> u8 {
-        let byte = self.peek();
-        self.at += 1;
-        byte
+    fn expect(self, at: usize, byte: u8) -> Place {
+        (self.at(at) == byte).then_some(NonZeroUsize::MIN.saturating_add(at))
     }
 
     #[inline(always)]
-    fn take(&mut self, byte: u8) -> Option<()> {
-        let is_there = self.peek() == byte;
-        self.at += usize::from(is_there);
-        is_there.then_some(())
-    }
-
-    #[inline(always)]
-    fn blanks(&mut self) {
-        while matches!(self.peek(), b' ' | b'\n' | b'\t' | b'\r') {
-            self.at += 1;
+    fn blanks(self, mut at: usize) -> usize {
+        while matches!(self.at(at), b' ' | b'\n' | b'\t' | b'\r') {
+            at += 1;
         }
+        at
     }
 
+    /// A colon with the blanks around it.
     #[inline(always)]
-    fn colon(&mut self) -> Option<()> {
-        self.blanks();
-        self.take(b':')?;
-        self.blanks();
-        Some(())
-    }
-
-    /// A string with its quotes; whether it has escapes.
-    #[inline(always)]
-    fn string(&mut self) -> Option<bool> {
-        self.take(b'"')?;
-        let mut has_escapes = false;
-        loop {
-            self.ordinary();
-            match self.next() {
-                b'"' => return Some(has_escapes),
-                b'\\' => self.escape()?,
-                _ => return None,
-            }
-            has_escapes = true;
-        }
+    fn colon(self, at: usize) -> Place {
+        let after = self.expect(self.blanks(at), b':')?.get();
+        NonZeroUsize::new(self.blanks(after))
     }
 
     /// Passes over bytes of a string that stand for themselves.
     #[inline(always)]
-    fn ordinary(&mut self) {
+    fn ordinary(self, mut at: usize) -> usize {
         const ONES: u64 = u64::MAX / 255;
-        let bytes = self.text.as_bytes();
-        while let Some(chunk) = bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+        while let Some(chunk) = self.0.get(at..).and_then(<[u8]>::first_chunk) {
             let chunk = u64::from_le_bytes(*chunk);
             // The highest bit of the first byte that is zero, or below a bound; above it there may be more.
             let zero = |chunk: u64| chunk.wrapping_sub(ONES) & !chunk;
@@ -111,129 +82,135 @@ impl Scan<'_> {
             let backslash = zero(chunk ^ (ONES * u64::from(b'\\')));
             let found = (control | quote | backslash) & (ONES * 0x80);
             if found != 0 {
-                self.at += found.trailing_zeros() as usize / 8;
-                return;
+                return at + found.trailing_zeros() as usize / 8;
             }
-            self.at += 8;
+            at += 8;
         }
-        while !matches!(self.peek(), b'"' | b'\\' | 0..0x20) {
-            self.at += 1;
+        while !matches!(self.at(at), b'"' | b'\\' | 0..0x20) {
+            at += 1;
+        }
+        at
+    }
+
+    /// A string with its quotes.
+    #[inline(always)]
+    fn string(self, at: usize) -> Place {
+        let mut at = self.expect(at, b'"')?.get();
+        loop {
+            at = self.ordinary(at);
+            match self.at(at) {
+                b'"' => return NonZeroUsize::new(at + 1),
+                b'\\' => at = self.escape(at + 1)?.get(),
+                _ => return None,
+            }
         }
     }
 
+    /// What follows a backslash.
     #[cold]
-    fn escape(&mut self) -> Option<()> {
-        match self.next() {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(()),
-            b'u' => (0..4).all(|_| self.next().is_ascii_hexdigit()).then_some(()),
+    fn escape(self, at: usize) -> Place {
+        match self.at(at) {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => NonZeroUsize::new(at + 1),
+            b'u' if (1..5).all(|digit| self.at(at + digit).is_ascii_hexdigit()) => NonZeroUsize::new(at + 5),
             _ => None,
         }
     }
 
     /// A value of any kind.
     #[inline(always)]
-    fn value(&mut self) -> Option<()> {
-        match self.peek() {
-            b'"' => self.string().map(drop),
-            b'{' | b'[' => self.nested(),
-            _ => self.scalar(),
+    fn value(self, at: usize) -> Place {
+        match self.at(at) {
+            b'"' => self.string(at),
+            b'{' | b'[' => self.nested(at),
+            _ => self.scalar(at),
         }
     }
 
     /// A number, `true`, `false` or `null`.
     #[inline(always)]
-    fn scalar(&mut self) -> Option<()> {
-        match self.peek() {
-            b't' => self.word(b"true"),
-            b'f' => self.word(b"false"),
-            b'n' => self.word(b"null"),
-            _ => self.number(),
+    fn scalar(self, at: usize) -> Place {
+        match self.at(at) {
+            b't' => self.word(at, b"true"),
+            b'f' => self.word(at, b"false"),
+            b'n' => self.word(at, b"null"),
+            _ => self.number(at),
         }
     }
 
-    fn word(&mut self, word: &[u8]) -> Option<()> {
-        word.iter().all(|byte| self.next() == *byte).then_some(())
-    }
-
-    #[inline(always)]
-    fn number(&mut self) -> Option<()> {
-        let _ = self.take(b'-');
-        if self.take(b'0').is_none() {
-            self.digits()?;
-        }
-        if self.take(b'.').is_some() {
-            self.digits()?;
-        }
-        if matches!(self.peek(), b'e' | b'E') {
-            self.at += 1;
-            if matches!(self.peek(), b'+' | b'-') {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Some(())
+    fn word(self, at: usize, word: &[u8]) -> Place {
+        let is_there = self.0.get(at..).is_some_and(|rest| rest.starts_with(word));
+        is_there.then_some(NonZeroUsize::new(at + word.len())?)
     }
 
     #[inline(always)]
-    fn digits(&mut self) -> Option<()> {
-        let start = self.at;
-        while self.peek().is_ascii_digit() {
-            self.at += 1;
+    fn number(self, mut at: usize) -> Place {
+        at += usize::from(self.at(at) == b'-');
+        at = if self.at(at) == b'0' { at + 1 } else { self.digits(at)?.get() };
+        if self.at(at) == b'.' {
+            at = self.digits(at + 1)?.get();
         }
-        (self.at > start).then_some(())
+        if matches!(self.at(at), b'e' | b'E') {
+            at += 1;
+            at += usize::from(matches!(self.at(at), b'+' | b'-'));
+            at = self.digits(at)?.get();
+        }
+        NonZeroUsize::new(at)
+    }
+
+    #[inline(always)]
+    fn digits(self, start: usize) -> Place {
+        let mut at = start;
+        while self.at(at).is_ascii_digit() {
+            at += 1;
+        }
+        NonZeroUsize::new(at).filter(|at| at.get() > start)
     }
 
     /// An object or array.
-    fn nested(&mut self) -> Option<()> {
+    fn nested(self, mut at: usize) -> Place {
         // Of each value that is open, the innermost lowest: whether it is an object.
         let (mut objects, mut depth) = (0_u64, 0);
         loop {
             // Here a value begins.
-            match self.peek() {
+            match self.at(at) {
                 open @ (b'{' | b'[') => {
-                    self.at += 1;
-                    let is_object = open == b'{';
-                    (objects, depth) = (objects << 1 | u64::from(is_object), depth + 1);
-                    if depth > DEEPEST {
-                        return None;
-                    }
-                    self.blanks();
+                    at = self.blanks(at + 1);
                     // `}` and `]` are two after their openings.
-                    if self.take(open + 2).is_none() {
+                    if self.at(at) == open + 2 {
+                        at += 1;
+                    } else {
+                        let is_object = open == b'{';
+                        (objects, depth) = (objects << 1 | u64::from(is_object), depth + 1);
+                        if depth > DEEPEST {
+                            return None;
+                        }
                         if is_object {
-                            self.name()?;
+                            at = self.colon(self.string(at)?.get())?.get();
                         }
                         continue;
                     }
-                    (objects, depth) = (objects >> 1, depth - 1);
                 }
-                b'"' => self.string().map(drop)?,
-                _ => self.scalar()?,
+                b'"' => at = self.string(at)?.get(),
+                _ => at = self.scalar(at)?.get(),
             }
             // Here one has ended.
             loop {
                 if depth == 0 {
-                    return Some(());
+                    return NonZeroUsize::new(at);
                 }
-                self.blanks();
-                match (self.next(), objects & 1) {
+                at = self.blanks(at);
+                match (self.at(at), objects & 1) {
                     (b',', is_object) => {
-                        self.blanks();
+                        at = self.blanks(at + 1);
                         if is_object == 1 {
-                            self.name()?;
+                            at = self.colon(self.string(at)?.get())?.get();
                         }
                         break;
                     }
-                    (b'}', 1) | (b']', 0) => (objects, depth) = (objects >> 1, depth - 1),
+                    (b'}', 1) | (b']', 0) => (at, objects, depth) = (at + 1, objects >> 1, depth - 1),
                     _ => return None,
                 }
             }
         }
-    }
-
-    /// The name of a member inside a value, and the colon.
-    fn name(&mut self) -> Option<()> {
-        self.string()?;
-        self.colon()
     }
 }
