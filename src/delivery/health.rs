@@ -101,7 +101,7 @@ impl Health {
 
     /// Whether nothing gets through.
     pub fn is_failing(&self) -> bool {
-        self.trouble.is_some() && !(self.passes && !self.failing.is_empty())
+        self.trouble.is_some() && (self.failing.is_empty() || !self.passes)
     }
 
     /// Attempts so far.

@@ -376,6 +376,14 @@ def api(folder):
     service.drained("s")
     assert not other.deviations, other.deviations[:3]
 
+    # An endpoint that repeats the key in its refusal.
+    echo = Receiver(lambda *_: "echo", access_key=SECRET)
+    create(service, "echo", echo, key=SECRET, retry_s=0)
+    put(service, "echo", lines("echo", 0, 3))
+    service.drained("echo")
+    said = [r["errorMessage"] for r in errors(service, "echo")]
+    assert len(said) == 3 and all(text.endswith("401: not by (access key)") for text in said), said
+
     def refused(text, name="t", **options):
         try:
             create(service, name, receiver, **options)
@@ -394,7 +402,7 @@ def api(folder):
         assert "Disabling S3 backup is not currently supported." in str(error)
     else:
         raise AssertionError("AllData was switched off")
-    answers = json.dumps([described(), service.stream("s")], default=str) + service.admin("/metrics")[1].decode()
+    answers = json.dumps([described(), service.stream("s"), service.stream("echo")], default=str) + service.admin("/metrics")[1].decode()
     assert service.stop() == 0
     for path in [*service.data_dir.rglob("*"), service.log_path]:
         if path.is_file():

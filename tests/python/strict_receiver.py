@@ -225,6 +225,8 @@ class Receiver:
                 return reply(503, b"", "Service Unavailable", more=["Retry-After: 1"])
             case "unauthorized":
                 return reply(401, explained("who are you"), "Unauthorized")
+            case "echo":
+                return reply(401, explained(f"not by {self.access_key}"), "Unauthorized")
             case "too large":
                 return reply(413, explained("too much"), "Payload Too Large")
             case "redirect":

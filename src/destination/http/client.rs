@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
@@ -136,7 +136,7 @@ async fn read(mut body: Incoming) -> Result<Option<Vec<u8>>, Unanswered> {
     Ok(Some(bytes))
 }
 
-fn add_certificates(path: &PathBuf, roots: &mut RootCertStore) -> Result<(), CaFileError> {
+fn add_certificates(path: &Path, roots: &mut RootCertStore) -> Result<(), CaFileError> {
     let refused = |reason: String| CaFileError { path: path.display().to_string(), reason };
     let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
     let mut found = 0;
@@ -150,7 +150,6 @@ fn add_certificates(path: &PathBuf, roots: &mut RootCertStore) -> Result<(), CaF
 
 /// What an error of the client means.
 fn failure_of(error: &(dyn Error + 'static)) -> Unanswered {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
     let code = if let Some(tls) = find_tls(error) {
         match tls {
             rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
@@ -166,8 +165,7 @@ fn failure_of(error: &(dyn Error + 'static)) -> Unanswered {
         if http.is_parse_status() { "InvalidStatusCode" } else { "IllegalResponseFailure" }
     } else {
         match find::<io::Error>(error).map(io::Error::kind) {
-            Some(TimedOut) => "RequestTimeout",
-            Some(ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof) => "ConnectionReset",
+            Some(io::ErrorKind::TimedOut) => "RequestTimeout",
             _ => "ConnectionReset",
         }
     };

@@ -92,7 +92,8 @@ impl HttpDestination {
                 });
             }
         };
-        judge::judge(&answer, &parcel.key, request.format, self.clock.wall_ms())
+        let judged = judge::judge(&answer, &parcel.key, request.format, self.clock.wall_ms());
+        judged.map_err(|error| without_key(error, access_key.as_deref()))
     }
 
     async fn access_key(&self, target: &HttpTarget) -> Result<Option<String>, DeliveryError> {
@@ -132,6 +133,14 @@ fn api_key(secret: &Secret) -> Result<String, String> {
     let read: ApiKey =
         serde_json::from_str(&text).map_err(|_| r#"it is no JSON of the form {"api_key": "…"}"#.to_owned())?;
     Ok(read.api_key)
+}
+
+/// What an endpoint says goes into logs and error records; it may repeat the key that it was given.
+fn without_key(mut error: DeliveryError, access_key: Option<&str>) -> DeliveryError {
+    if let Some(key) = access_key.filter(|key| !key.is_empty()) {
+        error.message = error.message.replace(key, "(access key)");
+    }
+    error
 }
 
 /// The head of a request, as the protocol has it.
