@@ -4,6 +4,7 @@
 #[path = "../../../transforms/rust-enrich/src/object.rs"]
 mod object;
 #[cfg(feature = "enrich")]
+#[allow(dead_code)]
 #[path = "../../../transforms/rust-enrich/src/record.rs"]
 mod record;
 #[cfg(feature = "enrich")]

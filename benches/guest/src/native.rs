@@ -3,6 +3,7 @@
 mod measure;
 #[path = "../../../transforms/rust-enrich/src/object.rs"]
 mod object;
+#[allow(dead_code)]
 #[path = "../../../transforms/rust-enrich/src/record.rs"]
 mod record;
 #[path = "../../../transforms/rust-enrich/src/scan.rs"]
