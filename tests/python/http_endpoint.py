@@ -317,13 +317,18 @@ def attempts_survive(folder):
     service = service_for(folder)
     service.start()
     receiver = Receiver(lambda *_: "refuse")
-    create(service, "s", receiver, retry_s=3)
+    create(service, "s", receiver, retry_s=7200)
     put(service, "s", lines("s", 0, 10))
     for _ in range(3):
         seen = receiver.requests
         until("more attempts", lambda: receiver.requests >= seen + 2, pause_s=0.005)
         assert not errors(service, "s"), "given up early"
         service.kill().start()
+    # By a shorter time it is over at the next failure, whatever was counted before.
+    service.firehose().update_destination(
+        DeliveryStreamName="s", CurrentDeliveryStreamVersionId="1", DestinationId="destinationId-000000000001",
+        HttpEndpointDestinationUpdate={"RetryOptions": {"DurationInSeconds": 0}},
+    )  # fmt: skip
     service.drained("s")
     made = {r["attemptsMade"] for r in errors(service, "s")}
     # An attempt that the kill cut off was not counted.
