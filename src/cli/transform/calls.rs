@@ -24,7 +24,7 @@ pub struct CallOptions {
     /// A variable for the transform, as the parameter Variable.NAME of a stream; may be given more than once
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub variable: Vec<(String, String)>,
-    /// What a call may take, in seconds, as TimeoutInSeconds
+    /// Processor time a call may take, in seconds, as TimeoutInSeconds
     #[arg(long, value_name = "SECONDS", default_value_t = Self::default().timeout, value_parser = timeout)]
     pub timeout: f64,
     /// Memory of an instance in MiB, as MemoryInMBs

@@ -68,6 +68,7 @@ impl Language {
                 "Cargo.toml" => "Cargo.toml",
                 "Cargo.lock" => "Cargo.lock",
                 "src/lib.rs" => "src/lib.rs",
+                "src/last_words.rs" => "src/last_words.rs",
                 "build" => "build",
                 "sample.ndjson" => "sample.ndjson",
                 "expected.ndjson" => "expected.ndjson",

@@ -1,8 +1,10 @@
-//! Lines of guests, and their failures, into the service's log: so many a second and a module, the rest is counted.
+//! Lines of guests, and their failures, into the service's log: so many a second and a module, the rest is counted. Each is
+//! one line there, of bounded length, whatever is in it.
 
 use super::abi::{LogLevel, LogLine};
 use super::cause::shortened;
 use parking_lot::Mutex;
+use std::borrow::Cow;
 use std::time::Instant;
 
 /// Longest line that is kept.
@@ -46,6 +48,7 @@ impl GuestLog {
     /// A failed call.
     pub fn failure(&self, stream: &str, function: &str, records: usize, text: &str) {
         if let Some(suppressed) = self.admit(Instant::now()) {
+            let text = one_line(text);
             tracing::warn!(stream, function, records, suppressed, "transform failed: {text}");
         }
     }
@@ -54,7 +57,7 @@ impl GuestLog {
     pub fn lines(&self, stream: &str, function: &str, lines: &[LogLine]) {
         for line in lines {
             let Some(suppressed) = self.admit(Instant::now()) else { continue };
-            let text = shortened(&line.message, LONGEST_LINE_BYTES);
+            let text = one_line(&line.message);
             match line.level {
                 LogLevel::Debug => tracing::debug!(stream, function, suppressed, "transform says: {text}"),
                 LogLevel::Info => tracing::info!(stream, function, suppressed, "transform says: {text}"),
@@ -65,10 +68,33 @@ impl GuestLog {
     }
 }
 
+/// The beginning of `text`, with what would end a line or steer a terminal written out.
+fn one_line(text: &str) -> Cow<'_, str> {
+    let text = shortened(text, LONGEST_LINE_BYTES);
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_debug()),
+            false => line.push(c),
+        }
+    }
+    line.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn a_text_of_a_guest_stays_on_its_line() {
+        assert_eq!(one_line("é \"said\""), "é \"said\"");
+        assert_eq!(one_line("a\n2025-01-01 ERROR forged\r\u{1b}[31m"), "a\\n2025-01-01 ERROR forged\\r\\u{1b}[31m");
+        assert_eq!(one_line(&"é".repeat(100_000)).len(), LONGEST_LINE_BYTES);
+    }
 
     #[test]
     fn a_flood_is_counted_not_written() {

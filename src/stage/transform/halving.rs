@@ -1,7 +1,7 @@
 //! Which records make a call fail: a failed batch is halved until the records that cause it stand alone; only these
 //! are refused. Pure: calls and their durations come from the caller.
 //!
-//! What it may cost, N records with a time limit of T for the whole batch:
+//! What it may cost, N records with a limit of T for the whole batch; all times are processor time:
 //! - Calls: with k bad records about 2 k log2(N / k), at most 2 N, and the retries of those k. A call that traps costs
 //!   microseconds, so even an all-bad batch of 5,000 is a fraction of a second.
 //! - Time: a part gets twice its share of T (by weight), at least [`LEAST_SHARE`] and at most T, so that the parts of a
@@ -15,7 +15,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-/// The least time a part gets, unless the whole limit is shorter: a busy machine may let a thread wait this long.
+/// The least time a part gets, unless the whole limit is shorter: a call has costs of its own, such as the memory it asks for.
 const LEAST_SHARE: Duration = Duration::from_secs(1);
 /// Time limits a batch may use up in failed calls, beside one for each retry.
 const BUDGET_LIMITS: u32 = 5;
@@ -37,7 +37,7 @@ pub struct Effort {
 pub struct Failed<E> {
     /// Why.
     pub error: E,
-    /// What it took.
+    /// What it took of the processor.
     pub took: Duration,
     /// Whether the same call may be tried again.
     pub may_retry: bool,

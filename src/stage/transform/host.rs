@@ -1,11 +1,12 @@
-//! The engines that guests run on, and what confines them: time (epoch ticks), fuel where it is asked for, memory (a
-//! limiter), output.
+//! The engines that guests run on, and what confines them: processor time (looked at by epoch ticks), fuel where it is asked
+//! for, memory (a limiter), output.
 //!
 //! One [`Host`] a process. Its thread ticks only while a call runs, so an idle service does not wake up for it. Code that
 //! counts its fuel is slower, so it is compiled by an engine of its own. The engines keep what they compile in a folder, if
 //! there is one, by hashes of the module, the engine's version and settings, and what the processor can do.
 
 use parking_lot::{Condvar, Mutex};
+use rustix::time::{ClockId, clock_gettime};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -98,6 +99,8 @@ impl Host {
         let engine = |is_metered| {
             let mut config = Config::new();
             config.epoch_interruption(true).consume_fuel(is_metered).cache(kept.clone());
+            // Not to dump anything: it is the way to the memory of a guest that trapped, for its last words.
+            config.coredump_on_trap(true);
             config.allocation_strategy(pool());
             Engine::new(&config).or_else(|error| {
                 tracing::warn!("memory of transforms is not pooled, which makes calls slower: {error:#}");
@@ -138,11 +141,13 @@ impl Host {
         }
         Ticking(&self.ticker.shared)
     }
+}
 
-    /// A time limit in ticks: never less than asked, the running tick included.
-    pub(super) fn ticks(limit: Duration) -> u64 {
-        u64::try_from(limit.min(LONGEST_LIMIT).as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
-    }
+/// Processor time of this thread so far. What calls are limited by: a guest waits for nothing, so however busy the machine
+/// is, the same work takes about the same.
+pub fn thread_time() -> Duration {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(spent.tv_sec.unsigned_abs(), spent.tv_nsec.unsigned_abs() as u32)
 }
 
 /// Memory that instances are made in. A slot is used again, with part of its pages already there: most of what a short
@@ -246,14 +251,15 @@ impl Drop for Ticker {
 /// Whether the outcome of a run is not wanted any more: its stream or the service stops. Asked while a guest runs.
 pub type Interrupted = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// What one instance may take: memory (linear memories and tables together) and time. Also the store's data.
+/// What one instance may take: memory (linear memories and tables together) and time of its thread. Also the store's data.
 pub struct Confined {
     limit_bytes: usize,
     /// What it has, which is also the most it had: memory is never given back.
     pub used_bytes: usize,
     /// Set when growth was refused: tells a guest that met its limit from one with a bug.
     pub refused_growth: bool,
-    ticks_left: u64,
+    /// Of the thread's time.
+    ends: Duration,
     interrupted: Interrupted,
     /// Set when the call was ended because nobody wants its outcome.
     pub was_interrupted: bool,
@@ -261,15 +267,14 @@ pub struct Confined {
 
 impl Confined {
     pub fn new(limit_bytes: usize, time: Duration, interrupted: Interrupted) -> Self {
-        let ticks_left = Host::ticks(time);
-        Self { limit_bytes, used_bytes: 0, refused_growth: false, ticks_left, interrupted, was_interrupted: false }
+        let ends = thread_time() + time.min(LONGEST_LIMIT);
+        Self { limit_bytes, used_bytes: 0, refused_growth: false, ends, interrupted, was_interrupted: false }
     }
 
     /// A tick has passed: whether the call may go on.
     pub fn tick(&mut self) -> Result<(), Trap> {
         self.was_interrupted = (self.interrupted)();
-        self.ticks_left = self.ticks_left.saturating_sub(1);
-        if self.was_interrupted || self.ticks_left == 0 { Err(Trap::Interrupt) } else { Ok(()) }
+        if self.was_interrupted || thread_time() >= self.ends { Err(Trap::Interrupt) } else { Ok(()) }
     }
 
     fn grow(&mut self, by_bytes: usize) -> bool {

@@ -8,7 +8,7 @@
 //! - [`module`]: one validated component and one call of it; [`lasting`]: what is left out of it; [`reply`]: what a call
 //!   returned; [`folder`]: the modules of a folder, reloaded on change;
 //! - [`id`]: record ids; [`verdict`]: what an answer says of each record; [`cause`]: codes and messages;
-//! - [`halving`]: which records make a call fail; [`guest_log`]: guest lines into the log; [`observe`]: who sees them
+//! - [`last_words`]: what a guest said before it trapped; [`halving`]: which records make a call fail; [`guest_log`]: guest lines into the log; [`observe`]: who sees them
 //!   instead; [`stage`]: all together.
 //!
 //! Invariants: a guest has no imports, so no clock, files or network; every call runs on a fresh instance under limits
@@ -22,6 +22,7 @@ mod halving;
 mod host;
 mod id;
 mod lasting;
+mod last_words;
 mod module;
 mod observe;
 mod packed;

@@ -6,6 +6,7 @@ use super::abi::{self, Failure, InputRecord, Invocation, LogLine, Outcome};
 use super::guest_log::GuestLog;
 use super::host::{Confined, Host, Interrupted};
 use super::lasting::lasting;
+use super::last_words::LastWords;
 use super::observe::Observer;
 use super::packed;
 use super::reply::{Reply, Returned};
@@ -40,6 +41,7 @@ pub struct Module {
     instance: InstancePre<Confined>,
     entry: Entry,
     pub(super) guest_log: GuestLog,
+    last_words: LastWords,
 }
 
 impl std::fmt::Debug for Module {
@@ -132,7 +134,7 @@ impl CallError {
     pub fn detail(&self) -> String {
         match self {
             Self::Failed { message, .. } => message.clone(),
-            Self::TimedOut { limit_ms } => format!("It took longer than {limit_ms} ms."),
+            Self::TimedOut { limit_ms } => format!("It took more than {limit_ms} ms of processor time."),
             Self::OutOfFuel { fuel } => format!("It used up its fuel of {fuel}."),
             Self::OutOfMemory { limit_bytes } => format!("It needs more memory than its limit of {limit_bytes} bytes."),
             Self::Trapped(text) | Self::Malformed(text) => text.clone(),
@@ -176,6 +178,9 @@ impl Module {
     /// it counts its fuel.
     pub fn compile(host: &Arc<Host>, wasm: &[u8], is_metered: bool) -> Result<Self, LoadError> {
         let engine = host.engine(is_metered);
+        if !wasm.starts_with(b"\0asm") {
+            return Err(LoadError::NotAComponent("it does not begin as WebAssembly does".to_owned()));
+        }
         let component = component(engine, wasm)?;
         let imports = imported_functions(engine, &component);
         if !imports.is_empty() {
@@ -190,6 +195,7 @@ impl Module {
             instance,
             entry,
             guest_log: GuestLog::new(host.limits.log_lines_per_second),
+            last_words: LastWords::default(),
         };
         module.try_out(is_metered)?;
         Ok(module)
@@ -301,7 +307,14 @@ impl Module {
         match outcome {
             Ok(Ok(answer)) => Ok(Reply { store, answer }),
             Ok(Err(Failure { message, logs })) => Err(CallError::Failed { message, lines: logs }),
-            Err(error) => Err(self.classify(&error, &store, limits)),
+            Err(error) => Err(match (self.classify(&error, &store, limits), error.downcast_ref::<Trap>()) {
+                (CallError::Trapped(text), Some(trap)) => match self.last_words.read(&error, &store) {
+                    // The functions would be those that panic.
+                    Some(words) => CallError::Trapped(format!("{words} ({trap})")),
+                    None => CallError::Trapped(text),
+                },
+                (other, _) => other,
+            }),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::abi::{InputRecord, Invocation, LogLine};
 use super::cause;
 use super::halving::{self, Effort, Failed, settle};
-use super::host::{Interrupted, processors};
+use super::host::{Interrupted, processors, thread_time};
 use super::id::Ids;
 use super::module::{CallError, CallLimits, Module, Used};
 use super::observe::{self, Observer};
@@ -90,7 +90,7 @@ impl TransformStage {
 
     /// Batches, one after the other.
     fn settle(&self, chunk: &Chunk, batches: &[Batch]) -> Harvest {
-        let mut harvest = Harvest::default();
+        let mut harvest = Harvest::of_at_most(LARGEST_CHUNK_BYTES);
         let mut packed = self.packed.lock().pop().unwrap_or_default();
         let effort = Effort { limit: Duration::from_millis(self.spec.timeout_ms), retries: self.spec.retries };
         for batch in batches {
@@ -197,7 +197,7 @@ impl halving::Batch for Calls<'_> {
     type Error = CallError;
 
     fn call(&mut self, records: Range<usize>, limit: Duration) -> Result<(), Failed<CallError>> {
-        let began = Instant::now();
+        let (began, spent_before) = (Instant::now(), thread_time());
         let (slots, mut used) = (&self.slots[records], Used::default());
         let called = self.try_call(slots, limit, &mut used);
         let took = began.elapsed();
@@ -205,7 +205,7 @@ impl halving::Batch for Calls<'_> {
         called.map(drop).map_err(|error| Failed {
             may_retry: error.may_retry(),
             by_records: error.by_records(),
-            took,
+            took: thread_time().saturating_sub(spent_before),
             error,
         })
     }
@@ -326,6 +326,8 @@ fn too_large() -> Cause {
 /// What the batches of a chunk have come to. One buffer for all that passes.
 #[derive(Default)]
 struct Harvest {
+    /// The buffer grows to no more.
+    most_bytes: usize,
     buffer: Vec<u8>,
     passed: Vec<Slot>,
     refused: Vec<Refused>,
@@ -337,6 +339,10 @@ struct Harvest {
 }
 
 impl Harvest {
+    fn of_at_most(most_bytes: usize) -> Self {
+        Self { most_bytes, ..Self::default() }
+    }
+
     fn take(&mut self, slots: &[Slot], verdicts: &[Verdict<'_>], wanted: &LambdaKeys) {
         let mut values = Vec::new();
         let data_bytes = |verdict: &Verdict<'_>| if let Verdict::Passed(data, _) = verdict { data.len() } else { 0 };
@@ -369,12 +375,17 @@ impl Harvest {
     ) -> Result<(), Cause> {
         self.key.clear();
         wanted.append(keys.pairs(), values, &mut self.key)?;
-        if self.buffer.len() + data.len() + self.key.len() > LARGEST_CHUNK_BYTES {
+        self.push(slot, data, !wanted.is_empty())
+    }
+
+    /// Adds a record, with `key` if it has keys.
+    fn push(&mut self, slot: &Slot, data: &[u8], has_keys: bool) -> Result<(), Cause> {
+        if self.buffer.len() + data.len() + self.key.len() > self.most_bytes {
             return Err(too_large());
         }
         self.passed.push(Slot { start: self.buffer.len() as u32, len: data.len() as u32, ..*slot });
         self.buffer.extend_from_slice(data);
-        if !wanted.is_empty() {
+        if has_keys {
             let last = self.partition_keys.last().cloned();
             // Records of one partition often come one after the other.
             let same = last.filter(|last| self.buffer[last.start as usize..last.end as usize] == self.key[..]);
@@ -389,13 +400,11 @@ impl Harvest {
     }
 
     /// Adds what came of later batches.
-    fn append(&mut self, later: Self) {
-        self.dropped.extend(later.dropped);
-        self.refused.extend(later.refused);
-        if self.buffer.len() + later.buffer.len() > LARGEST_CHUNK_BYTES {
-            let refused = later.passed.iter().map(|slot| Refused { origin: slot.origin, cause: too_large() });
-            self.refused.extend(refused);
-            return;
+    fn append(&mut self, mut later: Self) {
+        self.dropped.append(&mut later.dropped);
+        self.refused.append(&mut later.refused);
+        if self.buffer.len() + later.buffer.len() > self.most_bytes {
+            return self.append_what_fits(&later);
         }
         let offset = self.buffer.len() as u32;
         if self.buffer.is_empty() {
@@ -406,6 +415,19 @@ impl Harvest {
         self.passed.extend(later.passed.into_iter().map(|slot| Slot { start: slot.start + offset, ..slot }));
         let moved = |range: Range<u32>| range.start + offset..range.end + offset;
         self.partition_keys.extend(later.partition_keys.into_iter().map(moved));
+    }
+
+    /// The same record by record, as if they had come one after the other.
+    fn append_what_fits(&mut self, later: &Self) {
+        for (index, slot) in later.passed.iter().enumerate() {
+            let key = later.partition_keys.get(index);
+            self.key.clear();
+            self.key.extend(key.map_or(&[][..], |key| &later.buffer[key.start as usize..key.end as usize]));
+            let data = &later.buffer[slot.start as usize..][..slot.len as usize];
+            if let Err(cause) = self.push(slot, data, key.is_some()) {
+                self.refused.push(Refused { origin: slot.origin, cause });
+            }
+        }
     }
 
     fn finish(self) -> Staged {
@@ -425,6 +447,32 @@ mod tests {
     use super::*;
     use crate::record::Origin;
     use proptest::prelude::*;
+
+    #[test]
+    fn of_shares_that_do_not_fit_together_each_record_is_taken_that_does() {
+        let harvest = |first: u64, records: &[(&str, &str)]| {
+            let mut harvest = Harvest::of_at_most(20);
+            for (ordinal, (data, key)) in (first..).zip(records) {
+                let slot = Slot { start: 0, len: 0, origin: Origin { ordinal, part: 0 }, arrival_ms: 0 };
+                harvest.key.clear();
+                harvest.key.extend(key.bytes());
+                harvest.push(&slot, data.as_bytes(), !key.is_empty()).unwrap();
+            }
+            harvest
+        };
+        for (one, two) in [("", ""), ("k", "k"), ("k", "l")] {
+            let mut both = harvest(1, &[("eight by", one), ("", one), ("six by", one)]);
+            both.append(harvest(4, &[("nine byte", two), ("four", two), ("two b", two)]));
+            assert_eq!(both.refused.iter().map(|refused| refused.origin.ordinal).collect::<Vec<_>>(), [4, 6]);
+            let staged = both.finish();
+            let passed: Vec<_> = staged.passed.iter().map(|(slot, bytes)| (slot.origin.ordinal, bytes)).collect();
+            assert_eq!(passed, [(1, &b"eight by"[..]), (2, b""), (3, b"six by"), (5, b"four")]);
+            let keys = staged.partition_keys.iter();
+            let keys = keys.map(|key| &staged.passed.buffer[key.start as usize..key.end as usize]);
+            let wanted = [one, one, one, two].into_iter().filter(|key| !key.is_empty());
+            assert!(keys.eq(wanted.map(str::as_bytes)), "{one} {two}");
+        }
+    }
 
     proptest! {
         #[test]

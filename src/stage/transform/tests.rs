@@ -109,6 +109,7 @@ fn bad_answers_refuse_their_record_at_once() {
     for world in WORLDS {
         for (word, code, message) in [
             ("missing!", "Lambda.MissingRecordId", missing),
+            ("wrong!", "Lambda.MissingRecordId", missing),
             ("twice!", "Lambda.DuplicatedRecordId", duplicated),
             ("null!", "Lambda.InvalidReturnFormat", null_data),
             ("mute!", "Lambda.ProcessingFailedStatus", "ProcessingFailed status set for record"),
@@ -133,7 +134,8 @@ fn unknown_ids_and_any_order_are_taken() {
 fn a_failing_call_costs_only_the_record_that_causes_it() {
     for world in WORLDS {
         for (word, detail) in [
-            ("trap!", "wasm trap: wasm `unreachable` instruction executed"),
+            ("silent!", "wasm trap: wasm `unreachable` instruction executed"),
+            ("trap!", "panicked at src/lib.rs:"),
             ("err!", "err! in a record"),
             ("overflow!", "wasm trap: call stack exhausted"),
             ("hog!", "It needs more memory than its limit of 33554432 bytes."),
@@ -144,6 +146,8 @@ fn a_failing_call_costs_only_the_record_that_causes_it() {
             let (index, code, message, attempts) = only(&staged.refused);
             assert_eq!((index, code, attempts), (2, "Lambda.FunctionError", 4), "{world} {word}");
             assert!(message.starts_with(&format!("{FUNCTION_ERROR} {detail}")), "{world} {word}: {message}");
+            let said = message.contains(":\ntrap! in a record (wasm trap: wasm `unreachable` instruction executed");
+            assert_eq!(said, word == "trap!", "{world} {word}: {message}");
         }
     }
 }
@@ -152,9 +156,16 @@ fn a_failing_call_costs_only_the_record_that_causes_it() {
 fn an_answer_that_breaks_the_layout_is_not_asked_for_again() {
     for (world, word, detail) in [
         ("poison-list", "utf8!", "invalid utf-8"),
+        ("poison-list", "utf8-key!", "invalid utf-8"),
+        ("poison-list", "utf8-id!", "invalid utf-8"),
         ("poison-list", "status!", "discriminant"),
+        ("poison-list", "beyond!", "out of bounds"),
         ("poison-packed", "utf8!", "a message is not UTF-8"),
+        ("poison-packed", "utf8-key!", "a partition key is not UTF-8"),
         ("poison-packed", "cut!", "the packed output ends inside"),
+        ("poison-packed", "long!", "the packed output holds 3 bytes after its end"),
+        ("poison-packed", "spill!", "the packed output ends inside data"),
+        ("poison-packed", "beyond!", "out of bounds"),
     ] {
         let staged = apply(&spec(world), &["a", word, "b"]);
         assert_eq!(passed(&staged), ["a", "b"], "{world} {word}");
@@ -169,6 +180,15 @@ fn an_answer_that_breaks_the_layout_is_not_asked_for_again() {
 }
 
 #[test]
+fn a_trap_on_the_third_record_of_a_call_refuses_none() {
+    for world in WORLDS {
+        let records = ["a third!", "b third!", "c third!", "d third!", "e third!"];
+        let staged = apply(&spec(world), &records);
+        assert_eq!((passed(&staged), staged.refused.len()), (records.map(str::to_owned).to_vec(), 0), "{world}");
+    }
+}
+
+#[test]
 fn an_endless_loop_is_stopped() {
     for world in WORLDS {
         let spec = TransformSpec { timeout_ms: 300, retries: 1, ..spec(world) };
@@ -176,7 +196,7 @@ fn an_endless_loop_is_stopped() {
         let (_, code, message, attempts) = only(&staged.refused);
         assert_eq!((code, attempts), ("Lambda.FunctionTimedOut", 2), "{world}");
         let sentence = "The Lambda function invocation timed out. Increase the Timeout setting in the Lambda function.";
-        assert_eq!(message, format!("{sentence} It took longer than 300 ms."));
+        assert_eq!(message, format!("{sentence} It took more than 300 ms of processor time."));
     }
 }
 
@@ -296,6 +316,16 @@ fn a_component_needs_the_right_shape() {
     let imports = fs::read(guests().join("imports.wasm")).unwrap();
     let LoadError::Imports(names) = load("imports", &imports) else { panic!("imports") };
     assert_eq!(names, ["test:guest/clock#now", "beep"]);
+    let LoadError::Imports(names) = load("wasi", &fs::read(guests().join("wasi.wasm")).unwrap()) else {
+        panic!("wasi")
+    };
+    let expected = "io/error#error io/streams#output-stream io/streams#error \
+                    io/streams#[method]output-stream.blocking-write-and-flush \
+                    cli/environment#get-environment cli/environment#get-arguments cli/exit#exit \
+                    cli/stdout#output-stream cli/stdout#get-stdout \
+                    clocks/wall-clock#now random/random#get-random-u64";
+    let short = names.iter().map(|name| name.trim_start_matches("wasi:").replace("@0.2.3", "")).collect::<Vec<_>>();
+    assert_eq!(short.join(" "), expected);
     let types = fs::read(guests().join("wrong-types.wasm")).unwrap();
     assert!(matches!(load("types", &types), LoadError::Types(_)));
 }

@@ -10,6 +10,8 @@ mod bindings {
     wit_bindgen::generate!({ world: "transform-packed", path: "../../../transforms/wit" });
 }
 
+#[path = "../../../../transforms/templates/rust/src/last_words.rs"]
+mod last_words;
 #[cfg(feature = "packed")]
 mod packed;
 
@@ -36,6 +38,8 @@ pub struct Output {
     pub keys: Vec<(String, String)>,
     pub table: Option<(String, String)>,
     pub message: Option<String>,
+    /// Packed world: the record's length says so many bytes less than it has.
+    pub hidden_bytes: u32,
 }
 
 pub struct Outcome {
@@ -43,10 +47,16 @@ pub struct Outcome {
     pub logs: Vec<LogLine>,
     /// Packed world: this many bytes of the output are cut off.
     pub cut_bytes: usize,
+    /// Packed world: this many bytes stand after the end of the output.
+    pub extra_bytes: usize,
+    /// Packed world: the output is said to be longer than the memory it is in.
+    pub reaches_beyond: bool,
 }
 
 pub fn work(invocation: &Invocation, inputs: Vec<Input>) -> Result<Outcome, Failure> {
-    let mut outcome = Outcome { records: Vec::new(), logs: Vec::new(), cut_bytes: 0 };
+    last_words::keep();
+    let (records, logs) = (Vec::new(), Vec::new());
+    let mut outcome = Outcome { records, logs, cut_bytes: 0, extra_bytes: 0, reaches_beyond: false };
     let mut reversed = false;
     for input in inputs {
         let text = String::from_utf8_lossy(&input.data).into_owned();
@@ -65,6 +75,12 @@ fn act(invocation: &Invocation, text: &str, input: Input, outcome: &mut Outcome)
     let mut output = Output { id: input.id, data: Some(input.data), ..Output::default() };
     if has("trap!") {
         panic!("trap! in a record");
+    }
+    if has("third!") && SEEN.load(Ordering::Relaxed) == 3 {
+        panic!("third! in a record, the third of its call");
+    }
+    if has("silent!") {
+        std::process::abort();
     }
     if has("overflow!") {
         output.message = Some(recurse(text.len() as u64).to_string());
@@ -101,6 +117,15 @@ fn act(invocation: &Invocation, text: &str, input: Input, outcome: &mut Outcome)
     if has("big!") {
         output.data = Some(vec![b'b'; 2 << 20]);
     }
+    if has("huge!") {
+        output.data = Some(vec![b'h'; 65 << 20]);
+    }
+    if has("beyond!") {
+        outcome.reaches_beyond = true;
+        if cfg!(not(feature = "packed")) {
+            output.data = output.data.map(beyond);
+        }
+    }
     if has("lines!") {
         output.data = Some(b"one\ntwo\n".to_vec());
     }
@@ -124,6 +149,15 @@ fn act(invocation: &Invocation, text: &str, input: Input, outcome: &mut Outcome)
         // What a guest in C may do; nothing here reads it as text.
         output.message = Some(unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) });
     }
+    if has("utf8-key!") {
+        output.keys.push((unsafe { String::from_utf8_unchecked(vec![b'k', 0xff]) }, "v".into()));
+    }
+    if has("utf8-id!") {
+        output.id = unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) };
+    }
+    if has("wrong!") {
+        output.id.insert(0, 'x');
+    }
     if has("log!") {
         outcome.logs.push(line(text));
     }
@@ -132,6 +166,12 @@ fn act(invocation: &Invocation, text: &str, input: Input, outcome: &mut Outcome)
     }
     if has("cut!") {
         outcome.cut_bytes = 3;
+    }
+    if has("long!") {
+        outcome.extra_bytes = 3;
+    }
+    if has("spill!") {
+        output.hidden_bytes = 5;
     }
     if has("alien!") {
         outcome.records.push(Output { id: "alien".into(), ..output.clone() });
@@ -143,6 +183,13 @@ fn act(invocation: &Invocation, text: &str, input: Input, outcome: &mut Outcome)
         outcome.records.push(output);
     }
     Ok(())
+}
+
+/// The same bytes with a length that no memory of a test has.
+pub fn beyond(bytes: Vec<u8>) -> Vec<u8> {
+    let length = 48 << 20;
+    // Nothing here reads it.
+    unsafe { Vec::from_raw_parts(bytes.leak().as_mut_ptr(), length, length) }
 }
 
 #[inline(never)]

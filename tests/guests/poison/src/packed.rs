@@ -15,7 +15,7 @@ impl Guest for Component {
             let start = out.len();
             put_u32(&mut out, 0);
             put_record(&mut out, record);
-            let bytes = (out.len() - start - 4) as u32;
+            let bytes = (out.len() - start - 4) as u32 - record.hidden_bytes;
             out[start..start + 4].copy_from_slice(&bytes.to_le_bytes());
         }
         put_u32(&mut out, outcome.logs.len() as u32);
@@ -24,7 +24,8 @@ impl Guest for Component {
             put_bytes(&mut out, line.message.as_bytes());
         }
         out.truncate(out.len() - outcome.cut_bytes);
-        Ok(out)
+        out.resize(out.len() + outcome.extra_bytes, 0);
+        Ok(if outcome.reaches_beyond { crate::beyond(out) } else { out })
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Variables of the stream: `drop`, a level whose events are dropped (default: debug).
 
+mod last_words;
+
 wit_bindgen::generate!({ world: "transform", path: "wit" });
 
 use exports::hydrant::transform::transformer::{Guest, InputRecord, Outcome};
@@ -13,6 +15,7 @@ export!(Transform);
 
 impl Guest for Transform {
     fn transform(invocation: Invocation, records: Vec<InputRecord>) -> Result<Outcome, Failure> {
+        last_words::keep();
         let drop = variable(&invocation, "drop").unwrap_or("debug");
         let records: Vec<_> = records.into_iter().map(|record| judged(record, drop)).collect();
         let failed = records.iter().filter(|record| record.status == Status::ProcessingFailed).count();
