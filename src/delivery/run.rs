@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Bytes read and staged at once.
 pub(super) const CHUNK_BYTES: u64 = 2 << 20;
@@ -34,6 +35,8 @@ pub(super) const CHUNK_BYTES: u64 = 2 << 20;
 const PACKED_CHUNK_BYTES: u64 = CHUNK_BYTES / 8;
 /// What a worker lets a run decompress to.
 pub(super) const MAX_EXPANDED_BYTES: u64 = 1 << 30;
+/// What a worker lets a run with a transform take.
+pub(super) const MAX_TRANSFORM_STAGING: Duration = Duration::from_secs(60);
 
 /// Read at once shortly before an object has its size.
 const SMALL_CHUNK_BYTES: u64 = 64 << 10;
@@ -53,6 +56,9 @@ pub struct RunPlan {
     pub max_bytes: u64,
     /// Decompressed bytes after which the run ends, so that no object and no disk depends on what records claim to hold.
     pub max_expanded_bytes: u64,
+    /// Time after which the run ends with the chunk it is at, so that what slow or failing guests have come to is sealed,
+    /// and others have their turn.
+    pub max_staging: Duration,
     /// What of the delivery it is a run of.
     pub half: Half,
     /// Of the second half: what is cut.
@@ -204,6 +210,7 @@ fn go_through(
     let mut errors = ErrorDrafts::new(context, plan, seal_id, staged_ms, stages.glue_version.take());
     let mut counts = Counts::default();
 
+    let began = context.clock.monotonic();
     let mut reader = lane.reader(&plan.from, None)?;
     let chunk_bytes = if stages.decompress.is_some() { PACKED_CHUNK_BYTES } else { CHUNK_BYTES };
     while counts.total.records < plan.max_records
@@ -221,6 +228,9 @@ fn go_through(
         stages.apply(&plan.definition, &chunk, &mut body, &mut errors, &mut counts)?;
         if plan.stop.is_asked() || plan.abandon.is_asked() {
             return Err(StageRunError::Stopped);
+        }
+        if context.clock.monotonic().saturating_sub(began) >= plan.max_staging {
+            break;
         }
     }
     if counts.total.records == 0 {

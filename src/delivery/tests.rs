@@ -17,6 +17,7 @@ mod spooled;
 mod statuses;
 mod target;
 mod updating;
+mod verdicts;
 
 pub use fixture::*;
 
@@ -315,6 +316,7 @@ async fn a_seal_that_fails_to_be_stored_is_tried_again_until_it_is_or_the_servic
         cut: CutReason::Flush,
         max_bytes: u64::MAX,
         max_expanded_bytes: u64::MAX,
+        max_staging: Duration::MAX,
         target_object_bytes: None,
         half: super::spooled::Half::Whole,
         cuts: Vec::new(),

@@ -25,6 +25,7 @@ async fn spooled_by_hand(
         cut: CutReason::Flush,
         max_bytes: u64::MAX,
         max_expanded_bytes: u64::MAX,
+        max_staging: Duration::MAX,
         target_object_bytes: None,
         half: Half::First(spooled.clone()),
         cuts: Vec::new(),

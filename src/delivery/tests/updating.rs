@@ -294,6 +294,7 @@ async fn a_table_learnt_for_a_seal_that_does_not_use_it_is_declared_by_the_next_
             max_bytes: u64::MAX,
             target_object_bytes: None,
             max_expanded_bytes: u64::MAX,
+            max_staging: Duration::MAX,
             max_records: u64::MAX,
             refuse_all: None,
             records_read: Arc::default(),

@@ -6,7 +6,7 @@
 use super::{Staging, State, Wishes, Worker, definition};
 use crate::batch::{CutFacts, Decision, ObjectRatio, decide};
 use crate::delivery::panics::Panics;
-use crate::delivery::run::{MAX_EXPANDED_BYTES, RunPlan, StageRunError};
+use crate::delivery::run::{MAX_EXPANDED_BYTES, MAX_TRANSFORM_STAGING, RunPlan, StageRunError};
 use crate::delivery::sealing::{StageFailure, stage_and_seal};
 use crate::delivery::send::{History, Sent};
 use crate::delivery::spooled::{Half, Spooled, first_half_hints, partition_hints};
@@ -84,6 +84,7 @@ impl Worker {
             number: state.sealed_number + 1,
             cut: reason,
             max_expanded_bytes: MAX_EXPANDED_BYTES,
+            max_staging: if definition.transform.is_some() { MAX_TRANSFORM_STAGING } else { Duration::MAX },
             max_bytes,
             target_object_bytes: definition
                 .target_object_bytes
