@@ -81,6 +81,10 @@ struct Put {
     /// Measured; with --total-bytes, the most it may take.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
+    /// Requests a second over all connections, due at even distances, however long they take; otherwise as many as there
+    /// can be. One that goes out late is measured from when it was due.
+    #[arg(long)]
+    rate: Option<f64>,
     /// Ends when records of so many bytes are acknowledged, and measures from the start.
     #[arg(long)]
     total_bytes: Option<u64>,
@@ -175,6 +179,17 @@ impl Load {
         self.started.elapsed() >= self.measure_from
     }
 
+    /// Waits for what is due so many seconds after the start. When it is to be measured from: the timer may be late, which
+    /// is not the server's affair; a connection that was still busy is.
+    async fn due(&self, after_s: f64) -> Instant {
+        let due = self.started + Duration::from_secs_f64(after_s);
+        if Instant::now() >= due {
+            return due;
+        }
+        tokio::time::sleep_until(due.into()).await;
+        Instant::now()
+    }
+
     fn over(&self) -> bool {
         let enough = self.put.total_bytes.is_some_and(|total| self.counts.acked_bytes.load(Ordering::Relaxed) >= total);
         enough || self.started.elapsed() >= self.end
@@ -244,9 +259,12 @@ async fn drive(load: Rc<Load>) -> Result<Vec<Duration>, Box<dyn Error + Send + S
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", "Firehose_20150804.PutRecordBatch")
             .body(TwoParts(Some(head.into()), Some(prepared.tail.clone())))?;
-        let measured = load.measuring();
-        let sent = Instant::now();
         sender.ready().await?;
+        let sent = match load.put.rate {
+            None => Instant::now(),
+            Some(rate) => load.due(turn as f64 / rate).await,
+        };
+        let measured = load.measuring();
         let answer = sender.send_request(request).await?;
         let status = answer.status();
         let length = drain(answer.into_body()).await?;
