@@ -8,8 +8,9 @@
 //! - [`module`]: one validated component and one call of it; [`lasting`]: what is left out of it; [`reply`]: what a call
 //!   returned; [`folder`]: the modules of a folder, reloaded on change;
 //! - [`id`]: record ids; [`verdict`]: what an answer says of each record; [`cause`]: codes and messages;
-//! - [`last_words`]: what a guest said before it trapped; [`halving`]: which records make a call fail; [`guest_log`]: guest lines into the log; [`observe`]: who sees them
-//!   instead; [`stage`]: all together.
+//! - [`last_words`]: what a guest said before it trapped; [`halving`]: which records make a call fail; [`harvest`]: what
+//!   calls have come to; [`guest_log`]: guest lines into the log; [`observe`]: who sees them instead; [`stage`]: all
+//!   together.
 //!
 //! Invariants: a guest has no imports, so no clock, files or network; every call runs on a fresh instance under limits
 //! of time, memory and output; whatever a guest does, every record passes, is dropped or is refused, exactly once.
@@ -19,10 +20,11 @@ mod cause;
 mod folder;
 mod guest_log;
 mod halving;
+mod harvest;
 mod host;
 mod id;
-mod lasting;
 mod last_words;
+mod lasting;
 mod module;
 mod observe;
 mod packed;

@@ -5,8 +5,8 @@
 use super::abi::{self, Failure, InputRecord, Invocation, LogLine, Outcome};
 use super::guest_log::GuestLog;
 use super::host::{Confined, Host, Interrupted};
-use super::lasting::lasting;
 use super::last_words::LastWords;
+use super::lasting::lasting;
 use super::observe::Observer;
 use super::packed;
 use super::reply::{Reply, Returned};
