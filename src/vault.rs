@@ -100,10 +100,7 @@ impl Vault {
 
     /// Hides a secret. Blocks on the disk the first time.
     pub fn hide(&self, text: &str) -> Result<Hidden, VaultError> {
-        let keys = match self.keys() {
-            Err(VaultError::NoKey(_)) => self.make_key()?,
-            keys => keys?,
-        };
+        let keys = self.keys(true)?;
         let mut nonce = [0; NONCE_LEN];
         nonce.copy_from_slice(&hmac::sign(&keys.nonces, text.as_bytes()).as_ref()[..NONCE_LEN]);
         let mut sealed = text.as_bytes().to_vec();
@@ -115,7 +112,7 @@ impl Vault {
 
     /// Shows a secret. Blocks on the disk the first time.
     pub fn show(&self, hidden: &Hidden) -> Result<String, VaultError> {
-        let keys = self.keys()?;
+        let keys = self.keys(false)?;
         let other = || VaultError::OtherKey(self.path.clone());
         let text = hidden.0.strip_prefix(FORM).ok_or_else(other)?;
         let mut bytes = base64_simd::STANDARD.decode_to_vec(text).map_err(|_| other())?;
@@ -128,11 +125,24 @@ impl Vault {
         String::from_utf8(plain.to_vec()).map_err(|_| other())
     }
 
-    fn keys(&self) -> Result<Arc<Keys>, VaultError> {
+    /// The keys; `makes_file`: out of a new file where there is none. One at a time looks and makes, so that two that hide
+    /// their first secrets at once do so by the same key.
+    fn keys(&self, makes_file: bool) -> Result<Arc<Keys>, VaultError> {
         let mut known = self.keys.lock();
         if let Some(keys) = &*known {
             return Ok(keys.clone());
         }
+        let keys = match self.read_file() {
+            Err(VaultError::NoKey(_)) if makes_file => {
+                self.make_file()?;
+                self.read_file()?
+            }
+            keys => keys?,
+        };
+        Ok(known.insert(Arc::new(keys)).clone())
+    }
+
+    fn read_file(&self) -> Result<Keys, VaultError> {
         let io = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => VaultError::NoKey(self.path.clone()),
             _ => VaultError::Io { path: self.path.clone(), what: "read", reason: error.to_string() },
@@ -141,12 +151,11 @@ impl Vault {
         let mut text = vec![0; file.len_bytes().map_err(io)?.min(200) as usize];
         file.read_exact_at(&mut text, 0).map_err(io)?;
         let secret = std::str::from_utf8(&text).ok().and_then(parse);
-        let keys = secret.and_then(|secret| Keys::of(&secret)).ok_or_else(|| VaultError::BadKey(self.path.clone()))?;
-        Ok(known.insert(Arc::new(keys)).clone())
+        secret.and_then(|secret| Keys::of(&secret)).ok_or_else(|| VaultError::BadKey(self.path.clone()))
     }
 
     /// Makes the key file, durable before anything is hidden by it.
-    fn make_key(&self) -> Result<Arc<Keys>, VaultError> {
+    fn make_file(&self) -> Result<(), VaultError> {
         let io = |reason: String| VaultError::Io { path: self.path.clone(), what: "written", reason };
         let mut secret = [0; KEY_BYTES];
         getrandom::fill(&mut secret).map_err(|error| io(error.to_string()))?;
@@ -162,7 +171,7 @@ impl Vault {
         replace_with(&private, &self.path, Path::new(&temporary), |file| file.write_all(text.as_bytes()))
             .map_err(|error| io(error.to_string()))?;
         tracing::info!(path = %self.path.display(), "made the key by which secrets of streams are kept; copy it apart from the data folder");
-        self.keys()
+        Ok(())
     }
 }
 
@@ -240,6 +249,25 @@ mod tests {
         other.hide("x").unwrap();
         for bad in [&hidden.0, "v1:", "v1:AAAA", "v2:AAAA", "", "v1:!"] {
             assert!(matches!(other.show(&Hidden(bad.to_owned())), Err(VaultError::OtherKey(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn first_secrets_hidden_at_once_are_of_one_key() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let folder = dir.path().join(round.to_string());
+            std::fs::create_dir(&folder).unwrap();
+            let (shared, start) = (vault(&folder), std::sync::Barrier::new(4));
+            let hide = || {
+                start.wait();
+                shared.hide("x")
+            };
+            let hidden: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(hide)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap().unwrap()).collect()
+            });
+            assert!(hidden.iter().all(|hidden| vault(&folder).show(hidden).unwrap() == "x"));
         }
     }
 

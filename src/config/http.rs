@@ -16,6 +16,9 @@ pub struct HttpSection {
     pub requests_in_flight: Option<usize>,
 }
 
+/// Each holds buffers of its own.
+const MAX_REQUESTS_IN_FLIGHT: usize = 1000;
+
 /// Reads the section.
 pub fn read(mut section: Section, problems: &mut Problems) -> HttpSection {
     let mut secrets = BTreeMap::new();
@@ -47,6 +50,9 @@ pub fn read(mut section: Section, problems: &mut Problems) -> HttpSection {
         if zero {
             section.problem(member, "must be more than 0", problems);
         }
+    }
+    if requests_in_flight.is_some_and(|count| count > MAX_REQUESTS_IN_FLIGHT) {
+        section.problem("requests_in_flight", format!("must be at most {MAX_REQUESTS_IN_FLIGHT}"), problems);
     }
     section.finish(problems);
     HttpSection { settings, requests_in_flight }

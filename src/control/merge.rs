@@ -45,11 +45,7 @@ pub fn destination(request: &Value) -> &Value {
 
 /// `stored`, a request without name and tags, with the update.
 pub fn merged(stored: &Value, update: Update<'_>) -> Result<Value, ApiError> {
-    if (update.of == HTTP) != given(stored, HTTP).is_some() {
-        return Err(ApiError::invalid_argument(
-            "Changing the destination type to or from HttpEndpoint is not supported at this time.",
-        ));
-    }
+    check_type(update.of == HTTP, stored)?;
     let mut request = stored.clone();
     let mut target = destination(stored).clone();
     let Value::Object(members) = &mut target else {
@@ -70,6 +66,16 @@ pub fn merged(stored: &Value, update: Update<'_>) -> Result<Value, ApiError> {
         request.insert(name.to_owned(), target);
     }
     Ok(request)
+}
+
+/// What is sealed for one kind of destination cannot go to another.
+fn check_type(is_http: bool, stored: &Value) -> Result<(), ApiError> {
+    if is_http == given(stored, HTTP).is_some() {
+        return Ok(());
+    }
+    Err(ApiError::invalid_argument(
+        "Changing the destination type to or from HttpEndpoint is not supported at this time.",
+    ))
 }
 
 /// Puts the members of `value` over those of `into`'s member `name`; those of `deeper` once more member by member.
@@ -99,6 +105,7 @@ fn check_backup(destination: &Value) -> Result<(), ApiError> {
 
 /// Refuses to turn what turns one way only, or not at all.
 pub fn check_switches(before: &Value, after: &Value) -> Result<(), ApiError> {
+    check_type(given(after, HTTP).is_some(), before)?;
     let (before, after) = (destination(before), destination(after));
     let keeps_copies = |of| matches!(text(of, "S3BackupMode"), Some("Enabled" | "AllData"));
     if keeps_copies(before) && !keeps_copies(after) {

@@ -15,6 +15,11 @@ use crate::stream::definition::HttpTarget;
 use crate::stream::seal::{Notes, Parcel, ParcelKind, Request};
 use std::sync::Arc;
 
+/// Requests from which on a run takes no more records.
+const MAX_REQUESTS: usize = 256;
+/// Bytes in the journal, of bodies and notes, from which on it takes none.
+const MAX_INLINE_BYTES: usize = 8 << 20;
+
 /// Requests of one run.
 pub struct Requests {
     outbox: Arc<Outbox>,
@@ -83,6 +88,11 @@ impl Requests {
         }
         self.delimited = delimited;
         Ok(refused)
+    }
+
+    /// Whether a run with these is as large as a seal should be: small bodies and all notes lie in the journal.
+    pub fn is_full(&self) -> bool {
+        self.finished.parcels.len() >= MAX_REQUESTS || self.finished.inline.len() >= MAX_INLINE_BYTES
     }
 
     /// Ends the last request; the parcels, and the number of records in them.

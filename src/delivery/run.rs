@@ -7,6 +7,7 @@ use super::DeliveryContext;
 use super::counts::Counts;
 use super::parcels::{Body, ErrorDrafts, FinishedParcels};
 use super::partitioned;
+use super::requests::Requests;
 use super::shuffle::Shuffle;
 use super::spooled::Half;
 use super::stages::Stages;
@@ -216,6 +217,7 @@ fn go_through(
     while counts.total.records < plan.max_records
         && counts.expanded_bytes < plan.max_expanded_bytes
         && !stages.shuffle.as_ref().is_some_and(Shuffle::is_full)
+        && !stages.requests.as_ref().is_some_and(Requests::is_full)
     {
         // What a learner is shown becomes no object.
         let encoded_bytes = stages.learner.is_none().then(|| body.length_bytes() + stages.pending_bytes());

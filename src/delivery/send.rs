@@ -117,16 +117,22 @@ impl Sender {
 
     async fn send_parcel(&self, seal: &Seal, parcel: &Parcel, history: &History) -> Sent {
         let stored = history.turns.iter().find(|turn| turn.parcel == parcel.number);
-        let turn = match stored {
-            Some(turn) => turn.clone(),
-            None => match self.bring_out(seal, parcel, history.tried(parcel.number)).await {
+        let mut turn = stored.cloned();
+        let mut tried = history.tried(parcel.number);
+        let turn = loop {
+            if let Some(turn) = turn {
+                break turn;
+            }
+            let (given_up, error) = match self.bring_out(seal, parcel, tried).await {
                 Brought::Out => return Sent::Delivered,
                 Brought::Not(sent) => return sent,
-                Brought::GivenUp(tried, error) => match turning::turn(self, seal, parcel, &tried, &error).await {
-                    Ok(turn) => turn,
-                    Err(sent) => return sent,
-                },
-            },
+                Brought::GivenUp(tried, error) => (tried, error),
+            };
+            turn = match turning::turn(self, seal, parcel, &given_up, &error).await {
+                Ok(turn) => turn,
+                Err(sent) => return sent,
+            };
+            tried = given_up;
         };
         match self.bring_out(seal, &turn.instead, Tried::default()).await {
             Brought::Out => Sent::Delivered,
@@ -165,7 +171,7 @@ impl Sender {
             };
             tried.failed = tried.failed.saturating_add(1);
             // What is wrong on this side is no reason to give up.
-            let retry_time = self.retry_time(parcel).filter(|_| !error.is_of_sealed_bytes());
+            let retry_time = self.retry_time(parcel).filter(|_| !error.is_of_this_side());
             let next = retry::next(&pauses, &tried, &error, retry_time, fastrand::f64());
             metrics::attempt_failed(match (next, error.retry) {
                 (Next::Fault, _) => AttemptFailure::Fault,
@@ -192,7 +198,9 @@ impl Sender {
                 _ = wishes.wait_for(|wishes| wishes.resumes != resumes) => {}
                 () = self.stop.asked() => return Brought::Not(Sent::Stopped),
             }
-            tried.paused += self.context.clock.monotonic().saturating_sub(paused);
+            if retry_time.is_some() {
+                tried.paused += self.context.clock.monotonic().saturating_sub(paused);
+            }
         }
     }
 

@@ -25,6 +25,9 @@ use std::sync::Arc;
 /// What the numbers of error parcels of turns have more than those of the parcels given up: each is new in its seal.
 const TURNED: u32 = 1 << 31;
 
+/// Bytes of a body that are summed at once.
+const PIECE_BYTES: usize = 256 << 10;
+
 /// What is known of a parcel that is given up.
 struct GivenUp {
     outbox: Arc<Outbox>,
@@ -40,22 +43,25 @@ struct GivenUp {
     ended_ms: i64,
 }
 
-/// Stores the turn of a request, trying again while the disk fails. `Err`: how sending its seal ends without one.
+/// Stores the turn of a request, trying again while the disk fails. `None`: there is no room for its error parcel, which
+/// may be larger than the request; as nothing was stored the request is to be attempted again, for if its endpoint takes
+/// it there will be room. `Err`: how sending its seal ends without a turn.
 pub async fn turn(
     sender: &Sender,
     seal: &Seal,
     parcel: &Parcel,
     tried: &Tried,
     error: &DeliveryError,
-) -> Result<Arc<Turn>, Sent> {
+) -> Result<Option<Arc<Turn>>, Sent> {
     let (context, options) = (&sender.context, &sender.context.options);
     let mut pause = options.backoff_first;
-    let mut staged = None;
+    let (mut staged, mut is_full) = (None, false);
     loop {
         if staged.is_none() {
             staged = match stage(sender, seal, parcel, tried, error).await? {
                 Ok(turn) => Some(turn),
                 Err(error) => {
+                    is_full = error.kind() == io::ErrorKind::StorageFull;
                     sender.status.trouble(format!("an error parcel could not be made: {error}"), Retry::Backoff, pause);
                     None
                 }
@@ -68,7 +74,7 @@ pub async fn turn(
                     metrics::turned();
                     sender.status.recovered();
                     sender.status.turned((seal.number, parcel.number), turn.refused);
-                    return Ok(Arc::new(turn.clone()));
+                    return Ok(Some(Arc::new(turn.clone())));
                 }
                 Err((Retry::Backoff, text)) => sender.status.trouble(text, Retry::Backoff, pause),
                 Err((_, text)) => return Err(Sent::Faulted(text)),
@@ -77,6 +83,9 @@ pub async fn turn(
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(context.options.backoff_longest),
             () = sender.stop.asked() => return Err(Sent::Stopped),
+        }
+        if is_full {
+            return Ok(None);
         }
     }
 }
@@ -110,7 +119,9 @@ async fn stage(
     };
     // Without a definition the stream is gone, and its lane with it.
     let Some(definition) = sender.newest() else { return Err(Sent::Stopped) };
-    let Some(notes) = sender.context.journal.notes(seal.id, parcel.number) else { return Err(Sent::Stopped) };
+    let Some(notes) = sender.context.journal.notes(seal.id, parcel.number) else {
+        return Err(Sent::Faulted(format!("internal error: the journal has no notes of {}", parcel.key)));
+    };
     let body = match sender.open(seal, parcel).await {
         Ok(body) => body,
         Err(error) => return Ok(Err(error)),
@@ -185,14 +196,36 @@ impl GivenUp {
         Ok((turn, inline))
     }
 
+    /// Nobody may have read the body since it was sealed.
+    fn body_crc32c(&self) -> io::Result<u32> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let (mut sum, mut offset_bytes) = (0, 0);
+        while offset_bytes < self.parcel.length_bytes {
+            let length_bytes = (self.parcel.length_bytes - offset_bytes).min(PIECE_BYTES as u64);
+            let piece = &mut piece[..length_bytes as usize];
+            self.body.read_exact_at(piece, offset_bytes)?;
+            sum = crc32c::crc32c_append(sum, piece);
+            offset_bytes += length_bytes;
+        }
+        Ok(sum)
+    }
+
     fn write_lines(&self, out: &mut impl Write) -> io::Result<()> {
         let mut noted = vec![0; self.request.notes.length_bytes as usize];
         self.notes.read_exact_at(&mut noted, 0)?;
+        let sums = [(crc32c::crc32c(&noted), self.request.notes.crc32c), (self.body_crc32c()?, self.parcel.crc32c)];
+        if let Some((found, sealed)) = sums.into_iter().find(|(found, sealed)| found != sealed) {
+            return Err(damaged(format!("CRC-32C {found:08x}, {sealed:08x} was sealed")));
+        }
+        let notes = notes::read(&noted)?;
+        if notes.len() as u64 != self.parcel.records {
+            return Err(damaged(format!("notes of {} records, {} were sealed", notes.len(), self.parcel.records)));
+        }
         let body = ParcelReader::new(self.body.clone(), self.parcel.length_bytes);
         let is_gzip = self.parcel.content_encoding.is_some();
         let mut records = Records::of(self.request.format, is_gzip, body)?;
         let mut line = Vec::new();
-        for note in notes::read(&noted)? {
+        for note in notes {
             line.clear();
             let failure = EndpointFailure {
                 code: &self.code,
@@ -208,6 +241,12 @@ impl GivenUp {
         }
         Ok(())
     }
+}
+
+/// Bytes of a request that are not those that were sealed.
+fn damaged(what: String) -> io::Error {
+    let text = format!("a request that is given up has {what}: the data folder is damaged");
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// The text of a failure as it is kept: an endpoint may say much.

@@ -86,9 +86,10 @@ pub struct DeliveryError {
 }
 
 impl DeliveryError {
-    /// Whether it is about the sealed bytes, which could not be read: nothing is said of the destination.
-    pub fn is_of_sealed_bytes(&self) -> bool {
-        self.code.starts_with("Outbox.")
+    /// Whether it is about the sealed bytes or a secret, which could not be read here: nothing was said to the
+    /// destination, nor by it.
+    pub fn is_of_this_side(&self) -> bool {
+        self.code.starts_with("Outbox.") || self.code.starts_with("Secret.")
     }
 }
 

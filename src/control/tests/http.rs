@@ -189,4 +189,8 @@ fn a_listed_stream_is_updated_when_its_secret_changes_and_only_then() {
     assert_eq!(ensured("other"), Ensured::Updated);
     assert_eq!(ensured("other"), Ensured::Present);
     assert_eq!(catalog.find("s").unwrap().definition.revision, 2);
+    // Its open requests could go nowhere.
+    let to_s3 = json!({"DeliveryStreamName": "s", rules::PLAIN: {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::errors"}});
+    let refused = block_on(control.ensure(to_s3)).unwrap_err().to_string();
+    assert!(refused.contains("Changing the destination type to or from HttpEndpoint"), "{refused}");
 }

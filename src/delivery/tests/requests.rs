@@ -4,6 +4,7 @@ use super::*;
 use crate::stream::definition::{HttpTarget, RequestFormat};
 use crate::stream::seal::ParcelKind;
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt as _;
 
 /// Says what becomes of an attempt: of this request, so many attempts of it before.
 type Script = Box<dyn Fn(&str, usize) -> Option<DeliveryError> + Send + Sync>;
@@ -57,9 +58,6 @@ impl Destination for Endpoint {
         assert!(matches!(parcel.kind, ParcelKind::Request(_)));
         assert_eq!(parcel.key, consignment.seal.parcel_uuid(parcel.number));
         assert!(consignment.definition.as_ref().is_some_and(|definition| definition.http.is_some()));
-        let mut bytes = vec![0; parcel.length_bytes as usize];
-        consignment.bytes.read_exact_at(&mut bytes, 0).unwrap();
-        assert_eq!(crc32c::crc32c(&bytes), parcel.crc32c);
         let before = {
             let mut attempts = self.attempts.lock();
             let count = attempts.entry(parcel.key.clone()).or_default();
@@ -69,6 +67,9 @@ impl Destination for Endpoint {
         if let Some(error) = (self.script.lock())(&parcel.key, before) {
             return Err(error);
         }
+        let mut bytes = vec![0; parcel.length_bytes as usize];
+        consignment.bytes.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(crc32c::crc32c(&bytes), parcel.crc32c);
         let known = self.taken.lock().entry(parcel.key.clone()).or_insert_with(|| bytes.clone()).clone();
         assert!(known == bytes, "two contents under one id");
         Ok(())
@@ -190,6 +191,31 @@ async fn what_is_given_up_is_in_the_error_area_and_counts_as_refused() {
     assert_eq!((status.state, status.last_error), (StreamState::Running, None));
     node.stop().await;
     assert_eq!(outbox_files(dir.path(), incarnation), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_damaged_is_not_given_up() {
+    let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::default()));
+    let endpoint = Endpoint::new(|_, _| Some(down("down")));
+    let node = start(dir.path(), &store, &endpoint).await;
+    let definition = to_endpoint(7_200_000);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &records(0, 4000)).await.unwrap();
+    node.until("s", |s| s.last_error.is_some()).await;
+    let outbox = dir.path().join("streams").join(incarnation.to_string()).join("outbox");
+    let files: Vec<_> = std::fs::read_dir(outbox).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(files.len(), 1);
+    let file = std::fs::File::options().read(true).write(true).open(&files[0]).unwrap();
+    let (middle, mut byte) = (file.metadata().unwrap().len() / 2, [0]);
+    file.read_exact_at(&mut byte, middle).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
+    node.redefine("s", |definition| definition.http.as_mut().unwrap().retry_ms = 0).unwrap();
+    let status = node.until("s", |s| s.state == StreamState::Faulted).await;
+    assert!(status.last_error.as_ref().is_some_and(|text| text.contains("the data folder is damaged")), "{status:?}");
+    assert_eq!((status.ledger.refused.records, status.ledger.in_flight.records), (0, 4000));
+    assert!(error_records(&store).is_empty());
+    node.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -126,12 +126,17 @@ impl Worker {
                 metrics::sealed(bytes, now.saturating_sub(staging.began));
                 state.sealed = seal.run.to.clone();
                 state.sealed_number = seal.number;
-                state.waiting_since = Some(staging.began);
+                // What was due and is left, for the run came to an end before it, is due still.
+                let was_due =
+                    staging.reason == CutReason::Interval || now.saturating_sub(staging.began) >= MAX_TRANSFORM_STAGING;
+                if !was_due || seal.fates.total().bytes >= staging.run_bytes {
+                    state.waiting_since = Some(staging.began);
+                }
                 state.panics.note_sealed();
                 state.narrow.note_sealed();
                 note_ratio(&mut state.ratio, &seal);
                 self.note_sealed();
-                if state.pace.sealed() && state.open.is_empty() {
+                if state.pace.sealed() {
                     self.status.recovered();
                 }
                 let before = self.status.consumed().records - seal.fates.total().records;

@@ -23,6 +23,8 @@ use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 /// Unused connections kept for each endpoint.
 const IDLE_PER_HOST: usize = 16;
+/// Bytes of a request that wait for its connection to take them: there may be thousands of slow ones.
+const WRITE_BUFFER_BYTES: usize = 64 << 10;
 
 /// A client that cannot be made out of its settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +70,7 @@ impl Connections {
             .pool_idle_timeout(IDLE_CONNECTION)
             .pool_max_idle_per_host(IDLE_PER_HOST)
             .http1_title_case_headers(true)
+            .http1_max_buf_size(WRITE_BUFFER_BYTES)
             .build(connector.wrap_connector(tcp));
         Ok(Self { client, settings })
     }

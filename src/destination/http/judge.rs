@@ -22,6 +22,8 @@ pub const MAX_ANSWER_BYTES: usize = 1 << 20;
 const MAX_REASON_CHARACTERS: usize = 64;
 /// Longest text of an endpoint that is kept, in characters.
 const MAX_TEXT_CHARACTERS: usize = 8192;
+/// Characters kept of a body that is not the protocol's.
+const MAX_RAW_CHARACTERS: usize = 500;
 
 /// An answer as it came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,6 +66,9 @@ pub fn judge(answer: &Answer, id: &str, format: RequestFormat, now_ms: i64) -> R
         let class = if retry == Retry::Backoff { Class::Upstream } else { Class::User };
         Err(DeliveryError { code: format!("HttpEndpoint.{code}"), message, class, retry, not_before })
     };
+    if format != RequestFormat::Firehose && (200..300).contains(&answer.status) {
+        return Ok(());
+    }
     if let Some(reason) = answer.reason.as_ref().filter(|reason| reason.chars().count() > MAX_REASON_CHARACTERS) {
         let length = reason.chars().count();
         let message = format!(
@@ -81,15 +86,13 @@ pub fn judge(answer: &Answer, id: &str, format: RequestFormat, now_ms: i64) -> R
     };
     let text = String::from_utf8_lossy(body);
     match answer.status {
-        200..=299 if format != RequestFormat::Firehose => return Ok(()),
         200 => {}
         status => {
             let said = serde_json::from_slice::<Explained>(body).map(|explained| explained.error_message);
-            let said = said.unwrap_or_else(|_| text.into_owned());
-            let message = format!(
-                "The following response was received from the endpoint destination. {status}: {}",
-                shortened(&said)
-            );
+            // Other text than the protocol's may be a page; it stands in each error record.
+            let said = said.as_deref().map_or_else(|_| cut(&text, MAX_RAW_CHARACTERS), shortened);
+            let message =
+                format!("The following response was received from the endpoint destination. {status}: {said}");
             let retry = match status {
                 413 => Retry::GiveUp,
                 408 | 425 | 429 => Retry::Backoff,
@@ -124,7 +127,7 @@ pub fn judge(answer: &Answer, id: &str, format: RequestFormat, now_ms: i64) -> R
                 "Response for request {id} is not recognized as valid JSON or has unexpected fields: {wrong}. Raw \
                  response received: {} {}",
                 answer.status,
-                shortened(&text)
+                cut(&text, MAX_RAW_CHARACTERS)
             ),
             Retry::Backoff,
         ),
@@ -142,7 +145,11 @@ fn retry_after(text: &str, now_ms: i64) -> Option<Duration> {
 }
 
 fn shortened(text: &str) -> &str {
-    text.char_indices().nth(MAX_TEXT_CHARACTERS).map_or(text, |(end, _)| &text[..end])
+    cut(text, MAX_TEXT_CHARACTERS)
+}
+
+fn cut(text: &str, characters: usize) -> &str {
+    text.char_indices().nth(characters).map_or(text, |(end, _)| &text[..end])
 }
 
 #[cfg(test)]
@@ -288,6 +295,9 @@ mod tests {
         for format in [Ndjson, JsonArray] {
             for status in [200, 201, 202, 204] {
                 assert_eq!(judge(&Answer { status, ..with_body("thanks") }, ID, format, NOW_MS), Ok(()));
+            }
+            for answer in [Answer { body: None, ..good() }, Answer { reason: Some("x".repeat(65)), ..good() }] {
+                assert_eq!(judge(&answer, ID, format, NOW_MS), Ok(()), "{answer:?}");
             }
             for status in [302, 400, 500] {
                 assert!(judge(&Answer { status, ..good() }, ID, format, NOW_MS).is_err());

@@ -92,6 +92,16 @@ impl HttpDestination {
                 });
             }
         };
+        // Some answer before they have all; what follows may still break off.
+        if (200..300).contains(&answer.status) && (progress.fault().is_some() || !progress.is_all_taken()) {
+            return Err(progress.fault().map_or_else(
+                || {
+                    let message = format!("The endpoint answered {} before it had the whole request.", answer.status);
+                    failed("InvalidResponseFromDestination", message, Class::Upstream, Retry::Backoff)
+                },
+                damaged,
+            ));
+        }
         let judged = judge::judge(&answer, &parcel.key, request.format, self.clock.wall_ms());
         judged.map_err(|error| without_key(error, access_key.as_deref()))
     }
@@ -104,20 +114,17 @@ impl HttpDestination {
                 Ok(None) => Err("the configuration has no such secret in http_endpoint.secrets".to_owned()),
                 Err(died) => Err(died.to_string()),
             };
-            return key.map(Some).map_err(|what| {
-                let message = format!("the secret {arn}: {what}");
-                failed("MakeRequestFailure", message, Class::User, Retry::AfterOperator)
-            });
+            return key
+                .map(Some)
+                .map_err(|what| no_secret(format!("the secret {arn}: {what}"), Class::User, Retry::AfterOperator));
         }
         let Some(hidden) = target.access_key.clone() else { return Ok(None) };
         let vault = self.vault.clone();
         let shown = tokio::task::spawn_blocking(move || vault.show(&hidden)).await;
         match shown {
             Ok(Ok(key)) => Ok(Some(key)),
-            Ok(Err(error)) => {
-                Err(failed("MakeRequestFailure", format!("the access key: {error}"), error.class(), error.retry()))
-            }
-            Err(died) => Err(failed("MakeRequestFailure", died.to_string(), Class::Bug, Retry::Backoff)),
+            Ok(Err(error)) => Err(no_secret(format!("the access key: {error}"), error.class(), error.retry())),
+            Err(died) => Err(no_secret(died.to_string(), Class::Bug, Retry::Backoff)),
         }
     }
 }
@@ -187,6 +194,11 @@ fn head(
 
 fn failed(code: &str, message: String, class: Class, retry: Retry) -> DeliveryError {
     DeliveryError { code: format!("HttpEndpoint.{code}"), message, class, retry, not_before: None }
+}
+
+/// A secret that cannot be had. The request waits until it can: the endpoint was never asked.
+fn no_secret(message: String, class: Class, retry: Retry) -> DeliveryError {
+    DeliveryError { code: "Secret.Unreadable".to_owned(), message, class, retry, not_before: None }
 }
 
 /// What is wrong with the bytes on this side.

@@ -44,6 +44,8 @@ impl HttpSettings {
 pub fn may_be_used(url: &str, allow_http: bool) -> bool {
     match url.parse::<http::Uri>() {
         Ok(uri) if uri.host().is_none_or(str::is_empty) => false,
+        // A name and a password there would be shown by Describe, and are not sent.
+        Ok(uri) if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => false,
         Ok(uri) if uri.scheme_str() == Some("https") => true,
         Ok(uri) if uri.scheme_str() == Some("http") => allow_http || Reach::of(Some(url)) == Reach::Loopback,
         _ => false,
@@ -64,6 +66,7 @@ mod tests {
             ("http://[::1]:1/", true, true),
             ("http://example.com/", false, true),
             ("http://127.0.0.1.example.com/", false, true),
+            ("https://user:password@example.com/", false, false),
             ("ftp://example.com/", false, false),
             ("example.com", false, false),
             ("https://", false, false),

@@ -31,6 +31,9 @@ const TABLE_ENTRY_BYTES: usize = 16;
 const INSTANCES: u32 = 1000;
 /// Core instances of a component; those of Python have some 40.
 const CORE_INSTANCES: u32 = 64;
+/// Memories and tables of a component, so that no one takes those of all others.
+const MEMORIES_OF_A_COMPONENT: u32 = 16;
+const TABLES_OF_A_COMPONENT: u32 = 64;
 /// Memories and tables of one module.
 const MEMORIES_OF_A_MODULE: u32 = 4;
 const TABLES: u32 = 4;
@@ -158,6 +161,9 @@ fn pool() -> PoolingAllocationConfig {
         .total_core_instances(INSTANCES * CORE_INSTANCES)
         .total_memories(INSTANCES)
         .total_tables(INSTANCES * TABLES)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES_OF_A_COMPONENT)
+        .max_tables_per_component(TABLES_OF_A_COMPONENT)
         .max_memories_per_module(MEMORIES_OF_A_MODULE)
         .max_tables_per_module(TABLES)
         .table_elements(TABLE_ELEMENTS)

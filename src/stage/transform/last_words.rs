@@ -18,7 +18,10 @@ const SEARCHED_BYTES: usize = 64 << 20;
 
 /// Where the guests of one module leave their words; looked for once, since statics do not move.
 #[derive(Debug, Default)]
-pub struct LastWords(OnceLock<Option<Place>>);
+pub struct LastWords {
+    is_marked: bool,
+    place: OnceLock<Place>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
@@ -29,11 +32,24 @@ struct Place {
 }
 
 impl LastWords {
+    /// Of the guest in this component. One without a mark of its own leaves none: else a producer could plant one.
+    pub fn of(component: &[u8]) -> Self {
+        Self { is_marked: memchr::memmem::find(component, MARK).is_some(), place: OnceLock::new() }
+    }
+
     /// Of the guest in `store`, whose call ended with `error`. To be asked of complete instances only.
     pub fn read(&self, error: &wasmtime::Error, store: &Store<Confined>) -> Option<String> {
+        if !self.is_marked {
+            return None;
+        }
         let memories = error.downcast_ref::<WasmCoreDump>()?.memories();
-        let place = *self.0.get_or_init(|| find(memories.iter().map(|memory| memory.data(store))));
-        let place = place?;
+        let place = match self.place.get() {
+            Some(place) => *place,
+            None => {
+                let found = find(memories.iter().map(|memory| memory.data(store)))?;
+                *self.place.get_or_init(|| found)
+            }
+        };
         text(memories.get(place.memory)?.data(store), place.offset)
     }
 }

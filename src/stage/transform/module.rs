@@ -195,7 +195,7 @@ impl Module {
             instance,
             entry,
             guest_log: GuestLog::new(host.limits.log_lines_per_second),
-            last_words: LastWords::default(),
+            last_words: LastWords::of(wasm),
         };
         module.try_out(is_metered)?;
         Ok(module)

@@ -8,8 +8,8 @@ use super::verdict::{Answer, Keys, Otf};
 
 /// The data length that means "none".
 const NONE: u32 = u32::MAX;
-/// The shortest log line: level, length.
-const SHORTEST_LINE_BYTES: usize = 5;
+/// Log lines of a call that are kept. All are checked; the log takes far fewer.
+pub const MOST_LINES: usize = 10_000;
 
 /// What is wrong with an output.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +76,7 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Reads the output of a call: tells `see` of each record and its id, and returns the log lines. What was told of an
+/// Reads the output of a call: tells `see` of each record and its id, and returns the first log lines. What was told of an
 /// output that turns out to be malformed is void.
 pub fn unpack<'a>(output: &'a [u8], mut see: impl FnMut(&[u8], Answer<'a>)) -> Result<Vec<LogLine>, Malformed> {
     let mut rest = Reader { rest: output };
@@ -87,9 +87,11 @@ pub fn unpack<'a>(output: &'a [u8], mut see: impl FnMut(&[u8], Answer<'a>)) -> R
     let mut lines = Vec::new();
     if !rest.rest.is_empty() {
         let count = rest.u32("the number of log lines")? as usize;
-        lines.reserve(count.min(rest.rest.len() / SHORTEST_LINE_BYTES));
-        for _ in 0..count {
-            lines.push(line(&mut rest)?);
+        for at in 0..count {
+            let line = line(&mut rest)?;
+            if at < MOST_LINES {
+                lines.push(LogLine { level: line.0, message: line.1.to_owned() });
+            }
         }
     }
     if rest.rest.is_empty() { Ok(lines) } else { Err(Malformed::Long(rest.rest.len())) }
@@ -169,7 +171,7 @@ pub fn take_key<'a>(keys: &mut &'a [u8]) -> Option<(&'a str, &'a str)> {
     Some(key)
 }
 
-fn line(rest: &mut Reader<'_>) -> Result<LogLine, Malformed> {
+fn line<'a>(rest: &mut Reader<'a>) -> Result<(LogLevel, &'a str), Malformed> {
     let level = match rest.u8("a log level")? {
         0 => LogLevel::Debug,
         1 => LogLevel::Info,
@@ -177,7 +179,7 @@ fn line(rest: &mut Reader<'_>) -> Result<LogLine, Malformed> {
         3 => LogLevel::Error,
         other => return Err(Malformed::BadTag("a log level", other)),
     };
-    Ok(LogLine { level, message: rest.text("a log line")?.to_owned() })
+    Ok((level, rest.text("a log line")?))
 }
 
 /// The bytes not read yet.
