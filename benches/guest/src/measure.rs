@@ -1,15 +1,18 @@
-//! The batch of `benches/transform`, and how work on it is measured, in both of its programs.
+//! The batch of `benches/transform`, and how work on it is measured, in both of its programs: each does what it is asked
+//! for on its standard input, so that they take turns.
 
-use serde_json::{Value, json};
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::json;
+use std::io::{BufRead, Error, Write};
+use std::time::Duration;
 
 /// Records of a batch.
 pub const RECORDS: usize = 10_000;
-/// How long each kind of work is repeated.
-const MEASURED: Duration = Duration::from_secs(2);
-/// Clock ticks of a processor second in /proc, on every Linux of today.
-const TICKS: f64 = 100.0;
+/// What one answer measures at least.
+const LEAST: Duration = Duration::from_millis(40);
+
+/// Work on one batch; returns what it took.
+pub type Work<'a> = Box<dyn FnMut() -> Duration + 'a>;
 
 /// Records like those of a web log, no two the same.
 pub fn records() -> Vec<Vec<u8>> {
@@ -27,29 +30,34 @@ pub fn records() -> Vec<Vec<u8>> {
     (0..RECORDS).map(record).collect()
 }
 
-/// Processor time of the process for one piece of work, over many.
-pub fn time_of<T>(mut work: impl FnMut() -> T) -> Duration {
-    black_box(work());
-    let (started, before) = (Instant::now(), processor_seconds());
-    let mut rounds = 0;
-    while started.elapsed() < MEASURED {
-        black_box(work());
-        rounds += 1;
-    }
-    Duration::from_secs_f64((processor_seconds() - before) / f64::from(rounds))
-}
-
-fn processor_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS
-}
-
-/// What is printed of work that takes so long for a batch of so many bytes.
-pub fn row(name: &str, took: Duration, bytes: usize) -> Value {
-    let seconds = took.as_secs_f64();
-    json!({
-        "name": name, "ms": seconds * 1e3, "ns_per_record": seconds * 1e9 / RECORDS as f64,
-        "records_per_s": RECORDS as f64 / seconds, "mb_per_s": bytes as f64 / 1e6 / seconds,
+/// Work measured by the processor time of the process, all its threads together.
+pub fn of_processor<'a, T>(mut work: impl FnMut() -> T + 'a) -> Work<'a> {
+    Box::new(move || {
+        let before = processor_time();
+        drop(std::hint::black_box(work()));
+        processor_time().saturating_sub(before)
     })
+}
+
+fn processor_time() -> Duration {
+    let spent = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(spent.tv_sec.unsigned_abs(), spent.tv_nsec.unsigned_abs() as u32)
+}
+
+/// Prints the names of what can be done, then for each line of the input, which is a number among them, the mean time of
+/// that work in nanoseconds.
+pub fn serve(works: &mut [(String, Work<'_>)]) -> Result<(), Error> {
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", json!(works.iter().map(|(name, _)| name).collect::<Vec<_>>()))?;
+    for line in std::io::stdin().lock().lines() {
+        let number: usize = line?.trim().parse().map_err(Error::other)?;
+        let (_, work) = works.get_mut(number).ok_or_else(|| Error::other("no such work"))?;
+        let (mut took, mut rounds) = (Duration::ZERO, 0);
+        while took < LEAST {
+            took += work();
+            rounds += 1;
+        }
+        writeln!(out, "{}", took.as_nanos() as f64 / f64::from(rounds))?;
+    }
+    Ok(())
 }

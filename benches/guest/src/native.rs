@@ -1,8 +1,11 @@
-//! What the guest does with `enrich`, compiled for this machine; prints its row.
+//! What the guest does with `enrich` and with `plain`, compiled for this machine: records into a buffer, with their places.
 
 mod measure;
+#[path = "../../../transforms/rust-enrich/src/grammar.rs"]
+mod grammar;
 #[path = "../../../transforms/rust-enrich/src/object.rs"]
 mod object;
+mod plain;
 #[allow(dead_code)]
 #[path = "../../../transforms/rust-enrich/src/record.rs"]
 mod record;
@@ -12,20 +15,34 @@ mod scan;
 mod settings;
 #[path = "../../../transforms/rust-enrich/src/time.rs"]
 mod time;
+#[path = "../../../transforms/rust-enrich/src/write.rs"]
+mod write;
 
-use record::{enrich, Verdict};
+use record::{Enricher, Verdict};
 
-fn main() {
+const ARRIVAL_MS: u64 = 1_700_000_000_000;
+
+fn main() -> Result<(), std::io::Error> {
     let records = measure::records();
-    let bytes = records.iter().map(Vec::len).sum();
-    let settings = settings::Settings::of(&[]).expect("no settings are good settings");
-    let took = measure::time_of(|| {
+    let bytes: usize = records.iter().map(Vec::len).sum();
+    let all = |work: &mut dyn FnMut(&[u8], &mut Vec<u8>) -> bool| {
         let mut out = Vec::with_capacity(bytes + bytes / 8);
+        let mut places = Vec::with_capacity(records.len());
         for record in &records {
-            let verdict = enrich(&settings, record, 1_700_000_000_000, &mut out);
-            assert!(matches!(verdict, Verdict::Ok(_)), "JSON");
+            let start = out.len();
+            assert!(work(record, &mut out), "JSON");
+            places.push(start..out.len());
         }
-        out
-    });
-    println!("{}", measure::row("native enrich", took, bytes));
+        (out, places)
+    };
+    let enrich = || {
+        let mut enricher = Enricher::new(settings::Settings::of(&[]).expect("no settings are good settings"));
+        all(&mut |record, out| matches!(enricher.enrich(record, ARRIVAL_MS, out), Verdict::Ok(_)))
+    };
+    let plain = || all(&mut |record, out| plain::enrich(record, ARRIVAL_MS, out));
+    let mut works = [
+        ("native enrich".to_owned(), measure::of_processor(enrich)),
+        ("native plain".to_owned(), measure::of_processor(plain)),
+    ];
+    measure::serve(&mut works)
 }

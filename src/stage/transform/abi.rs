@@ -159,6 +159,13 @@ pub struct LogLine {
     pub message: String,
 }
 
+impl LogLine {
+    /// All that it says, for comparisons.
+    pub fn text(&self) -> String {
+        format!("line {} {:?}", self.level as u8, self.message)
+    }
+}
+
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub struct Outcome {

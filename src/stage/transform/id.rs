@@ -15,8 +15,8 @@ impl Ids {
     pub fn of(slots: &[Slot]) -> Self {
         let mut text = Vec::with_capacity(slots.len() * ID_BYTES);
         for Slot { origin, .. } in slots {
-            let halves = [(origin.ordinal >> 32) as u32, origin.ordinal as u32, origin.part];
-            text.extend_from_slice(halves.map(hex).as_flattened());
+            let (high, low) = ((origin.ordinal >> 32) as u32, origin.ordinal as u32);
+            text.extend_from_slice([hex(high), hex(low), hex(origin.part)].as_flattened());
         }
         // Digits are always text.
         Self { text: String::from_utf8(text).unwrap_or_default() }

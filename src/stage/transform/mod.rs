@@ -5,8 +5,9 @@
 //!
 //! The contract with guests is `transforms/wit/transform.wit`. From the inside out:
 //! - [`host`]: the engine and its limits; [`abi`]: the contract's types; [`packed`]: its packed layout;
-//! - [`module`]: one validated component and one call of it; [`lasting`]: what is left out of it; [`reply`]: what a call
-//!   returned; [`folder`]: the modules of a folder, reloaded on change;
+//! - [`lasting`]: what is left out of a component; [`adapted`]: what is put in; [`flat`]: the answer it then leaves;
+//! - [`module`]: one validated component and one call of it; [`reply`]: what a call returned; [`folder`]: the modules of a
+//!   folder, reloaded on change;
 //! - [`id`]: record ids; [`verdict`]: what an answer says of each record; [`cause`]: codes and messages;
 //! - [`last_words`]: what a guest said before it trapped; [`halving`]: which records make a call fail; [`harvest`]: what
 //!   calls have come to; [`guest_log`]: guest lines into the log; [`observe`]: who sees them instead; [`stage`]: all
@@ -16,7 +17,9 @@
 //! of time, memory and output; whatever a guest does, every record passes, is dropped or is refused, exactly once.
 
 mod abi;
+mod adapted;
 mod cause;
+mod flat;
 mod folder;
 mod guest_log;
 mod halving;
@@ -33,6 +36,8 @@ mod stage;
 mod verdict;
 
 #[cfg(test)]
+mod adapter_tests;
+#[cfg(test)]
 mod enrich_tests;
 #[cfg(test)]
 mod proptests;
@@ -40,6 +45,7 @@ mod proptests;
 mod tests;
 
 pub use abi::{LogLevel, LogLine, Operation, PACKED, TRANSFORMER};
+pub use flat::flat_texts;
 pub use folder::{TransformFolder, file_name};
 pub use host::{Host, HostError, Interrupted, TransformLimits};
 pub use module::{LoadError, Module, Used};

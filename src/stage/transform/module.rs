@@ -3,13 +3,15 @@
 //! From: [`super::folder`] loads it. To: [`super::stage`] calls it.
 
 use super::abi::{self, Failure, InputRecord, Invocation, LogLine, Outcome};
+use super::adapted::{self, adapted};
+use super::flat;
 use super::guest_log::GuestLog;
 use super::host::{Confined, Host, Interrupted};
 use super::last_words::LastWords;
 use super::lasting::lasting;
 use super::observe::Observer;
 use super::packed;
-use super::reply::{Reply, Returned};
+use super::reply::{Reply, Returned, malformed};
 use super::stage::{InvocationInfo, TransformStage};
 use crate::fault::{Class, Fault, Retry};
 use crate::stage::Stage;
@@ -50,10 +52,15 @@ impl std::fmt::Debug for Module {
     }
 }
 
-/// Which of the two worlds it exports.
+/// Which of the two worlds it exports, and how it is called.
 #[derive(Clone, Copy)]
 enum Entry {
     List(ComponentExportIndex),
+    /// The same by its adapter.
+    Adapted {
+        list: ComponentExportIndex,
+        adapter: ComponentExportIndex,
+    },
     Packed(ComponentExportIndex),
 }
 
@@ -181,14 +188,24 @@ impl Module {
         if !wasm.starts_with(b"\0asm") {
             return Err(LoadError::NotAComponent("it does not begin as WebAssembly does".to_owned()));
         }
-        let component = component(engine, wasm)?;
-        let imports = imported_functions(engine, &component);
+        Self::of_component(host, &component(engine, wasm)?, wasm, is_metered)
+    }
+
+    /// `wasm`: what the component was made of.
+    pub(super) fn of_component(
+        host: &Arc<Host>,
+        component: &Component,
+        wasm: &[u8],
+        is_metered: bool,
+    ) -> Result<Self, LoadError> {
+        let engine = host.engine(is_metered);
+        let imports = imported_functions(engine, component);
         if !imports.is_empty() {
             return Err(LoadError::Imports(imports));
         }
-        let entry = find_entry(&component)?;
+        let entry = find_entry(component)?;
         let instance =
-            Linker::new(engine).instantiate_pre(&component).map_err(|error| LoadError::Start(format!("{error:#}")))?;
+            Linker::new(engine).instantiate_pre(component).map_err(|error| LoadError::Start(format!("{error:#}")))?;
         let module = Self {
             sha256_hex: Sha256::digest(wasm).iter().map(|byte| format!("{byte:02x}")).collect(),
             host: Arc::clone(host),
@@ -235,7 +252,7 @@ impl Module {
     /// Which of the two worlds is used.
     pub fn world(&self) -> &'static str {
         match self.entry {
-            Entry::List(_) => "transform",
+            Entry::List(_) | Entry::Adapted { .. } => "transform",
             Entry::Packed(_) => "transform-packed",
         }
     }
@@ -257,6 +274,10 @@ impl Module {
             .map_err(|error| LoadError::Start(self.classify(&error, &store, limits).detail()))?;
         let typed = match self.entry {
             Entry::List(index) => instance.get_typed_func::<ListParams<'_>, ListResults>(&mut store, index).map(drop),
+            Entry::Adapted { list, adapter } => instance
+                .get_typed_func::<ListParams<'_>, ListResults>(&mut store, list)
+                .and_then(|_| instance.get_typed_func::<AdaptedParams<'_>, AdaptedResults>(&mut store, adapter))
+                .map(drop),
             Entry::Packed(index) => {
                 instance.get_typed_func::<PackedParams<'_>, PackedResults>(&mut store, index).map(drop)
             }
@@ -286,7 +307,15 @@ impl Module {
                 other => CallError::NotStarted(other.detail()),
             }
         })?;
+        let limit_bytes = self.host.limits.output_bytes;
         let outcome = match self.entry {
+            Entry::Adapted { adapter, .. } => {
+                packed::pack(records, packed);
+                instance
+                    .get_typed_func::<AdaptedParams<'_>, AdaptedResults>(&mut store, adapter)
+                    .and_then(|function| function.call(&mut store, (&packed::pack_invocation(&invocation), packed)))
+                    .map(|((at, memory),)| Ok(Returned::Flat(at, memory)))
+            }
             Entry::List(index) => {
                 let records: Vec<_> = records.collect();
                 instance
@@ -304,9 +333,18 @@ impl Module {
         };
         let left = limits.fuel.and_then(|fuel| Some(fuel.saturating_sub(store.get_fuel().ok()?)));
         *used = Used { memory_bytes: store.data().used_bytes as u64, fuel: left };
+        let failed = |Failure { message, logs }| CallError::Failed { message, lines: logs };
         match outcome {
-            Ok(Ok(answer)) => Ok(Reply { store, answer }),
-            Ok(Err(Failure { message, logs })) => Err(CallError::Failed { message, lines: logs }),
+            Ok(Ok(answer)) => {
+                if let Returned::Flat(at, memory) = &answer {
+                    let failure = flat::failure(memory.as_le_slice(&store), *at, limit_bytes);
+                    if let Some(failure) = failure.map_err(|error| malformed(error, limit_bytes))? {
+                        return Err(failed(failure));
+                    }
+                }
+                Ok(Reply { store, answer, limit_bytes })
+            }
+            Ok(Err(failure)) => Err(failed(failure)),
             Err(error) => Err(match (self.classify(&error, &store, limits), error.downcast_ref::<Trap>()) {
                 (CallError::Trapped(text), Some(trap)) => match self.last_words.read(&error, &store) {
                     // The functions would be those that panic.
@@ -332,7 +370,11 @@ impl Module {
         {
             tracing::error!("fuel for a transform that does not count it: {error:#}");
         }
-        store.set_hostcall_fuel(self.host.limits.output_bytes.saturating_add(records * RECORD_OVERHEAD_BYTES));
+        // What an adapter leaves in memory is measured when it is read.
+        store.set_hostcall_fuel(match self.entry {
+            Entry::Adapted { .. } => usize::MAX,
+            _ => self.host.limits.output_bytes.saturating_add(records * RECORD_OVERHEAD_BYTES),
+        });
         store
     }
 
@@ -356,14 +398,20 @@ impl Module {
 
 type ListParams<'a> = (Invocation<'a>, &'a [InputRecord<'a>]);
 type ListResults = (Result<Outcome, Failure>,);
+type AdaptedParams<'a> = (&'a [u8], &'a [u8]);
+type AdaptedResults = ((u32, WasmList<u8>),);
 type PackedParams<'a> = (Invocation<'a>, &'a [u8]);
 type PackedResults = (Result<WasmList<u8>, Failure>,);
 
-/// Compiles a component, so that its answers last.
+/// Compiles a component, so that its answers last, and with an adapter if it can have one.
 fn component(engine: &Engine, wasm: &[u8]) -> Result<Component, LoadError> {
     let refused = |error: &dyn std::fmt::Display| LoadError::NotAComponent(format!("{error:#}"));
     match lasting(wasm) {
-        Ok(wasm) => Component::from_binary(engine, &wasm).map_err(|error| refused(&error)),
+        Ok(wasm) => match adapted(&wasm).map(|adapted| Component::from_binary(engine, &adapted)) {
+            Some(Ok(component)) => Ok(component),
+            // It is as it should be without an adapter, or the engine says of it what is wrong.
+            _ => Component::from_binary(engine, &wasm).map_err(|error| refused(&error)),
+        },
         // The engine says best what is wrong.
         Err(error) => {
             Err(Component::from_binary(engine, wasm).map_or_else(|error| refused(&error), |_| refused(&error)))
@@ -400,7 +448,11 @@ fn find_entry(component: &Component) -> Result<Entry, LoadError> {
     if let Some(index) = find(abi::PACKED) {
         return Ok(Entry::Packed(index));
     }
-    find(abi::TRANSFORMER).map(Entry::List).ok_or_else(|| {
+    let entry = |list| match component.get_export_index(None, adapted::EXPORT) {
+        Some(adapter) => Entry::Adapted { list, adapter },
+        None => Entry::List(list),
+    };
+    find(abi::TRANSFORMER).map(entry).ok_or_else(|| {
         let ty = component.component_type();
         let mut exports: Vec<_> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
         if exports.is_empty() {

@@ -1,9 +1,10 @@
-//! The packed layout of `transforms/wit/transform.wit`, byte for byte: writes the input, reads the output.
+//! The packed layout of `transforms/wit/transform.wit`, byte for byte: writes the input, reads the output. Invocations are
+//! packed the same way for `transforms/list-adapter`: their fields in order, an option after a byte 0 or 1.
 //!
 //! Reading trusts nothing: every length is checked before use, and no allocation is larger than the bytes that are
 //! there can fill. A record longer than its known fields is read on after its end, as the layout promises.
 
-use super::abi::{InputRecord, LogLevel, LogLine, Operation, Status};
+use super::abi::{InputRecord, Invocation, LogLevel, LogLine, Operation, Status};
 use super::verdict::{Answer, Keys, Otf};
 
 /// The data length that means "none".
@@ -60,6 +61,29 @@ pub fn pack<'a>(records: impl ExactSizeIterator<Item = InputRecord<'a>> + Clone,
         let record_bytes = (out.len() - start - 4) as u32;
         out[start..start + 4].copy_from_slice(&record_bytes.to_le_bytes());
     }
+}
+
+/// What a call is told beside its records.
+pub fn pack_invocation(invocation: &Invocation<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, invocation.invocation_id.as_bytes());
+    put(&mut out, invocation.delivery_stream_arn.as_bytes());
+    out.push(u8::from(invocation.source_arn.is_some()));
+    if let Some(arn) = invocation.source_arn {
+        put(&mut out, arn.as_bytes());
+    }
+    put(&mut out, invocation.region.as_bytes());
+    put(&mut out, invocation.function_arn.as_bytes());
+    put_u64(&mut out, invocation.now_ms);
+    put_u64(&mut out, invocation.seed);
+    put_u64(&mut out, invocation.time_limit_ms);
+    put_u64(&mut out, invocation.memory_limit_bytes);
+    put_u32(&mut out, invocation.variables.len());
+    for (name, value) in invocation.variables {
+        put(&mut out, name.as_bytes());
+        put(&mut out, value.as_bytes());
+    }
+    out
 }
 
 // Records are slices of a chunk's buffer, which is under 4 GiB, so no length is cut off here.
@@ -150,15 +174,8 @@ fn answer(mut fields: Reader<'_>) -> Result<Answer<'_>, Malformed> {
 /// another one.
 pub fn packed_texts(output: &[u8]) -> Option<Vec<String>> {
     let mut texts = Vec::new();
-    let lines = unpack(output, |record_id, answer| {
-        let Answer { status, data, message, keys, otf } = answer;
-        let keys: Vec<_> = keys.pairs().collect();
-        let operation = |otf: &Otf<'_>| otf.operation.map_or(0, |operation| operation as u8 + 1);
-        let table = otf.as_ref().map(|otf| (otf.database, otf.table, operation(otf)));
-        let status = status.map(|status| status as u8);
-        texts.push(format!("{record_id:?} {status:?} {data:?} {keys:?} {table:?} {message:?}"));
-    });
-    texts.extend(lines.ok()?.iter().map(|line| format!("line {} {:?}", line.level as u8, line.message)));
+    let lines = unpack(output, |record_id, answer| texts.push(answer.text(record_id)));
+    texts.extend(lines.ok()?.iter().map(LogLine::text));
     Some(texts)
 }
 

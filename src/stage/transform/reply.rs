@@ -4,6 +4,7 @@
 //! loaded without what would free an answer once it is returned ([`super::lasting`]).
 
 use super::abi::{LogLine, Outcome};
+use super::flat;
 use super::host::Confined;
 use super::module::CallError;
 use super::packed;
@@ -15,12 +16,16 @@ use wasmtime::component::WasmList;
 pub struct Reply {
     pub(super) store: Store<Confined>,
     pub(super) answer: Returned,
+    /// What of an answer is taken.
+    pub(super) limit_bytes: usize,
 }
 
-/// By world.
+/// By the way it was called.
 pub enum Returned {
     List(Outcome),
     Packed(WasmList<u8>),
+    /// An outcome at that place in memory, and all of it.
+    Flat(u32, WasmList<u8>),
 }
 
 impl Reply {
@@ -30,6 +35,8 @@ impl Reply {
         match &self.answer {
             Returned::Packed(output) => packed::unpack(output.as_le_slice(&self.store), see)
                 .map_err(|error| CallError::Malformed(error.to_string())),
+            Returned::Flat(at, memory) => flat::read(memory.as_le_slice(&self.store), *at, self.limit_bytes, see)
+                .map_err(|error| malformed(error, self.limit_bytes)),
             Returned::List(outcome) => {
                 for record in &outcome.records {
                     let record_id = record
@@ -52,5 +59,13 @@ impl Reply {
                 Ok(outcome.logs.iter().take(packed::MOST_LINES).cloned().collect())
             }
         }
+    }
+}
+
+/// The error for an answer in memory that cannot be taken.
+pub fn malformed(error: flat::Malformed, limit_bytes: usize) -> CallError {
+    match error {
+        flat::Malformed::TooLarge => CallError::OutputTooLarge { limit_bytes },
+        error => CallError::Malformed(error.to_string()),
     }
 }

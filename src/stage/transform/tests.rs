@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
 
 pub const WORLDS: [&str; 2] = ["poison-list", "poison-packed"];
-const ARRIVAL_MS: i64 = 1_700_000_000_123;
+pub const ARRIVAL_MS: i64 = 1_700_000_000_123;
 
 fn guests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests")

@@ -1,6 +1,7 @@
 //! What an answer says of each record of a batch. Pure: the rules of Firehose about ids, statuses and data.
 
 use super::abi::{Key, Operation, Status};
+use super::flat;
 use super::id::Ids;
 use super::packed;
 use crate::record::Slot;
@@ -18,6 +19,18 @@ pub struct Answer<'a> {
     pub keys: Keys<'a>,
     /// Its table; only observers look at it.
     pub otf: Option<Otf<'a>>,
+}
+
+impl Answer<'_> {
+    /// All that it says, for comparisons.
+    pub fn text(&self, record_id: &[u8]) -> String {
+        let Answer { status, data, message, keys, otf } = self;
+        let keys: Vec<_> = keys.pairs().collect();
+        let operation = |otf: &Otf<'_>| otf.operation.map_or(0, |operation| operation as u8 + 1);
+        let table = otf.as_ref().map(|otf| (otf.database, otf.table, operation(otf)));
+        let status = status.map(|status| status as u8);
+        format!("{record_id:?} {status:?} {data:?} {keys:?} {table:?} {message:?}")
+    }
 }
 
 /// Where a record goes in a destination of open tables; what is left out the stream decides.
@@ -38,6 +51,8 @@ pub enum Keys<'a> {
     List(&'a [Key]),
     /// The same packed, back to back, looked through.
     Packed(&'a [u8]),
+    /// The same in memory of the guest, so many from that place, looked through.
+    Flat { memory: &'a [u8], at: u32, count: u32 },
 }
 
 impl Keys<'_> {
@@ -51,6 +66,7 @@ impl<'a> Keys<'a> {
         std::iter::from_fn(move || match &mut self {
             Self::List(pairs) => pairs.split_off_first().map(|(name, value)| (&name[..], &value[..])),
             Self::Packed(bytes) => packed::take_key(bytes),
+            Self::Flat { memory, at, count } => flat::take_key(memory, at, count),
         })
     }
 }

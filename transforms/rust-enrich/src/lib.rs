@@ -19,11 +19,13 @@
 //! | `arrival` | `ingested_at` | empty: not added |
 //! | `partition` | nothing | `customer,region`: partition keys, from the first object |
 
+mod grammar;
 mod object;
 mod record;
 mod scan;
 mod settings;
 mod time;
+mod write;
 
 mod bindings {
     wit_bindgen::generate!({ world: "transform-packed", path: "../wit" });
@@ -31,7 +33,7 @@ mod bindings {
 
 use bindings::exports::hydrant::transform::packed::{Failure, Guest, Invocation};
 use hydrant_packed::{records, Answer, Written};
-use record::{enrich, Verdict};
+use record::{Enricher, Verdict};
 use settings::Settings;
 
 struct Enrich;
@@ -40,9 +42,10 @@ bindings::export!(Enrich with_types_in bindings);
 impl Guest for Enrich {
     fn transform(invocation: Invocation, batch: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let settings = Settings::of(&invocation.variables).map_err(|message| Failure { message, logs: Vec::new() })?;
+        let mut enricher = Enricher::new(settings);
         let mut answer = Answer::for_batch(&batch);
         for record in records(&batch) {
-            answer.write(record.id, |out| match enrich(&settings, record.data, record.arrival_ms, out) {
+            answer.write(record.id, |out| match enricher.enrich(record.data, record.arrival_ms, out) {
                 Verdict::Ok(keys) if keys.is_empty() => Written::Ok,
                 Verdict::Ok(keys) => Written::WithKeys(keys),
                 Verdict::Dropped => Written::Dropped,

@@ -1,22 +1,35 @@
-//! What the stream's variables ask for, and its application to one object.
+//! What the stream's variables ask for.
 
-use crate::object::{plain, Object};
-use crate::time::rfc3339;
-use std::borrow::Cow;
-use std::ops::Range;
+use crate::write::write_text;
 
-/// What stands in place of a redacted value.
-const REDACTED: &[u8] = b"\"***\"";
-
+/// Settings, read once a call.
 pub struct Settings {
-    drop: Vec<(String, String)>,
-    redact: Vec<String>,
-    /// Names, and the members as they are written.
-    add: Vec<(String, Vec<u8>)>,
-    arrival: String,
-    /// The member of that name up to the time.
-    arrival_text: Vec<u8>,
-    partition: Vec<String>,
+    pub names: Names,
+    /// Objects with one of these values in the member of that number are dropped.
+    pub drop: Vec<(usize, String)>,
+    /// Members that are partition keys.
+    pub partition: Vec<usize>,
+    /// Members that every object gains, as they are written, up to the time of arrival if there is one.
+    pub added: Vec<u8>,
+    pub has_arrival: bool,
+}
+
+/// What is done with a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// It is looked at only.
+    Kept,
+    Redacted,
+    /// Another one of that name is added.
+    Replaced,
+}
+
+/// The names of the members that something is done with, each once.
+#[derive(Default)]
+pub struct Names {
+    names: Vec<(String, Use)>,
+    /// The bits of all names; a name whose bit is not set is none of them.
+    bits: u64,
 }
 
 impl Settings {
@@ -28,120 +41,73 @@ impl Settings {
         let value = |name: &str, default: &'static str| {
             variables.iter().find(|(other, _)| other == name).map_or(default, |(_, value)| value.as_str())
         };
-        let arrival = value("arrival", "ingested_at").trim().to_owned();
-        let mut arrival_text = Vec::new();
-        write_text(&arrival, &mut arrival_text);
-        arrival_text.extend_from_slice(b":\"");
-        let written = |(name, value): (String, String)| {
-            let mut text = Vec::new();
-            write_text(&name, &mut text);
-            text.push(b':');
-            write_text(&value, &mut text);
-            (name, text)
-        };
+        let (mut names, mut added) = (Names::default(), Vec::new());
+        for (name, value) in pairs(value("add", ""))? {
+            write_member(&name, &mut added);
+            write_text(&value, &mut added);
+            names.add(name, Use::Replaced);
+        }
+        let arrival = value("arrival", "ingested_at").trim();
+        if !arrival.is_empty() {
+            write_member(arrival, &mut added);
+            names.add(arrival.to_owned(), Use::Replaced);
+        }
+        for name in list(value("redact", "password,secret,token")) {
+            names.add(name, Use::Redacted);
+        }
+        let drop = pairs(value("drop", "level=debug"))?;
         Ok(Self {
-            drop: pairs(value("drop", "level=debug"))?,
-            redact: list(value("redact", "password,secret,token")),
-            add: pairs(value("add", ""))?.into_iter().map(written).collect(),
-            arrival,
-            arrival_text,
-            partition: list(value("partition", "")),
+            drop: drop.into_iter().map(|(name, value)| (names.add(name, Use::Kept), value)).collect(),
+            partition: list(value("partition", "")).into_iter().map(|name| names.add(name, Use::Kept)).collect(),
+            names,
+            added,
+            has_arrival: !arrival.is_empty(),
+        })
+    }
+}
+
+impl Names {
+    /// The number of a name. What is done with it is what was asked for first, but to keep it.
+    fn add(&mut self, name: String, of_name: Use) -> usize {
+        self.bits |= bit(name.as_bytes());
+        self.find(name.as_bytes()).unwrap_or_else(|| {
+            self.names.push((name, of_name));
+            self.names.len() - 1
         })
     }
 
-    /// The partition keys that are there, with their plain values.
-    pub fn partition_keys(&self, object: &Object) -> Vec<(String, String)> {
-        let key = |name: &String| Some((name.clone(), plain(object.get(name)?).into_owned()));
-        self.partition.iter().filter_map(key).collect()
+    /// The number of a name, if it is one of these.
+    #[inline(always)]
+    pub fn find(&self, name: &[u8]) -> Option<usize> {
+        if self.bits & bit(name) == 0 {
+            return None;
+        }
+        self.names.iter().position(|(other, _)| other.as_bytes() == name)
     }
 
-    /// Writes the object, parsed from `text`, as one line, or nothing if it is dropped.
-    pub fn write(&self, text: &str, object: &Object, arrival_ms: u64, out: &mut Vec<u8>) {
-        let named = |(name, value): &(String, String)| object.get(name).is_some_and(|other| plain(other) == *value);
-        if self.drop.iter().any(named) {
-            return;
-        }
-        out.push(b'{');
-        // Members that stand side by side go out as one piece of the text.
-        let mut piece = 0..0;
-        for (name, value) in &object.members {
-            // A member of this name is replaced below.
-            if *name == self.arrival || self.add.iter().any(|(added, _)| added == name) {
-                continue;
-            }
-            let redacted = self.redact.iter().any(|redacted| redacted == name);
-            match place(text, name, value).filter(|_| !redacted) {
-                // What is between them can only be a comma.
-                Some(member) if member.start == piece.end + 1 && !piece.is_empty() => piece.end = member.end,
-                Some(member) => write_piece(text, std::mem::replace(&mut piece, member), out),
-                None => {
-                    write_piece(text, std::mem::take(&mut piece), out);
-                    write_name(name, out);
-                    match redacted {
-                        true => out.extend_from_slice(REDACTED),
-                        false => write_in_one_line(value, out),
-                    }
-                }
-            }
-        }
-        write_piece(text, piece, out);
-        for (_, member) in &self.add {
-            write_comma(out);
-            out.extend_from_slice(member);
-        }
-        if !self.arrival.is_empty() {
-            write_comma(out);
-            out.extend_from_slice(&self.arrival_text);
-            out.extend_from_slice(&rfc3339(arrival_ms));
-            out.push(b'"');
-        }
-        out.extend_from_slice(b"}\n");
+    pub fn name(&self, number: usize) -> &str {
+        &self.names[number].0
+    }
+
+    pub fn use_of(&self, number: usize) -> Use {
+        self.names[number].1
     }
 }
 
-/// Where in `text` the member stands, if it can go out as it is: no escapes in its name, no blanks around the colon, no
-/// line breaks in its value.
-fn place(text: &str, name: &Cow<'_, str>, value: &str) -> Option<Range<usize>> {
-    let Cow::Borrowed(name) = name else { return None };
-    let at = |part: &str| (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
-    let (start, end) = (at(name), at(value));
-    let is_one_line = !value.starts_with(['{', '[']) || !value.bytes().any(is_line_break);
-    (end == start + name.len() + 2 && is_one_line).then(|| start - 1..end + value.len())
+/// One of 64 bits, by length and first byte.
+#[inline(always)]
+fn bit(name: &[u8]) -> u64 {
+    let first = name.first().copied().unwrap_or(0);
+    1 << ((usize::from(first) ^ (name.len() * 8)) & 63)
 }
 
-fn is_line_break(byte: u8) -> bool {
-    matches!(byte, b'\n' | b'\r')
-}
-
-fn write_piece(text: &str, piece: Range<usize>, out: &mut Vec<u8>) {
-    if !piece.is_empty() {
-        write_comma(out);
-        out.extend_from_slice(&text.as_bytes()[piece]);
-    }
-}
-
-fn write_comma(out: &mut Vec<u8>) {
-    if out.last() != Some(&b'{') {
+/// Writes the name of a member that comes next.
+fn write_member(name: &str, out: &mut Vec<u8>) {
+    if !out.is_empty() {
         out.push(b',');
     }
-}
-
-fn write_name(name: &str, out: &mut Vec<u8>) {
-    write_comma(out);
     write_text(name, out);
     out.push(b':');
-}
-
-/// Writes JSON text; line breaks between its tokens become spaces (inside strings there are none).
-fn write_in_one_line(value: &str, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(value.as_bytes());
-    out[start..].iter_mut().filter(|byte| is_line_break(**byte)).for_each(|byte| *byte = b' ');
-}
-
-fn write_text(text: &str, out: &mut Vec<u8>) {
-    // A text always has a JSON form, and a Vec takes it.
-    let _ = serde_json::to_writer(out, text);
 }
 
 fn list(text: &str) -> Vec<String> {

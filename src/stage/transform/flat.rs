@@ -1,0 +1,220 @@
+//! The answer of an adapted component, read in its memory as the canonical ABI lays it out.
+//!
+//! Reading trusts nothing: every place is checked before use. What is told of an answer that turns out to be malformed is
+//! void.
+//!
+//! Format: <https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md>, "Loading", of the types
+//! in `transforms/wit/transform.wit`. The offsets below are those of 32-bit memories.
+
+use super::abi::{Failure, LogLevel, LogLine, Operation, Status};
+use super::packed::MOST_LINES;
+use super::verdict::{Answer, Keys, Otf};
+
+/// Bytes of a result, a record of an outcome, a partition key and a log line.
+const RESULT_BYTES: usize = 20;
+const RECORD_BYTES: usize = 76;
+const KEY_BYTES: usize = 16;
+const LINE_BYTES: usize = 12;
+
+/// What is wrong with an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("{0}: out of bounds of memory")]
+    Outside(&'static str),
+    #[error("{0}: {1}")]
+    NotUtf8(&'static str, std::str::Utf8Error),
+    #[error("{0}: unexpected discriminant {1}")]
+    BadTag(&'static str, u8),
+    #[error("it returned more than the limit")]
+    TooLarge,
+}
+
+/// The failure that the result at `at` is, if it is one. `limit_bytes`: more than so many of texts together are not taken.
+pub fn failure(memory: &[u8], at: u32, limit_bytes: usize) -> Result<Option<Failure>, Malformed> {
+    let memory = Memory(memory);
+    let result: &[u8; RESULT_BYTES] = memory.chunk(at, "the result")?;
+    match result[0] {
+        0 => Ok(None),
+        1 => {
+            let message = memory.text(pair(result, 4), "the message")?;
+            let mut left_bytes = limit_bytes.checked_sub(message.len()).ok_or(Malformed::TooLarge)?;
+            let logs = memory.lines(pair(result, 12), &mut left_bytes)?;
+            Ok(Some(Failure { message: message.to_owned(), logs }))
+        }
+        tag => Err(Malformed::BadTag("the result", tag)),
+    }
+}
+
+/// Tells `see` of each record of the outcome at `at` and its id, and returns the first log lines. `limit_bytes`: more than
+/// so many of ids, data and texts together are not taken.
+pub fn read<'a>(
+    memory: &'a [u8],
+    at: u32,
+    limit_bytes: usize,
+    mut see: impl FnMut(&[u8], Answer<'a>),
+) -> Result<Vec<LogLine>, Malformed> {
+    let memory = Memory(memory);
+    let result: &[u8; RESULT_BYTES] = memory.chunk(at, "the result")?;
+    let mut left_bytes = limit_bytes;
+    for record in memory.list(pair(result, 4), RECORD_BYTES, "the records")? {
+        let Some(record) = record.first_chunk() else { continue };
+        let (record_id, answer) = memory.record(record, &mut left_bytes)?;
+        see(record_id, answer);
+    }
+    memory.lines(pair(result, 12), &mut left_bytes)
+}
+
+/// What an answer says whose result is at 8, one text for each record and log line, up to 1 MiB; `None` if it is malformed.
+/// To hold the reader against bytes of any kind.
+pub fn flat_texts(memory: &[u8]) -> Option<Vec<String>> {
+    const LIMIT_BYTES: usize = 1 << 20;
+    if let Some(failure) = failure(memory, 8, LIMIT_BYTES).ok()? {
+        return Some([failure.message].into_iter().chain(failure.logs.iter().map(LogLine::text)).collect());
+    }
+    let mut texts = Vec::new();
+    let lines = read(memory, 8, LIMIT_BYTES, |record_id, answer| texts.push(answer.text(record_id)));
+    texts.extend(lines.ok()?.iter().map(LogLine::text));
+    Some(texts)
+}
+
+/// Pointer and length of a list or string.
+type Pair = (u32, u32);
+
+/// The pair at an offset of a value.
+#[inline(always)]
+fn pair<const BYTES: usize>(value: &[u8; BYTES], at: usize) -> Pair {
+    (u32_at(value, at), u32_at(value, at + 4))
+}
+
+#[inline(always)]
+fn u32_at<const BYTES: usize>(value: &[u8; BYTES], at: usize) -> u32 {
+    u32::from_le_bytes([value[at], value[at + 1], value[at + 2], value[at + 3]])
+}
+
+/// Whether an option is there.
+#[inline(always)]
+fn is_some(tag: u8, what: &'static str) -> Result<bool, Malformed> {
+    match tag {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(Malformed::BadTag(what, other)),
+    }
+}
+
+/// Memory of the guest.
+#[derive(Clone, Copy)]
+struct Memory<'a>(&'a [u8]);
+
+impl<'a> Memory<'a> {
+    fn chunk<const BYTES: usize>(self, at: u32, what: &'static str) -> Result<&'a [u8; BYTES], Malformed> {
+        self.0.get(at as usize..).and_then(<[u8]>::first_chunk).ok_or(Malformed::Outside(what))
+    }
+
+    #[inline(always)]
+    fn bytes(self, (at, bytes): Pair, what: &'static str) -> Result<&'a [u8], Malformed> {
+        let from = self.0.get(at as usize..).and_then(|from| from.get(..bytes as usize));
+        from.ok_or(Malformed::Outside(what))
+    }
+
+    fn text(self, pair: Pair, what: &'static str) -> Result<&'a str, Malformed> {
+        let bytes = self.bytes(pair, what)?;
+        match simdutf8::basic::from_utf8(bytes) {
+            Ok(text) => Ok(text),
+            Err(_) => std::str::from_utf8(bytes).map_err(|error| Malformed::NotUtf8(what, error)),
+        }
+    }
+
+    /// The values of a list of values of that size.
+    fn list(
+        self,
+        (at, count): Pair,
+        size: usize,
+        what: &'static str,
+    ) -> Result<std::slice::ChunksExact<'a, u8>, Malformed> {
+        let bytes = u32::try_from(count as usize * size).map_err(|_| Malformed::Outside(what))?;
+        Ok(self.bytes((at, bytes), what)?.chunks_exact(size))
+    }
+
+    #[inline(always)]
+    fn record(
+        self,
+        record: &'a [u8; RECORD_BYTES],
+        left_bytes: &mut usize,
+    ) -> Result<(&'a [u8], Answer<'a>), Malformed> {
+        let record_id = self.text(pair(record, 0), "a record id")?.as_bytes();
+        let status = match record[8] {
+            0 => Status::Ok,
+            1 => Status::Dropped,
+            2 => Status::ProcessingFailed,
+            other => return Err(Malformed::BadTag("a status", other)),
+        };
+        let data = is_some(record[12], "data")?.then(|| self.bytes(pair(record, 16), "data")).transpose()?;
+        let mut taken_bytes = record_id.len() + data.map_or(0, <[u8]>::len);
+        let keys = match pair(record, 24) {
+            (_, 0) => Keys::NONE,
+            (at, count) => {
+                for key in self.list((at, count), KEY_BYTES, "partition keys")? {
+                    let (name, value) = self.key(key)?;
+                    taken_bytes = taken_bytes.saturating_add(KEY_BYTES + name.len() + value.len());
+                }
+                Keys::Flat { memory: self.0, at, count }
+            }
+        };
+        let otf = is_some(record[32], "otf-metadata")?.then(|| self.otf(record)).transpose()?;
+        let message =
+            is_some(record[64], "a message")?.then(|| self.text(pair(record, 68), "a message")).transpose()?;
+        taken_bytes = taken_bytes.saturating_add(message.map_or(0, str::len));
+        *left_bytes = left_bytes.checked_sub(taken_bytes).ok_or(Malformed::TooLarge)?;
+        Ok((record_id, Answer { status: Some(status), data, message, keys, otf }))
+    }
+
+    fn otf(self, record: &'a [u8; RECORD_BYTES]) -> Result<Otf<'a>, Malformed> {
+        let name =
+            |at: usize, what| is_some(record[at], what)?.then(|| self.text(pair(record, at + 4), what)).transpose();
+        let operation = match (is_some(record[60], "an operation")?, record[61]) {
+            (false, _) => None,
+            (true, 0) => Some(Operation::Insert),
+            (true, 1) => Some(Operation::Update),
+            (true, 2) => Some(Operation::Delete),
+            (true, other) => return Err(Malformed::BadTag("an operation", other)),
+        };
+        Ok(Otf { database: name(36, "a database name")?, table: name(48, "a table name")?, operation })
+    }
+
+    fn key(self, key: &[u8]) -> Result<(&'a str, &'a str), Malformed> {
+        let key: &[u8; KEY_BYTES] = key.first_chunk().ok_or(Malformed::Outside("a partition key"))?;
+        let value = self.text(pair(key, 8), "a partition key's value")?;
+        Ok((self.text(pair(key, 0), "a partition key")?, value))
+    }
+
+    /// All are checked; the first ones are kept.
+    fn lines(self, lines: Pair, left_bytes: &mut usize) -> Result<Vec<LogLine>, Malformed> {
+        let mut kept = Vec::new();
+        for line in self.list(lines, LINE_BYTES, "the log lines")? {
+            let Some(line) = line.first_chunk::<LINE_BYTES>() else { continue };
+            let level = match line[0] {
+                0 => LogLevel::Debug,
+                1 => LogLevel::Info,
+                2 => LogLevel::Warn,
+                3 => LogLevel::Error,
+                other => return Err(Malformed::BadTag("a log level", other)),
+            };
+            let message = self.text(pair(line, 4), "a log line")?;
+            *left_bytes = left_bytes.checked_sub(message.len()).ok_or(Malformed::TooLarge)?;
+            if kept.len() < MOST_LINES {
+                kept.push(LogLine { level, message: message.to_owned() });
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// Takes the first of the partition keys that [`Keys::Flat`] has.
+pub fn take_key<'a>(memory: &'a [u8], at: &mut u32, count: &mut u32) -> Option<(&'a str, &'a str)> {
+    *count = count.checked_sub(1)?;
+    let memory = Memory(memory);
+    // Looked through before: an error is the end.
+    let key = memory.key(memory.bytes((*at, KEY_BYTES as u32), "").ok()?).ok()?;
+    *at += KEY_BYTES as u32;
+    Some(key)
+}

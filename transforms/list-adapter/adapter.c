@@ -1,0 +1,122 @@
+// Calls the function of the world `transform` with a packed batch: it is put into components of that world when they are
+// loaded (src/stage/transform/adapted.rs), beside their own code and in their memory, so that a call takes two entries
+// into the guest and not two more for each record. It has no memory, stack or data of its own.
+//
+// Formats: the packed layouts of src/stage/transform/packed.rs; memory as the canonical ABI lays out the types of
+// transforms/wit/transform.wit (component-model, CanonicalABI.md, "Loading" and "Storing").
+
+typedef unsigned char u8;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+#define GUEST(name) __attribute__((import_module("guest"), import_name(name)))
+GUEST("realloc") extern u32 guest_realloc(u32 old, u32 old_bytes, u32 align, u32 bytes);
+GUEST("transform") extern u32 guest_transform(u32 arguments);
+
+// Unaligned numbers, little endian.
+typedef struct __attribute__((packed)) { u32 value; } any_u32;
+typedef struct __attribute__((packed)) { u64 value; } any_u64;
+#define GET_U32(at) (((const any_u32 *)(at))->value)
+#define GET_U64(at) (((const any_u64 *)(at))->value)
+#define PUT_U32(at, number) (*(u32 *)(at) = (u32)(number))
+#define PUT_U64(at, number) (*(u64 *)(at) = (number))
+
+// Most ids are so long; a copy of what is not known beforehand leaves the guest.
+#define ID_BYTES 24
+#define COPY(to, from, bytes) \
+  ((bytes) == ID_BYTES ? __builtin_memcpy(to, from, ID_BYTES) : __builtin_memcpy(to, from, bytes))
+
+// A string or list of bytes: copied to memory of its own, which the guest may free.
+#define TAKE_BYTES(to) \
+  do { \
+    u32 bytes = GET_U32(from); \
+    u32 copy = guest_realloc(0, 0, 1, bytes); \
+    from += 4; \
+    COPY((void *)copy, from, bytes); \
+    from += bytes; \
+    PUT_U32(to, copy); \
+    PUT_U32((to) + 4, bytes); \
+  } while (0)
+#define TAKE_U64(to) \
+  do { \
+    PUT_U64(to, GET_U64(from)); \
+    from += 8; \
+  } while (0)
+#define ALLOCATE(align, bytes) ((u8 *)guest_realloc(0, 0, align, bytes))
+
+enum {
+  VARIABLE_BYTES = 16,
+  ARGUMENTS_BYTES = 96,
+  RECORD_BYTES = 112,
+  KINESIS = 24, // options in a record
+  KAFKA = 72,
+  ANSWER_BYTES = 12,
+};
+
+static const u8 *take_invocation(const u8 *from, u8 *to) {
+  TAKE_BYTES(to); // invocation-id
+  TAKE_BYTES(to + 8); // delivery-stream-arn
+  to[16] = *from++;
+  if (to[16]) TAKE_BYTES(to + 20); // source-arn
+  TAKE_BYTES(to + 28); // region
+  TAKE_BYTES(to + 36); // function-arn
+  TAKE_U64(to + 48); // now-ms
+  TAKE_U64(to + 56); // seed
+  TAKE_U64(to + 64); // time-limit-ms
+  TAKE_U64(to + 72); // memory-limit-bytes
+  u32 count = GET_U32(from);
+  from += 4;
+  u8 *variable = ALLOCATE(4, count * VARIABLE_BYTES);
+  PUT_U32(to + 80, variable);
+  PUT_U32(to + 84, count);
+  for (; count > 0; count--, variable += VARIABLE_BYTES) {
+    TAKE_BYTES(variable);
+    TAKE_BYTES(variable + 8);
+  }
+  return from;
+}
+
+static const u8 *take_record(const u8 *from, u8 *to) {
+  const u8 *upto = from + 4 + GET_U32(from);
+  from += 4;
+  TAKE_BYTES(to); // record-id
+  TAKE_U64(to + 8); // approximate-arrival-timestamp
+  TAKE_BYTES(to + 16); // data
+  u8 metadata = *from++;
+  to[KINESIS] = metadata == 1;
+  to[KAFKA] = metadata == 2;
+  if (metadata == 1) {
+    TAKE_BYTES(to + KINESIS + 8); // sequence-number
+    TAKE_U64(to + KINESIS + 16); // subsequence-number
+    TAKE_BYTES(to + KINESIS + 24); // partition-key
+    TAKE_BYTES(to + KINESIS + 32); // shard-id
+    TAKE_U64(to + KINESIS + 40); // approximate-arrival-timestamp
+  } else if (metadata == 2) {
+    TAKE_BYTES(to + KAFKA + 8); // topic
+    TAKE_BYTES(to + KAFKA + 16); // offset
+    TAKE_BYTES(to + KAFKA + 24); // partition-id
+    TAKE_U64(to + KAFKA + 32); // approximate-arrival-timestamp
+  }
+  return upto;
+}
+
+// Answers with the place of the function's result, and all memory as a list of bytes.
+__attribute__((export_name("call"))) u8 *call(const u8 *invocation, u32 invocation_bytes, const u8 *batch, u32 batch_bytes) {
+  (void)invocation_bytes;
+  (void)batch_bytes;
+  u8 *arguments = ALLOCATE(8, ARGUMENTS_BYTES);
+  take_invocation(invocation, arguments);
+  u32 count = GET_U32(batch);
+  batch += 4;
+  u8 *record = ALLOCATE(8, count * RECORD_BYTES);
+  PUT_U32(arguments + 88, record);
+  PUT_U32(arguments + 92, count);
+  for (; count > 0; count--, record += RECORD_BYTES) batch = take_record(batch, record);
+  u32 result = guest_transform((u32)arguments);
+  u8 *answer = ALLOCATE(4, ANSWER_BYTES);
+  u32 pages = __builtin_wasm_memory_size(0);
+  PUT_U32(answer, result);
+  PUT_U32(answer + 4, 0);
+  PUT_U32(answer + 8, pages < 65536 ? pages << 16 : 0xffffffff);
+  return answer;
+}
