@@ -47,7 +47,7 @@ pub struct Outcome {
     pub logs: Vec<LogLine>,
     /// Packed world: this many bytes of the output are cut off.
     pub cut_bytes: usize,
-    /// Packed world: this many bytes stand after the end of the output.
+    /// Packed world: this many bytes of 0xff stand after the end of the output.
     pub extra_bytes: usize,
     /// Packed world: the output is said to be longer than the memory it is in.
     pub reaches_beyond: bool,

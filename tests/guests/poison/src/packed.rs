@@ -24,7 +24,8 @@ impl Guest for Component {
             put_bytes(&mut out, line.message.as_bytes());
         }
         out.truncate(out.len() - outcome.cut_bytes);
-        out.resize(out.len() + outcome.extra_bytes, 0);
+        // Bytes that no cut of the same call can be made good with.
+        out.resize(out.len() + outcome.extra_bytes, 0xff);
         Ok(if outcome.reaches_beyond { crate::beyond(out) } else { out })
     }
 }
