@@ -1,10 +1,13 @@
 //! The load generator of `benches/run`: prepared PutRecordBatch bodies over kept connections, as cheap as a client gets.
 //!
-//! Three commands: `put` sends and measures, `bare` is a hyper server that reads bodies and answers, `sync` measures a
-//! bare fdatasync. Each prints one JSON object. The CPU time of the server is read from /proc, so the client's own does
+//! `put` sends and measures, `bare` is a hyper server that reads bodies and answers, `sync` measures a bare fdatasync,
+//! `receive` and `post` are the ends of an HTTP endpoint (`forward.rs`). Each prints one JSON object. The CPU time of the server is read from /proc, so the client's own does
 //! not mix with it.
 
 #![allow(clippy::disallowed_methods, reason = "the bans of clippy.toml are about what serves")]
+
+#[path = "forward.rs"]
+mod forward;
 
 use bytes::{Bytes, BytesMut};
 use clap::{Parser, Subcommand};
@@ -53,6 +56,10 @@ enum Command {
         #[arg(long, default_value_t = 300)]
         count: usize,
     },
+    /// Serves as an HTTP endpoint that takes everything.
+    Receive,
+    /// Posts a body over and over, and measures.
+    Post(forward::Post),
 }
 
 #[derive(clap::Args)]
@@ -100,6 +107,8 @@ fn main() -> Fallible<()> {
     match arguments.command {
         Command::Put(put) => tokio::task::LocalSet::new().block_on(&runtime, run_put(put)),
         Command::Bare => tokio::runtime::Runtime::new()?.block_on(serve_bare()),
+        Command::Receive => tokio::runtime::Runtime::new()?.block_on(forward::receive()),
+        Command::Post(post) => tokio::runtime::Runtime::new()?.block_on(forward::post(post)),
         Command::Sync { dir, block_bytes, count } => measure_sync(dir, block_bytes, count),
     }
 }

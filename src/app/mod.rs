@@ -216,7 +216,7 @@ impl App {
             clock: clock.clone(),
             region: options.rules.region.clone(),
             stages: StagePool::start(options.delivery.stage_slots).map_err(StartError::Threads)?,
-            transform_stages: StagePool::start(options.delivery.transform_slots).map_err(StartError::Threads)?,
+            transform_stages: StagePool::start_behind(options.delivery.transform_slots).map_err(StartError::Threads)?,
             send_permits: Arc::new(Semaphore::new(options.delivery.send_slots)),
             failing_permits: Arc::new(Semaphore::new(options.delivery.send_slots.div_ceil(2))),
             options: options.delivery,

@@ -5,6 +5,8 @@
 //! thread, and is the answer to who asked.
 
 use parking_lot::{Condvar, Mutex};
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
@@ -12,6 +14,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
+
+/// Niceness of threads that stand behind the others: of two that always work, one gets a third of the other's time.
+const BEHIND_NICE: i32 = 5;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -52,11 +57,28 @@ impl std::fmt::Debug for Shared {
 impl StagePool {
     /// Starts `threads` threads, at least one.
     pub fn start(threads: usize) -> io::Result<Self> {
+        Self::start_with(threads, 0)
+    }
+
+    /// Starts `threads` threads, at least one, that get the processor after all others: for jobs that keep it for long.
+    /// Threads that they start are like them.
+    pub fn start_behind(threads: usize) -> io::Result<Self> {
+        Self::start_with(threads, BEHIND_NICE)
+    }
+
+    /// `nice`: of the threads.
+    fn start_with(threads: usize, nice: i32) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let threads = (0..threads.max(1))
             .map(|i| {
                 let shared = shared.clone();
-                std::thread::Builder::new().name(format!("stage-{i}")).spawn(move || work(&shared))
+                std::thread::Builder::new().name(format!("stage-{i}")).spawn(move || {
+                    if nice != 0 {
+                        // A niceness of one thread, as Linux has it. Without it the thread works all the same.
+                        let _ = setpriority_process(Some(gettid()), nice);
+                    }
+                    work(&shared);
+                })
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { shared, threads })

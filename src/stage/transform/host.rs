@@ -5,6 +5,7 @@
 //! counts its fuel is slower, so it is compiled by an engine of its own. The engines keep what they compile in a folder, if
 //! there is one, by hashes of the module, the engine's version and settings, and what the processor can do.
 
+use super::turns::{Turn, Turns};
 use parking_lot::{Condvar, Mutex};
 use rustix::time::{ClockId, clock_gettime};
 use std::path::PathBuf;
@@ -19,6 +20,10 @@ use wasmtime::{
 
 /// Resolution of the time limit.
 const TICK: Duration = Duration::from_millis(10);
+
+/// A call that takes longer, and one after it that has its records again, goes on in turns of so long. Processor time.
+const LONG: Duration = Duration::from_millis(500);
+const TURN: Duration = Duration::from_millis(100);
 
 /// No call is given more time than this.
 const LONGEST_LIMIT: Duration = Duration::from_secs(3600);
@@ -85,6 +90,7 @@ pub struct Host {
     kept: Option<Cache>,
     /// Threads besides their callers' that calls may run on now, over all streams.
     helpers: AtomicUsize,
+    pub(super) turns: Arc<Turns>,
     ticker: Ticker,
 }
 
@@ -114,7 +120,8 @@ impl Host {
         let (engine, metered) = (engine(false)?, engine(true)?);
         let ticker = Ticker::start([engine.clone(), metered.clone()]).map_err(|error| HostError(error.to_string()))?;
         let helpers = AtomicUsize::new(processors() - 1);
-        Ok(Self { engine, metered, limits, kept, helpers, ticker })
+        let turns = Arc::new(Turns::new(processors() - 1));
+        Ok(Self { engine, metered, limits, kept, helpers, turns, ticker })
     }
 
     /// The engine for code that counts its fuel, or for code that does not.
@@ -269,18 +276,51 @@ pub struct Confined {
     interrupted: Interrupted,
     /// Set when the call was ended because nobody wants its outcome.
     pub was_interrupted: bool,
+    turns: Arc<Turns>,
+    /// When it counts as long, of the thread's time.
+    is_long_from: Duration,
+    /// Its turn, and when that is over.
+    turn: Option<(Turn, Duration)>,
+}
+
+/// What confines a call beside its memory.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeLimit {
+    /// Processor time.
+    pub time: Duration,
+    /// It has records of a call that failed: it counts as long from the start.
+    pub is_repeated: bool,
 }
 
 impl Confined {
-    pub fn new(limit_bytes: usize, time: Duration, interrupted: Interrupted) -> Self {
-        let ends = thread_time() + time.min(LONGEST_LIMIT);
-        Self { limit_bytes, used_bytes: 0, refused_growth: false, ends, interrupted, was_interrupted: false }
+    pub fn new(limit_bytes: usize, limit: TimeLimit, turns: Arc<Turns>, interrupted: Interrupted) -> Self {
+        let now = thread_time();
+        Self {
+            limit_bytes,
+            used_bytes: 0,
+            refused_growth: false,
+            ends: now + limit.time.min(LONGEST_LIMIT),
+            interrupted,
+            was_interrupted: false,
+            turns,
+            is_long_from: if limit.is_repeated { now } else { now + LONG },
+            turn: None,
+        }
     }
 
-    /// A tick has passed: whether the call may go on.
+    /// A tick has passed: whether the call may go on. Waits for a turn if it takes long.
     pub fn tick(&mut self) -> Result<(), Trap> {
         self.was_interrupted = (self.interrupted)();
-        if self.was_interrupted || thread_time() >= self.ends { Err(Trap::Interrupt) } else { Ok(()) }
+        let now = thread_time();
+        if self.was_interrupted || now >= self.ends {
+            return Err(Trap::Interrupt);
+        }
+        self.turn.take_if(|(turn, upto)| now >= *upto && turn.is_wanted());
+        if now >= self.is_long_from && self.turn.is_none() {
+            self.turn = self.turns.take(|| (self.interrupted)()).map(|turn| (turn, thread_time() + TURN));
+            self.was_interrupted = self.turn.is_none();
+        }
+        if self.was_interrupted { Err(Trap::Interrupt) } else { Ok(()) }
     }
 
     fn grow(&mut self, by_bytes: usize) -> bool {

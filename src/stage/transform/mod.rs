@@ -4,7 +4,8 @@
 //! To: `convert` or `compress` with what passed; the error area with what was refused.
 //!
 //! The contract with guests is `transforms/wit/transform.wit`. From the inside out:
-//! - [`host`]: the engine and its limits; [`abi`]: the contract's types; [`packed`]: its packed layout;
+//! - [`host`]: the engine and its limits; [`turns`]: how calls that take long share processors;
+//! - [`abi`]: the contract's types; [`packed`]: its packed layout;
 //! - [`lasting`]: what is left out of a component; [`adapted`]: what is put in; [`flat`]: the answer it then leaves;
 //! - [`module`]: one validated component and one call of it; [`reply`]: what a call returned; [`folder`]: the modules of a
 //!   folder, reloaded on change;
@@ -33,6 +34,7 @@ mod observe;
 mod packed;
 mod reply;
 mod stage;
+mod turns;
 mod verdict;
 
 #[cfg(test)]

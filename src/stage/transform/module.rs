@@ -6,7 +6,7 @@ use super::abi::{self, Failure, InputRecord, Invocation, LogLine, Outcome};
 use super::adapted::{self, adapted};
 use super::flat;
 use super::guest_log::GuestLog;
-use super::host::{Confined, Host, Interrupted};
+use super::host::{Confined, Host, Interrupted, TimeLimit};
 use super::last_words::LastWords;
 use super::lasting::lasting;
 use super::observe::Observer;
@@ -165,7 +165,7 @@ impl CallError {
 /// What a call may take.
 #[derive(Debug, Clone, Copy)]
 pub struct CallLimits {
-    pub time: Duration,
+    pub time: TimeLimit,
     pub memory_bytes: u64,
     /// Only of a module that counts it.
     pub fuel: Option<u64>,
@@ -265,7 +265,8 @@ impl Module {
 
     fn try_out(&self, is_metered: bool) -> Result<(), LoadError> {
         let fuel = is_metered.then_some(u64::MAX);
-        let limits = CallLimits { time: TRIAL_LIMIT, memory_bytes: TRIAL_MEMORY_BYTES as u64, fuel };
+        let time = TimeLimit { time: TRIAL_LIMIT, is_repeated: false };
+        let limits = CallLimits { time, memory_bytes: TRIAL_MEMORY_BYTES as u64, fuel };
         let mut store = self.store(limits, 0, &(Arc::new(|| false) as Interrupted));
         let _ticking = self.host.ticking();
         let instance = self
@@ -358,8 +359,9 @@ impl Module {
 
     fn store(&self, limits: CallLimits, records: usize, interrupted: &Interrupted) -> Store<Confined> {
         let memory_bytes = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
-        let mut store =
-            Store::new(self.instance.engine(), Confined::new(memory_bytes, limits.time, Arc::clone(interrupted)));
+        let turns = Arc::clone(&self.host.turns);
+        let confined = Confined::new(memory_bytes, limits.time, turns, Arc::clone(interrupted));
+        let mut store = Store::new(self.instance.engine(), confined);
         store.limiter(|confined| confined);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
@@ -382,7 +384,7 @@ impl Module {
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) if store.data().was_interrupted => CallError::Interrupted,
             Some(Trap::Interrupt) => {
-                CallError::TimedOut { limit_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX) }
+                CallError::TimedOut { limit_ms: u64::try_from(limits.time.time.as_millis()).unwrap_or(u64::MAX) }
             }
             Some(Trap::OutOfFuel) => CallError::OutOfFuel { fuel: limits.fuel.unwrap_or_default() },
             _ if store.data().refused_growth => CallError::OutOfMemory { limit_bytes: limits.memory_bytes },
