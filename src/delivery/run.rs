@@ -11,6 +11,7 @@ use super::requests::Requests;
 use super::shuffle::Shuffle;
 use super::spooled::Half;
 use super::stages::Stages;
+use super::worker::definition;
 use crate::batch::{PartitionCut, most_source_bytes};
 use crate::destination::s3::key::{KeyError, data_key};
 use crate::fault::{Class, Fault, Retry};
@@ -213,6 +214,12 @@ fn go_through(
 
     let began = context.clock.monotonic();
     let mut reader = lane.reader(&plan.from, None)?;
+    // The run may have waited for its thread. All that this reader sees was there before this look at the version, so
+    // that what came after an update was answered is not taken by the version before it.
+    let newest = definition(&context.catalog, &plan.definition.name, lane.id());
+    if newest.is_some_and(|newest| newest.revision != plan.definition.revision) {
+        return Err(StageRunError::Stopped);
+    }
     let chunk_bytes = if stages.decompress.is_some() { PACKED_CHUNK_BYTES } else { CHUNK_BYTES };
     while counts.total.records < plan.max_records
         && counts.expanded_bytes < plan.max_expanded_bytes

@@ -84,6 +84,12 @@ impl StagePool {
         Ok(Self { shared, threads })
     }
 
+    /// Jobs that no thread has taken yet.
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize {
+        self.shared.line.lock().jobs.len()
+    }
+
     /// Runs `job` when a thread is free, first come first served.
     pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, JobDied> {
         let (answer, answered) = oneshot::channel();

@@ -74,6 +74,38 @@ async fn open_seals_keep_their_names_and_what_comes_later_has_new_ones() {
     assert!(keys.iter().all(|key| [("old", 1), ("new", 2)].contains(key)), "{keys:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_waits_for_a_thread_takes_nothing_that_came_after_an_update() {
+    let (_dir, store, node) = Node::new().await;
+    let definition = definition("s", Compression::Gzip, 1 << 30, 3_600_000);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &records(0, 5)).await.unwrap();
+    node.until("s", |s| s.waiting_records == 5).await;
+    let pool = &node.context.stages;
+    let (free, held): (Vec<_>, Vec<_>) = (0..2).map(|_| std::sync::mpsc::channel::<()>()).unzip();
+    let holders = futures::future::join_all(held.into_iter().map(|held| pool.run(move || held.recv())));
+    let update = async {
+        let until_waiting = async |count| {
+            while pool.waiting() != count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        until_waiting(0).await;
+        node.supervisor.flush("s").unwrap();
+        until_waiting(1).await;
+        node.redefine("s", |d| d.s3.prefix = "new/".to_owned()).unwrap();
+        node.put(incarnation, &records(5, 5)).await.unwrap();
+        node.until("s", |s| s.waiting_records == 10).await;
+        drop(free);
+        delivered(&node, "s", 10).await;
+    };
+    tokio::join!(holders, update);
+    let keys: Vec<_> = store.objects.lock().keys().map(|key| (key.starts_with("new/"), version(key))).collect();
+    assert_eq!(keys, [(true, 2)]);
+    node.stop().await;
+}
+
 /// The version in a key.
 fn version(key: &str) -> u64 {
     key.rsplit('/').next().unwrap().split('-').nth(1).unwrap().parse().unwrap()
