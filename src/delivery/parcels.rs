@@ -156,6 +156,31 @@ pub fn store(outbox: &Outbox, draft: Draft, inline: &mut Vec<u8>) -> io::Result<
     Ok(((length_bytes, crc32c), place))
 }
 
+/// The parcel of error records of a kind whose bytes are `stored`; below `key`, in the bucket of `s3`.
+pub fn error_parcel(
+    s3: &S3Target,
+    number: u32,
+    kind: ErrorKind,
+    key: String,
+    records: u64,
+    stored: ((u64, u32), Place),
+) -> Parcel {
+    let ((length_bytes, crc32c), place) = stored;
+    Parcel {
+        number,
+        kind: ParcelKind::Error(kind.as_str().to_owned()),
+        bucket: s3.bucket.clone(),
+        key,
+        content_type: "application/octet-stream".to_owned(),
+        content_encoding: None,
+        kms_key: s3.kms_key.clone(),
+        length_bytes,
+        crc32c,
+        records,
+        place,
+    }
+}
+
 /// Where the data of a learnt table lie.
 pub fn location(s3: &S3Target) -> String {
     format!("s3://{}/{}", s3.bucket, common_folder(&s3.prefix))
@@ -340,20 +365,8 @@ impl ErrorDrafts<'_> {
                 extension: "",
             };
             let key = error_key(s3, &name, kind.as_str())?;
-            let ((length_bytes, crc32c), place) = store(&self.context.outbox, draft, &mut finished.inline)?;
-            finished.parcels.push(Parcel {
-                number,
-                kind: ParcelKind::Error(kind.as_str().to_owned()),
-                bucket: s3.bucket.clone(),
-                key,
-                content_type: "application/octet-stream".to_owned(),
-                content_encoding: None,
-                kms_key: s3.kms_key.clone(),
-                length_bytes,
-                crc32c,
-                records,
-                place,
-            });
+            let stored = store(&self.context.outbox, draft, &mut finished.inline)?;
+            finished.parcels.push(error_parcel(s3, number, kind, key, records, stored));
         }
         Ok(())
     }

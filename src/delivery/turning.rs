@@ -4,7 +4,7 @@
 //! Invariant: the error parcel's bytes are durable before the turn, the turn before the first byte of it is sent.
 
 use super::error_record::{self, EndpointFailure};
-use super::parcels::store;
+use super::parcels::{error_parcel, store};
 use super::send::{Sender, Sent};
 use super::stage_pool::JobDied;
 use crate::destination::DeliveryError;
@@ -162,28 +162,15 @@ impl GivenUp {
             parcel: number,
             extension: "",
         };
-        let kind = ErrorKind::HttpEndpointFailed.as_str();
-        let key = error_key(&definition.s3, &name, kind).map_err(io::Error::other)?;
+        let kind = ErrorKind::HttpEndpointFailed;
+        let key = error_key(&definition.s3, &name, kind.as_str()).map_err(io::Error::other)?;
         // One that was dropped before its turn was stored may have left its file.
         outbox.discard(incarnation, seal.id, number)?;
         let mut draft = outbox.begin(incarnation, seal.id, number);
         self.write_lines(&mut draft)?;
         let mut inline = Vec::new();
-        let ((length_bytes, crc32c), place) = store(outbox, draft, &mut inline)?;
-        let s3 = &definition.s3;
-        let instead = Parcel {
-            number,
-            kind: ParcelKind::Error(kind.to_owned()),
-            bucket: s3.bucket.clone(),
-            key,
-            content_type: "application/octet-stream".to_owned(),
-            content_encoding: None,
-            kms_key: s3.kms_key.clone(),
-            length_bytes,
-            crc32c,
-            records: parcel.records,
-            place,
-        };
+        let stored = store(outbox, draft, &mut inline)?;
+        let instead = error_parcel(&definition.s3, number, kind, key, parcel.records, stored);
         let turn = Turn {
             seal: seal.id,
             lane: seal.lane.clone(),
