@@ -214,8 +214,14 @@ def wrong_input(folder):
         (["new", "x", "--lang", "cobol"], "rust, c, js, python"),
     ):
         assert told in (err := refused(folder, *arguments)), f"{arguments}: {err}"
+    # A name in a file steers no terminal.
+    (folder / "paint.wasm").write_bytes(CORE_MODULE[:8] + b"\1\4\1\x60\0\0" + b"\2\x0e\1\5\x1b[31m\4\nbad\0\0")
+    err = refused(folder, "wrap", "paint.wasm", "-o", "out.wasm")
+    assert err == "hydrant: paint.wasm: it imports \\u{1b}[31m#\\nbad; a transform may import no function\n", err
+    out, _ = run(folder, "inspect", "paint.wasm", code=1)
+    assert "imports  \\u{1b}[31m#\\nbad\n" in out and "\x1b" not in out, out
     assert not (folder / "out.wasm").exists() and sorted(path.name for path in folder.path.iterdir()) == sorted(
-        ["cache", "core.wasm", "cut.wasm", "empty", "in", "text.wasm"]
+        ["paint.wasm", "cache", "core.wasm", "cut.wasm", "empty", "in", "text.wasm"]
     )
     # No record is no mistake of a test.
     for name in ("empty", "-"):

@@ -4,7 +4,7 @@
 
 use super::calls::{CallOptions, Part};
 use super::modules::{self, Loaded};
-use super::test::show::duration;
+use super::text::duration;
 use crate::cli::Failure;
 use crate::cli::input::Input;
 use crate::record::Chunk;

@@ -4,7 +4,7 @@
 
 use super::modules;
 use super::shape::{Item, Kind, Shape};
-use super::test::show::duration;
+use super::text::{duration, escaped};
 use crate::cli::Failure;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
@@ -66,8 +66,8 @@ impl Found {
             say!("worlds   {}", listed(self.shape.worlds().into_iter().map(str::to_owned)));
         }
         if self.shape.kind != Kind::Other {
-            say!("exports  {}", listed(self.shape.exports.iter().map(Item::name)));
-            say!("imports  {}", listed(self.shape.imports.iter().map(Item::name)));
+            say!("exports  {}", listed(self.shape.exports.iter().map(Item::name).map(|name| escaped(&name))));
+            say!("imports  {}", listed(self.shape.imports.iter().map(Item::name).map(|name| escaped(&name))));
         }
         match &self.world {
             Ok(world) => {

@@ -1,7 +1,7 @@
 //! `hydrant transform …`: transforms at the desk: made from a template, wrapped, looked at, tried, measured.
 //!
 //! `calls` has what `test` and `bench` share: a stream's settings as options, and records off a file; `modules` loads a
-//! component as the service does. `new` and `wrap` make components or what becomes one, the others run them.
+//! component as the service does; `text` is how all print what is foreign. `new` and `wrap` make components or what becomes one, the others run them.
 
 mod bench;
 mod calls;
@@ -10,6 +10,7 @@ mod modules;
 mod new;
 mod shape;
 mod test;
+mod text;
 mod wrap;
 
 use super::Failure;

@@ -4,6 +4,7 @@
 //! JavaScript or Python takes many seconds.
 
 use super::shape::{Kind, Shape};
+use super::text::escaped;
 use crate::app::code_dir;
 use crate::cli::Failure;
 use crate::disk::RealDisk;
@@ -63,15 +64,15 @@ pub(super) fn compile(wasm: &[u8]) -> Result<(Result<Module, LoadError>, Duratio
 pub(super) fn compile_and_keep(wasm: &[u8]) -> Result<Arc<Module>, Failure> {
     let host = Arc::new(Host::new(TransformLimits::default(), kept_code())?);
     let module = Module::compile(&host, wasm, false);
-    Ok(Arc::new(module.map_err(|error| format!("the component would be refused: {error}"))?))
+    Ok(Arc::new(module.map_err(|error| format!("the component would be refused: {}", escaped(&error.to_string())))?))
 }
 
-/// Why the service does not take these bytes, for a person who has them at hand.
+/// Why the service does not take these bytes, on a line, for a person who has them at hand.
 pub(super) fn reason(wasm: &[u8], error: &LoadError) -> String {
     match Shape::of(wasm).kind {
         Kind::Other => "it is no WebAssembly".to_owned(),
         Kind::CoreModule => "it is a core module, not a component; `hydrant transform wrap` makes one of it".to_owned(),
-        Kind::Component => error.to_string(),
+        Kind::Component => escaped(&error.to_string()),
     }
 }
 

@@ -7,7 +7,7 @@ mod diff;
 mod expect;
 mod outcome;
 mod seen;
-pub(super) mod show;
+mod show;
 
 use super::calls::{CallOptions, Part};
 use super::modules;

@@ -4,10 +4,10 @@ use super::diff::{Change, diff};
 use super::expect::Difference;
 use super::outcome::{Outcome, Summary, Verdict, level, operation, per_second};
 use super::seen::{CallLog, Otf, Totals};
+use crate::cli::transform::text::{duration, escaped};
 use indicatif::HumanBytes;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::time::Duration;
 
 /// Most characters of a text that are shown.
 const SHOWN_CHARS: usize = 160;
@@ -180,30 +180,9 @@ fn performance(summary: &Summary, totals: &Totals, memory_limit_bytes: u64) -> S
     text
 }
 
-/// A duration with three digits.
-pub(in super::super) fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    let (value, unit) = match seconds {
-        1.0.. => (seconds, "s"),
-        1e-3.. => (seconds * 1e3, "ms"),
-        _ => (seconds * 1e6, "µs"),
-    };
-    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
-    format!("{value:.digits$} {unit}")
-}
-
 fn table(otf: &Otf) -> String {
     let name = [&otf.database, &otf.table].map(|part| part.as_deref().unwrap_or("(the stream's)")).join(".");
     otf.operation.map_or_else(|| name.clone(), |action| format!("{name}, {}", operation(action)))
-}
-
-/// Without control characters: a record must not steer the terminal.
-fn escaped(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
-    }
-    plain
 }
 
 #[cfg(test)]
@@ -264,13 +243,5 @@ mod tests {
         let full = Style { full: true, ..PLAIN };
         let text = shown(full, Verdict::Passed { after: lines.as_bytes(), told: None }, &Difference::new());
         assert_eq!(text.lines().count(), 102);
-    }
-
-    #[test]
-    fn durations_have_three_digits() {
-        let shown = [1, 1234, 12_345, 123_456, 1_234_567, 1_234_567_890, 123_456_789_012]
-            .map(Duration::from_nanos)
-            .map(duration);
-        assert_eq!(shown, ["0.00 µs", "1.23 µs", "12.3 µs", "123 µs", "1.23 ms", "1.23 s", "123 s"]);
     }
 }

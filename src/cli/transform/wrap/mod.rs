@@ -10,6 +10,7 @@ mod tools;
 
 use super::calls::CallOptions;
 use super::modules;
+use super::text::escaped;
 use crate::cli::Failure;
 use crate::disk::{RealDisk, replace_file};
 use crate::stage::transform::Module;
@@ -57,7 +58,7 @@ impl WrapArgs {
             }
             None => {
                 let core = modules::read(&self.input)?;
-                let made = component::component(&core).map_err(|why| format!("{input}: {why}"))?;
+                let made = component::component(&core).map_err(|why| format!("{input}: {}", escaped(&why)))?;
                 let module = modules::compile_and_keep(&made)?;
                 (made, module)
             }
@@ -74,6 +75,7 @@ impl WrapArgs {
         let module = modules::compile_and_keep(&made)?;
         let options = CallOptions::default();
         if let Err(text) = module.call_without_records(&options.spec()?, options.info()) {
+            let text = escaped(&text);
             if let Some(why) = lambda::unusable(&text) {
                 return Err(format!("{input}: {why}").into());
             }
