@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 import traceback
@@ -49,6 +50,20 @@ def until(what, condition, deadline_s=DEADLINE_S, pause_s=0.02):
         time.sleep(pause_s)
 
 
+def shortened(text, longest=6000):
+    """The beginning and the end of a long text."""
+    return text if len(text) <= longest else f"{text[: longest // 2]}\n[…]\n{text[-longest // 2 :]}"
+
+
+def reason(error):
+    """Why a test failed, in few lines: where in the suite, the line there, the beginning of what the error says."""
+    here = Path(__file__).parent
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if Path(frame.filename).parent == here]
+    lines = [f"{Path(frame.filename).name}:{frame.lineno}: {frame.line}" for frame in frames[-2:]]
+    told = f"{type(error).__name__}: {error}".splitlines()
+    return "\n".join(line[:400] for line in [*lines, *told[:6]])
+
+
 class Suite:
     """Tests of one file, run in order; the last line printed is what tests/run reads."""
 
@@ -75,9 +90,10 @@ class Suite:
             print("\n".join(name for name, _ in self.tests))
             return
         chosen = [t for t in self.tests if not self.args.only or any(text in t[0] for text in self.args.only)]
-        passed, failed, skipped = 0, [], 0
+        passed, failed, skipped = 0, {}, 0
         for name, function in chosen:
             started = time.monotonic()
+            error = None
             with Folder(keep=self.args.keep) as folder:
                 try:
                     function(folder)
@@ -86,18 +102,22 @@ class Suite:
                 except Skip as why:
                     skipped += 1
                     verdict = f"skipped: {why}"
-                except Exception:
-                    failed.append(name)
-                    verdict = "FAILED"
+                except Exception as found:
+                    error, verdict = found, "FAILED"
                     folder.failed = True
-                    traceback.print_exc(file=sys.stdout)
                 finally:
                     folder.stop_all()
                     if folder.failed:
                         folder.show_logs()
+            if error:
+                # After the logs, and what it says in few lines last: output that is cut off is cut off above.
+                failed[name] = reason(error)
+                print(shortened("".join(traceback.format_exception(error)).rstrip()))
             print(f"{name}: {verdict} ({time.monotonic() - started:.1f} s)", flush=True)
+        for name, why in failed.items():
+            print(f"  failed: {name}\n{textwrap.indent(why, '    ')}")  # tests/run says it again at its end
         if failed:
-            print(f"repeat with: HYDRANT_TEST_SEED={self.args.seed} tests/run --only {self.name}; failed: {', '.join(failed)}")
+            print(f"repeat with: HYDRANT_TEST_SEED={self.args.seed} tests/run --only {self.name}")
         print(f"{self.name}: {passed} passed, {len(failed)} failed, {skipped} skipped", flush=True)
         sys.exit(1 if failed else 0)
 
