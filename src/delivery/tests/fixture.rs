@@ -90,6 +90,9 @@ impl MemoryStore {
     }
 }
 
+/// Longest that anything may take; only a hang reaches it.
+pub const HANG: Duration = Duration::from_secs(120);
+
 /// A node over a disk and a store that outlive it.
 pub struct Node {
     pub context: Arc<DeliveryContext>,
@@ -219,10 +222,13 @@ impl Node {
 
     /// Waits until `done` holds for the stream.
     pub async fn until(&self, name: &str, done: impl Fn(&StreamStatus) -> bool) -> StreamStatus {
+        let began = std::time::Instant::now();
         loop {
-            if let Some(status) = self.supervisor.stream(name).filter(&done) {
+            let status = self.supervisor.stream(name);
+            if let Some(status) = status.clone().filter(&done) {
                 return status;
             }
+            assert!(began.elapsed() < HANG, "{name} does not get there: {status:?}");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

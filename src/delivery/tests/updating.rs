@@ -9,9 +9,6 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 use std::collections::{BTreeSet, HashMap};
 
-/// Longest a case may take; only a hang reaches it.
-const HANG: Duration = Duration::from_secs(120);
-
 async fn delivered(node: &Node, name: &str, records: u64) -> StreamStatus {
     let done = node.until(name, |s| s.ledger.delivered.records == records && s.ledger.in_flight.records == 0);
     tokio::time::timeout(HANG, done).await.expect("delivered in time")
