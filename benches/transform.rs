@@ -69,7 +69,7 @@ fn spec(function: &str) -> TransformSpec {
         version: None,
         retries: 0,
         // One call a batch.
-        batch_bytes: std::env::var("EXP_BATCH").map_or(64 << 20, |v| v.parse().unwrap()),
+        batch_bytes: 64 << 20,
         timeout_ms: 600_000,
         memory_bytes: 1 << 30,
         variables: BTreeMap::new(),

@@ -1,5 +1,5 @@
 // Calls the function of the world `transform` with a packed batch: it is put into components of that world when they are
-// loaded (src/stage/transform/adapted.rs), beside their own code and in their memory, so that a call takes two entries
+// loaded (src/stage/transform/adapted.rs), beside their own code and in their memory, so that a call takes three entries
 // into the guest and not two more for each record. It has no memory, stack or data of its own.
 //
 // Formats: the packed layouts of src/stage/transform/packed.rs; memory as the canonical ABI lays out the types of
@@ -112,8 +112,9 @@ __attribute__((export_name("call"))) u8 *call(const u8 *invocation, u32 invocati
   PUT_U32(arguments + 88, record);
   PUT_U32(arguments + 92, count);
   for (; count > 0; count--, record += RECORD_BYTES) batch = take_record(batch, record);
-  u32 result = guest_transform((u32)arguments);
+  // Before the call: what it returns is nobody's yet, and an allocation might take it.
   u8 *answer = ALLOCATE(4, ANSWER_BYTES);
+  u32 result = guest_transform((u32)arguments);
   u32 pages = __builtin_wasm_memory_size(0);
   PUT_U32(answer, result);
   PUT_U32(answer + 4, 0);

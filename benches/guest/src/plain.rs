@@ -1,4 +1,5 @@
 //! The work of `enrich` as it is written without care for speed: every object becomes a map of serde_json and text again.
+//! None of the batch is to be dropped, which is left out.
 
 use serde_json::{Map, Value};
 

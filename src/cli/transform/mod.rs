@@ -1,7 +1,8 @@
 //! `hydrant transform …`: transforms at the desk: made from a template, wrapped, looked at, tried, measured.
 //!
 //! `calls` has what `test` and `bench` share: a stream's settings as options, and records off a file; `modules` loads a
-//! component as the service does; `text` is how all print what is foreign. `new` and `wrap` make components or what becomes one, the others run them.
+//! component as the service does; `text` is how all print what is foreign. `new` and `wrap` make components or what becomes
+//! one, the others run them.
 
 mod bench;
 mod calls;

@@ -88,8 +88,9 @@ impl Spaces {
         for (id, bytes) in sections(component)? {
             match id {
                 CORE_MODULE => spaces.modules += 1,
-                CORE_INSTANCE => spaces.core_instances += BinaryReader::new(bytes, 0).read_var_u32()?,
-                TYPE => spaces.types += BinaryReader::new(bytes, 0).read_var_u32()?,
+                // Nothing is validated yet, so that these may be any numbers.
+                CORE_INSTANCE => add(&mut spaces.core_instances, bytes)?,
+                TYPE => add(&mut spaces.types, bytes)?,
                 COMPONENT => spaces.components.push(passes_on(bytes)?),
                 INSTANCE => read(bytes, |instance| spaces.instance(instance))?,
                 ALIAS => read(bytes, |alias| spaces.alias(&alias))?,
@@ -107,7 +108,10 @@ impl Spaces {
             ComponentInstance::Instantiate { component_index, args } => {
                 let passes_on = self.components.get(component_index as usize).copied().unwrap_or(false);
                 let is_function = |arg: &&ComponentInstantiationArg<'_>| arg.kind == ComponentExternalKind::Func;
-                args.iter().find(is_function).filter(|_| passes_on).map(|arg| arg.index)
+                // There may be more arguments than the component wants.
+                let mut functions = args.iter().filter(is_function);
+                let (first, second) = (functions.next(), functions.next());
+                first.filter(|_| passes_on && second.is_none()).map(|arg| arg.index)
             }
             ComponentInstance::FromExports(exports) => {
                 let is_function = |export: &&ComponentExport<'_>| {
@@ -248,6 +252,12 @@ fn sections(component: &[u8]) -> Result<Vec<(u8, &[u8])>, BinaryReaderError> {
         sections.push((id, reader.read_bytes(bytes as usize)?));
     }
     Ok(sections)
+}
+
+/// Adds how many items a section has.
+fn add(count: &mut u32, section: &[u8]) -> Result<(), BinaryReaderError> {
+    *count = count.saturating_add(BinaryReader::new(section, 0).read_var_u32()?);
+    Ok(())
 }
 
 /// The items of a section.

@@ -1,11 +1,12 @@
 //! Adapted components beside the same ones as they are, and the reader of their answers.
 
+use super::abi::{InputRecord, Invocation, KafkaMetadata, KinesisMetadata};
 use super::adapted::{adapted, with_adapter};
 use super::enrich_tests::{corpus, verdicts};
 use super::flat;
-use super::host::{Host, TransformLimits};
+use super::host::{Host, Interrupted, TimeLimit, TransformLimits};
 use super::lasting::lasting;
-use super::module::Module;
+use super::module::{CallLimits, Module, Used};
 use super::stage::InvocationInfo;
 use super::tests::{ARRIVAL_MS, spec};
 use super::verdict::Answer;
@@ -15,6 +16,7 @@ use crate::stage::partition::lambda::LambdaKeys;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use wasmtime::component::Component;
 
 fn guest(file: &str) -> Vec<u8> {
@@ -58,9 +60,8 @@ fn records() -> Vec<Vec<u8>> {
 }
 
 /// What becomes of each record, by number: its bytes and keys, or its code and message.
-fn fates(host: &Arc<Host>, wasm: &[u8]) -> BTreeMap<u64, String> {
-    let component = Component::from_binary(host.engine(false), wasm).unwrap();
-    let module = Arc::new(Module::of_component(host, &component, wasm, false).unwrap());
+fn fates(host: &Arc<Host>, wasm: &[u8], is_adapted: bool) -> BTreeMap<u64, String> {
+    let module = Arc::new(module(host, wasm, is_adapted));
     let spec = crate::stream::definition::TransformSpec { batch_bytes: 300, retries: 1, ..spec("poison-list") };
     let wanted = LambdaKeys::of_prefix("!{partitionKeyFromLambda:k}/").unwrap();
     let mut all = BTreeMap::new();
@@ -68,6 +69,8 @@ fn fates(host: &Arc<Host>, wasm: &[u8]) -> BTreeMap<u64, String> {
         let records = records();
         let chunk = Chunk::from_records(records.iter().map(Vec::as_slice), 100, ARRIVAL_MS);
         let staged = module.stage(&spec, InvocationInfo::default(), wanted, Arc::new(|| false)).apply(chunk);
+        let sum = staged.passed.slots.len() + staged.refused.len() + staged.dropped.len();
+        assert_eq!(sum, records.len());
         let keys = staged.partition_keys.iter();
         let keys = keys.map(|key| &staged.passed.buffer[key.start as usize..key.end as usize]).map(<[u8]>::to_vec);
         let keys: Vec<_> = keys.collect();
@@ -80,6 +83,13 @@ fn fates(host: &Arc<Host>, wasm: &[u8]) -> BTreeMap<u64, String> {
     all
 }
 
+fn module(host: &Arc<Host>, wasm: &[u8], is_adapted: bool) -> Module {
+    let component = Component::from_binary(host.engine(false), wasm).unwrap();
+    let module = Module::of_component(host, &component, wasm, false, is_adapted).unwrap();
+    assert_eq!(module.is_adapted(), is_adapted);
+    module
+}
+
 fn host() -> Arc<Host> {
     let limits = TransformLimits { output_bytes: 1 << 20, ..TransformLimits::default() };
     Arc::new(Host::new(limits, None).unwrap())
@@ -88,7 +98,7 @@ fn host() -> Arc<Host> {
 #[test]
 fn an_adapter_changes_no_fate() {
     let (host, wasm) = (host(), lasting(&guest("tests/guests/poison-list.wasm")).unwrap());
-    let as_it_is = fates(&host, &wasm);
+    let as_it_is = fates(&host, &wasm, false);
     let mut by_adapters = vec![adapted(&wasm).unwrap()];
     match std::env::var_os("HYDRANT_REBUILT_TRANSFORMS").map(PathBuf::from) {
         Some(rebuilt) => {
@@ -99,7 +109,9 @@ fn an_adapter_changes_no_fate() {
     }
     assert!(as_it_is.len() > 100);
     for wasm in by_adapters {
-        for (ordinal, fate) in fates(&host, &wasm) {
+        let by_adapter = fates(&host, &wasm, true);
+        assert!(by_adapter.keys().eq(as_it_is.keys()));
+        for (ordinal, fate) in by_adapter {
             // The engine has its own words for what it cannot read, and traps have their callers in the text.
             let stable = |fate: &str| match fate.starts_with("Lambda.InvalidReturnFormat") {
                 true => fate.split("cannot be read").next().unwrap_or_default().to_owned(),
@@ -107,6 +119,57 @@ fn an_adapter_changes_no_fate() {
             };
             assert_eq!(stable(&fate), stable(&as_it_is[&ordinal]), "record {ordinal}");
         }
+    }
+}
+
+#[test]
+fn all_that_a_call_is_told_arrives_either_way() {
+    let (host, wasm) = (host(), lasting(&guest("tests/guests/poison-list.wasm")).unwrap());
+    assert!(Module::compile(&host, &guest("tests/guests/poison-list.wasm"), false).unwrap().is_adapted());
+    let kinesis = KinesisMetadata {
+        sequence_number: "49",
+        subsequence_number: 1,
+        partition_key: "",
+        shard_id: "shardId-ü",
+        approximate_arrival_timestamp: 2,
+    };
+    let kafka = KafkaMetadata { topic: "t", offset: "5", partition_id: "p", approximate_arrival_timestamp: 3 };
+    let record = |record_id, kinesis_metadata, kafka_metadata| InputRecord {
+        record_id,
+        approximate_arrival_timestamp: 258,
+        data: b"context!",
+        kinesis_metadata,
+        kafka_metadata,
+    };
+    let records = [record("1", Some(&kinesis), None), record("two", None, Some(&kafka)), record("", None, None)];
+    for (source_arn, variables) in [(None, &[][..]), (Some("arn:aws:kinesis"), &[("a", "1"), ("b", "")][..])] {
+        let texts = [false, true].map(|is_adapted| {
+            let wasm = if is_adapted { adapted(&wasm).unwrap() } else { wasm.clone() };
+            let invocation = Invocation {
+                invocation_id: "id",
+                delivery_stream_arn: "arn",
+                source_arn,
+                region: "eu",
+                function_arn: "function",
+                now_ms: 1,
+                seed: 2,
+                time_limit_ms: 3,
+                memory_limit_bytes: 4,
+                variables,
+            };
+            let time = TimeLimit { time: Duration::from_secs(60), is_repeated: false };
+            let limits = CallLimits { time, memory_bytes: 32 << 20, fuel: None };
+            let interrupted: Interrupted = Arc::new(|| false);
+            let (mut packed, mut used) = (Vec::new(), Used::default());
+            let module = module(&host, &wasm, is_adapted);
+            let records = records.iter().cloned();
+            let reply = module.call(invocation, records, limits, &interrupted, &mut packed, &mut used);
+            let mut texts = Vec::new();
+            reply.unwrap().read(|record_id, answer| texts.push(answer.text(record_id))).unwrap();
+            texts
+        });
+        assert_eq!(texts[0], texts[1]);
+        assert_eq!(texts[0].len(), 3);
     }
 }
 
@@ -180,8 +243,8 @@ fn an_answer_is_read_where_it_lies() {
     ];
     assert_eq!(read(&memory, 100).unwrap(), expected);
     assert_eq!(flat::failure(&memory, 8, 100).unwrap().map(|failure| failure.message), None);
-    // Ids, data, message, line, and a key with its pair.
-    let bytes = 3 + 4 + 7 + 3 + 4 + (16 + 2);
+    // Ids, data, database, table, message, line, and a key with its pair.
+    let bytes = 3 + 4 + 2 + 5 + 7 + 3 + 4 + (16 + 2);
     assert_eq!(read(&memory, bytes).unwrap(), expected);
     assert_eq!(read(&memory, bytes - 1), Err(flat::Malformed::TooLarge));
     // The same place as a failure.
@@ -194,6 +257,27 @@ fn an_answer_is_read_where_it_lies() {
     assert_eq!(flat::failure(&failed, 8, 6).unwrap_err(), flat::Malformed::TooLarge);
     failed[8] = 2;
     assert_eq!(flat::failure(&failed, 8, 7).unwrap_err(), flat::Malformed::BadTag("the result", 2));
+}
+
+#[test]
+fn what_is_named_many_times_counts_each_time() {
+    // A million keys of one record, and the name of a table, that are all of the same bytes.
+    let number =
+        |memory: &mut Vec<u8>, at: usize, number: u32| memory[at..at + 4].copy_from_slice(&number.to_le_bytes());
+    let mut keys = memory();
+    keys.resize(16 << 20, b'a');
+    (number(&mut keys, 64, 1 << 20), number(&mut keys, 68, (15 << 20) / 16));
+    for at in (1 << 20..16 << 20).step_by(4) {
+        number(&mut keys, at, 1 << 20);
+    }
+    let mut table = memory();
+    table.resize(16 << 20, b'a');
+    (number(&mut table, 40 + 52, 1 << 20), number(&mut table, 40 + 56, 15 << 20));
+    for memory in [keys, table] {
+        let mut heard = 0;
+        let read = flat::read(&memory, 8, 3 << 20, |_, _| heard += 1);
+        assert_eq!((read.unwrap_err(), heard), (flat::Malformed::TooLarge, 0));
+    }
 }
 
 #[test]

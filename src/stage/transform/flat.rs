@@ -31,15 +31,13 @@ pub enum Malformed {
 
 /// The failure that the result at `at` is, if it is one. `limit_bytes`: more than so many of texts together are not taken.
 pub fn failure(memory: &[u8], at: u32, limit_bytes: usize) -> Result<Option<Failure>, Malformed> {
-    let memory = Memory(memory);
-    let result: &[u8; RESULT_BYTES] = memory.chunk(at, "the result")?;
+    let mut reader = Reader { memory: Memory(memory), left_bytes: limit_bytes };
+    let result: &[u8; RESULT_BYTES] = reader.memory.chunk(at, "the result")?;
     match result[0] {
         0 => Ok(None),
         1 => {
-            let message = memory.text(pair(result, 4), "the message")?;
-            let mut left_bytes = limit_bytes.checked_sub(message.len()).ok_or(Malformed::TooLarge)?;
-            let logs = memory.lines(pair(result, 12), &mut left_bytes)?;
-            Ok(Some(Failure { message: message.to_owned(), logs }))
+            let message = reader.text(pair(result, 4), "the message")?.to_owned();
+            Ok(Some(Failure { message, logs: reader.lines(pair(result, 12))? }))
         }
         tag => Err(Malformed::BadTag("the result", tag)),
     }
@@ -53,15 +51,14 @@ pub fn read<'a>(
     limit_bytes: usize,
     mut see: impl FnMut(&[u8], Answer<'a>),
 ) -> Result<Vec<LogLine>, Malformed> {
-    let memory = Memory(memory);
-    let result: &[u8; RESULT_BYTES] = memory.chunk(at, "the result")?;
-    let mut left_bytes = limit_bytes;
-    for record in memory.list(pair(result, 4), RECORD_BYTES, "the records")? {
+    let mut reader = Reader { memory: Memory(memory), left_bytes: limit_bytes };
+    let result: &[u8; RESULT_BYTES] = reader.memory.chunk(at, "the result")?;
+    for record in reader.memory.list(pair(result, 4), RECORD_BYTES, "the records")? {
         let Some(record) = record.first_chunk() else { continue };
-        let (record_id, answer) = memory.record(record, &mut left_bytes)?;
+        let (record_id, answer) = reader.record(record)?;
         see(record_id, answer);
     }
-    memory.lines(pair(result, 12), &mut left_bytes)
+    reader.lines(pair(result, 12))
 }
 
 /// What an answer says whose result is at 8, one text for each record and log line, up to 1 MiB; `None` if it is malformed.
@@ -116,14 +113,6 @@ impl<'a> Memory<'a> {
         from.ok_or(Malformed::Outside(what))
     }
 
-    fn text(self, pair: Pair, what: &'static str) -> Result<&'a str, Malformed> {
-        let bytes = self.bytes(pair, what)?;
-        match simdutf8::basic::from_utf8(bytes) {
-            Ok(text) => Ok(text),
-            Err(_) => std::str::from_utf8(bytes).map_err(|error| Malformed::NotUtf8(what, error)),
-        }
-    }
-
     /// The values of a list of values of that size.
     fn list(
         self,
@@ -134,13 +123,49 @@ impl<'a> Memory<'a> {
         let bytes = u32::try_from(count as usize * size).map_err(|_| Malformed::Outside(what))?;
         Ok(self.bytes((at, bytes), what)?.chunks_exact(size))
     }
+}
+
+/// Reads values, and no more of them than is taken. What is shared by many of them counts each time, and before it is
+/// looked at: a small answer may name as much as it likes.
+struct Reader<'a> {
+    memory: Memory<'a>,
+    left_bytes: usize,
+}
+
+impl<'a> Reader<'a> {
+    #[inline(always)]
+    fn charge(&mut self, bytes: usize) -> Result<(), Malformed> {
+        self.left_bytes = self.left_bytes.checked_sub(bytes).ok_or(Malformed::TooLarge)?;
+        Ok(())
+    }
 
     #[inline(always)]
-    fn record(
-        self,
-        record: &'a [u8; RECORD_BYTES],
-        left_bytes: &mut usize,
-    ) -> Result<(&'a [u8], Answer<'a>), Malformed> {
+    fn bytes(&mut self, pair: Pair, what: &'static str) -> Result<&'a [u8], Malformed> {
+        let bytes = self.memory.bytes(pair, what)?;
+        self.charge(bytes.len())?;
+        Ok(bytes)
+    }
+
+    #[inline(always)]
+    fn text(&mut self, pair: Pair, what: &'static str) -> Result<&'a str, Malformed> {
+        let bytes = self.bytes(pair, what)?;
+        match simdutf8::basic::from_utf8(bytes) {
+            Ok(text) => Ok(text),
+            Err(_) => std::str::from_utf8(bytes).map_err(|error| Malformed::NotUtf8(what, error)),
+        }
+    }
+
+    fn optional_text<const BYTES: usize>(
+        &mut self,
+        value: &[u8; BYTES],
+        at: usize,
+        what: &'static str,
+    ) -> Result<Option<&'a str>, Malformed> {
+        if is_some(value[at], what)? { self.text(pair(value, at + 4), what).map(Some) } else { Ok(None) }
+    }
+
+    #[inline(always)]
+    fn record(&mut self, record: &[u8; RECORD_BYTES]) -> Result<(&'a [u8], Answer<'a>), Malformed> {
         let record_id = self.text(pair(record, 0), "a record id")?.as_bytes();
         let status = match record[8] {
             0 => Status::Ok,
@@ -148,29 +173,25 @@ impl<'a> Memory<'a> {
             2 => Status::ProcessingFailed,
             other => return Err(Malformed::BadTag("a status", other)),
         };
-        let data = is_some(record[12], "data")?.then(|| self.bytes(pair(record, 16), "data")).transpose()?;
-        let mut taken_bytes = record_id.len() + data.map_or(0, <[u8]>::len);
+        let data = match is_some(record[12], "data")? {
+            true => Some(self.bytes(pair(record, 16), "data")?),
+            false => None,
+        };
         let keys = match pair(record, 24) {
             (_, 0) => Keys::NONE,
             (at, count) => {
-                for key in self.list((at, count), KEY_BYTES, "partition keys")? {
-                    let (name, value) = self.key(key)?;
-                    taken_bytes = taken_bytes.saturating_add(KEY_BYTES + name.len() + value.len());
+                for key in self.memory.list((at, count), KEY_BYTES, "partition keys")? {
+                    self.key(key)?;
                 }
-                Keys::Flat { memory: self.0, at, count }
+                Keys::Flat { memory: self.memory.0, at, count }
             }
         };
-        let otf = is_some(record[32], "otf-metadata")?.then(|| self.otf(record)).transpose()?;
-        let message =
-            is_some(record[64], "a message")?.then(|| self.text(pair(record, 68), "a message")).transpose()?;
-        taken_bytes = taken_bytes.saturating_add(message.map_or(0, str::len));
-        *left_bytes = left_bytes.checked_sub(taken_bytes).ok_or(Malformed::TooLarge)?;
+        let otf = if is_some(record[32], "otf-metadata")? { Some(self.otf(record)?) } else { None };
+        let message = self.optional_text(record, 64, "a message")?;
         Ok((record_id, Answer { status: Some(status), data, message, keys, otf }))
     }
 
-    fn otf(self, record: &'a [u8; RECORD_BYTES]) -> Result<Otf<'a>, Malformed> {
-        let name =
-            |at: usize, what| is_some(record[at], what)?.then(|| self.text(pair(record, at + 4), what)).transpose();
+    fn otf(&mut self, record: &[u8; RECORD_BYTES]) -> Result<Otf<'a>, Malformed> {
         let operation = match (is_some(record[60], "an operation")?, record[61]) {
             (false, _) => None,
             (true, 0) => Some(Operation::Insert),
@@ -178,19 +199,21 @@ impl<'a> Memory<'a> {
             (true, 2) => Some(Operation::Delete),
             (true, other) => return Err(Malformed::BadTag("an operation", other)),
         };
-        Ok(Otf { database: name(36, "a database name")?, table: name(48, "a table name")?, operation })
+        let database = self.optional_text(record, 36, "a database name")?;
+        Ok(Otf { database, table: self.optional_text(record, 48, "a table name")?, operation })
     }
 
-    fn key(self, key: &[u8]) -> Result<(&'a str, &'a str), Malformed> {
+    fn key(&mut self, key: &[u8]) -> Result<(&'a str, &'a str), Malformed> {
+        self.charge(KEY_BYTES)?;
         let key: &[u8; KEY_BYTES] = key.first_chunk().ok_or(Malformed::Outside("a partition key"))?;
-        let value = self.text(pair(key, 8), "a partition key's value")?;
-        Ok((self.text(pair(key, 0), "a partition key")?, value))
+        let name = self.text(pair(key, 0), "a partition key")?;
+        Ok((name, self.text(pair(key, 8), "a partition key's value")?))
     }
 
     /// All are checked; the first ones are kept.
-    fn lines(self, lines: Pair, left_bytes: &mut usize) -> Result<Vec<LogLine>, Malformed> {
+    fn lines(&mut self, lines: Pair) -> Result<Vec<LogLine>, Malformed> {
         let mut kept = Vec::new();
-        for line in self.list(lines, LINE_BYTES, "the log lines")? {
+        for line in self.memory.list(lines, LINE_BYTES, "the log lines")? {
             let Some(line) = line.first_chunk::<LINE_BYTES>() else { continue };
             let level = match line[0] {
                 0 => LogLevel::Debug,
@@ -200,7 +223,6 @@ impl<'a> Memory<'a> {
                 other => return Err(Malformed::BadTag("a log level", other)),
             };
             let message = self.text(pair(line, 4), "a log line")?;
-            *left_bytes = left_bytes.checked_sub(message.len()).ok_or(Malformed::TooLarge)?;
             if kept.len() < MOST_LINES {
                 kept.push(LogLine { level, message: message.to_owned() });
             }
@@ -212,9 +234,10 @@ impl<'a> Memory<'a> {
 /// Takes the first of the partition keys that [`Keys::Flat`] has.
 pub fn take_key<'a>(memory: &'a [u8], at: &mut u32, count: &mut u32) -> Option<(&'a str, &'a str)> {
     *count = count.checked_sub(1)?;
-    let memory = Memory(memory);
+    let mut reader = Reader { memory: Memory(memory), left_bytes: usize::MAX };
     // Looked through before: an error is the end.
-    let key = memory.key(memory.bytes((*at, KEY_BYTES as u32), "").ok()?).ok()?;
+    let key = reader.memory.bytes((*at, KEY_BYTES as u32), "a partition key").ok()?;
+    let key = reader.key(key).ok()?;
     *at += KEY_BYTES as u32;
     Some(key)
 }

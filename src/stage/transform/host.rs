@@ -323,6 +323,11 @@ impl Confined {
         if self.was_interrupted { Err(Trap::Interrupt) } else { Ok(()) }
     }
 
+    /// The guest has returned.
+    pub fn end_turn(&mut self) {
+        self.turn = None;
+    }
+
     fn grow(&mut self, by_bytes: usize) -> bool {
         let wanted_bytes = self.used_bytes.saturating_add(by_bytes);
         if wanted_bytes > self.limit_bytes {

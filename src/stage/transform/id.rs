@@ -52,7 +52,7 @@ fn hex(value: u32) -> [u8; 8] {
 }
 
 fn parse(id: &[u8]) -> Option<Origin> {
-    let text = std::str::from_utf8(id).ok().filter(|text| text.len() == ID_BYTES)?;
+    let text = Some(id).filter(|id| id.len() == ID_BYTES).and_then(|id| std::str::from_utf8(id).ok())?;
     Some(Origin {
         ordinal: u64::from_str_radix(text.get(..16)?, 16).ok()?,
         part: u32::from_str_radix(text.get(16..)?, 16).ok()?,

@@ -188,22 +188,24 @@ impl Module {
         if !wasm.starts_with(b"\0asm") {
             return Err(LoadError::NotAComponent("it does not begin as WebAssembly does".to_owned()));
         }
-        Self::of_component(host, &component(engine, wasm)?, wasm, is_metered)
+        let (component, is_adapted) = component(engine, wasm)?;
+        Self::of_component(host, &component, wasm, is_metered, is_adapted)
     }
 
-    /// `wasm`: what the component was made of.
+    /// `wasm`: what the component was made of. `is_adapted`: it has been given an adapter.
     pub(super) fn of_component(
         host: &Arc<Host>,
         component: &Component,
         wasm: &[u8],
         is_metered: bool,
+        is_adapted: bool,
     ) -> Result<Self, LoadError> {
         let engine = host.engine(is_metered);
         let imports = imported_functions(engine, component);
         if !imports.is_empty() {
             return Err(LoadError::Imports(imports));
         }
-        let entry = find_entry(component)?;
+        let entry = find_entry(component, is_adapted)?;
         let instance =
             Linker::new(engine).instantiate_pre(component).map_err(|error| LoadError::Start(format!("{error:#}")))?;
         let module = Self {
@@ -255,6 +257,12 @@ impl Module {
             Entry::List(_) | Entry::Adapted { .. } => "transform",
             Entry::Packed(_) => "transform-packed",
         }
+    }
+
+    /// Whether it is called by an adapter.
+    #[cfg(test)]
+    pub(super) fn is_adapted(&self) -> bool {
+        matches!(self.entry, Entry::Adapted { .. })
     }
 
     /// Makes an instance and drops it; what that takes. `is_metered` as when it was compiled.
@@ -332,6 +340,8 @@ impl Module {
                     .map(|(result,)| result.map(Returned::Packed))
             }
         };
+        // Others may go on while its answer is read.
+        store.data_mut().end_turn();
         let left = limits.fuel.and_then(|fuel| Some(fuel.saturating_sub(store.get_fuel().ok()?)));
         *used = Used { memory_bytes: store.data().used_bytes as u64, fuel: left };
         let failed = |Failure { message, logs }| CallError::Failed { message, lines: logs };
@@ -405,14 +415,17 @@ type AdaptedResults = ((u32, WasmList<u8>),);
 type PackedParams<'a> = (Invocation<'a>, &'a [u8]);
 type PackedResults = (Result<WasmList<u8>, Failure>,);
 
-/// Compiles a component, so that its answers last, and with an adapter if it can have one.
-fn component(engine: &Engine, wasm: &[u8]) -> Result<Component, LoadError> {
+/// Compiles a component, so that its answers last, and with an adapter if it can have one: whether it has.
+fn component(engine: &Engine, wasm: &[u8]) -> Result<(Component, bool), LoadError> {
     let refused = |error: &dyn std::fmt::Display| LoadError::NotAComponent(format!("{error:#}"));
     match lasting(wasm) {
         Ok(wasm) => match adapted(&wasm).map(|adapted| Component::from_binary(engine, &adapted)) {
-            Some(Ok(component)) => Ok(component),
+            Some(Ok(component)) => Ok((component, true)),
             // It is as it should be without an adapter, or the engine says of it what is wrong.
-            _ => Component::from_binary(engine, &wasm).map_err(|error| refused(&error)),
+            _ => match Component::from_binary(engine, &wasm) {
+                Ok(component) => Ok((component, false)),
+                Err(error) => Err(refused(&error)),
+            },
         },
         // The engine says best what is wrong.
         Err(error) => {
@@ -441,7 +454,7 @@ fn imported_functions(engine: &Engine, component: &Component) -> Vec<String> {
     found
 }
 
-fn find_entry(component: &Component) -> Result<Entry, LoadError> {
+fn find_entry(component: &Component, is_adapted: bool) -> Result<Entry, LoadError> {
     let find = |interface| {
         let instance = component.get_export_index(None, interface)?;
         component.get_export_index(Some(&instance), abi::FUNCTION)
@@ -450,7 +463,9 @@ fn find_entry(component: &Component) -> Result<Entry, LoadError> {
     if let Some(index) = find(abi::PACKED) {
         return Ok(Entry::Packed(index));
     }
-    let entry = |list| match component.get_export_index(None, adapted::EXPORT) {
+    // Another component may have a function of that name.
+    let adapter = component.get_export_index(None, adapted::EXPORT).filter(|_| is_adapted);
+    let entry = |list| match adapter {
         Some(adapter) => Entry::Adapted { list, adapter },
         None => Entry::List(list),
     };
