@@ -14,6 +14,10 @@ pub const AFTER_SEAL: &str = "after_seal";
 pub const DURING_DELIVER: &str = "during_deliver";
 /// The destination has written the parcel; its reply was lost.
 pub const WRITTEN_REPLY_LOST: &str = "written_reply_lost";
+/// All of a load but its commit is done.
+pub const BEFORE_COMMIT: &str = "before_commit";
+/// A parcel that is given up can no longer come out late; its turn is not stored.
+pub const AFTER_SETTLE: &str = "after_settle";
 /// A turn (giving up on a destination) is stored.
 pub const AFTER_TURN: &str = "after_turn";
 /// All parcels of a seal are delivered, the close is not stored.
@@ -44,7 +48,9 @@ pub const ALL: &[&str] = &[
     BEFORE_SEAL,
     AFTER_SEAL,
     DURING_DELIVER,
+    BEFORE_COMMIT,
     WRITTEN_REPLY_LOST,
+    AFTER_SETTLE,
     AFTER_TURN,
     AFTER_DELIVER,
     AFTER_CLOSE,

@@ -19,9 +19,10 @@ use crate::delivery::{
     Supervisor, SupervisorError,
 };
 use crate::destination::Router;
-use crate::destination::http::client::CaFileError;
 use crate::destination::http::{HttpDestination, HttpSettings};
+use crate::destination::redshift::{RedshiftDestination, RedshiftSettings};
 use crate::destination::s3::{S3Destination, S3Settings};
+use crate::destination::trust::CaFileError;
 use crate::disk::{Disk, DiskBudget, FolderLock, RealDisk};
 use crate::embedded::{EmbeddedS3, EmbeddedS3Options};
 use crate::ingest::{Admission, Ingest};
@@ -68,6 +69,8 @@ pub struct AppOptions {
     pub s3: S3Settings,
     /// How HTTP endpoints are reached.
     pub http: HttpSettings,
+    /// How clusters are reached.
+    pub redshift: RedshiftSettings,
     /// WASM modules.
     pub transforms_dir: PathBuf,
     /// Tables for conversion.
@@ -130,7 +133,7 @@ pub enum StartError {
     /// A listener.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// Certificates for HTTP endpoints.
+    /// Certificates for HTTP endpoints or clusters.
     #[error(transparent)]
     Certificates(#[from] CaFileError),
     /// Threads.
@@ -175,6 +178,7 @@ impl App {
             glue,
             vault,
             requests,
+            loads,
         } = foundation;
 
         let mut s3_settings = options.s3;
@@ -193,7 +197,7 @@ impl App {
             None => None,
         };
         let objects = Arc::new(S3Destination::new(s3_settings, clock.clone()));
-        let destinations = Router { objects, requests };
+        let destinations = Router { objects, requests, loads };
         let stop = StopSource::new();
         let mut tasks = TaskSet::default();
         let schemas = Arc::new(Schemas::new(options.schemas_dir, glue.clone()));
@@ -303,6 +307,7 @@ struct Foundation {
     glue: Option<Arc<Glue>>,
     vault: Arc<Vault>,
     requests: Arc<HttpDestination>,
+    loads: Arc<RedshiftDestination>,
 }
 
 impl Foundation {
@@ -348,6 +353,7 @@ impl Foundation {
         let glue = glue.transpose()?.map(Arc::new);
         let vault = Arc::new(Vault::new(disk.clone(), folder.secrets_key()));
         let requests = Arc::new(HttpDestination::new(options.http.clone(), vault.clone(), clock.clone())?);
+        let loads = Arc::new(RedshiftDestination::new(options.redshift.clone(), vault.clone())?);
         Ok(Self {
             lock,
             budget,
@@ -363,6 +369,7 @@ impl Foundation {
             glue,
             vault,
             requests,
+            loads,
         })
     }
 }

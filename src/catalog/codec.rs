@@ -4,7 +4,8 @@
 //! whatever must not be lost that way raises the format. A row has the lowest format in which nothing of that kind is lost,
 //! so that an older program reads the streams that it delivers in the same way, and refuses the others. Format 2 brought a
 //! source backup, dynamic partitioning, processors other than the transform, zones of keys, a target size of objects,
-//! columns of unknown fields, INT96.
+//! columns of unknown fields, INT96. Format 3 brought destinations besides
+//! S3.
 
 use super::StreamRecord;
 use crate::stream::definition::{ConvertSpec, Definition, Processors};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 
 /// The newest format this program reads and writes.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 /// Why a file could not be decoded.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +46,8 @@ struct Read {
 
 /// The lowest format that says all of the row.
 fn format_of(record: &StreamRecord) -> u64 {
-    let Definition { s3, backup, partitioning, processors, convert, target_object_bytes, .. } = &*record.definition;
+    let Definition { s3, http, redshift, backup, partitioning, processors, convert, target_object_bytes, .. } =
+        &*record.definition;
     let converts_otherwise = |spec: &ConvertSpec| spec.unknown_fields_column.is_some() || spec.parquet.int96_timestamps;
     let is_newer = backup.is_some()
         || partitioning.is_some()
@@ -53,7 +55,11 @@ fn format_of(record: &StreamRecord) -> u64 {
         || s3.time_zone != TimeZone::default()
         || target_object_bytes.is_some()
         || convert.as_ref().is_some_and(converts_otherwise);
-    if is_newer { 2 } else { 1 }
+    match (http.is_some() || redshift.is_some(), is_newer) {
+        (true, _) => 3,
+        (false, true) => 2,
+        (false, false) => 1,
+    }
 }
 
 /// The bytes of a row. Fails only for what JSON cannot hold, which a row has nowhere.

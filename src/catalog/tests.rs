@@ -11,6 +11,7 @@ use serde_json::json;
 
 const GOLDEN: &str = include_str!("golden.json");
 const GOLDEN_2: &str = include_str!("golden_2.json");
+const GOLDEN_3: &str = include_str!("golden_3.json");
 
 fn record(name: &str) -> StreamRecord {
     let definition = Definition {
@@ -72,6 +73,7 @@ fn record(name: &str) -> StreamRecord {
         backup: None,
         partitioning: None,
         http: None,
+        redshift: None,
     };
     StreamRecord {
         definition: Arc::new(definition),
@@ -96,6 +98,26 @@ fn record_2(name: &str) -> StreamRecord {
     row
 }
 
+/// A row that needs format 3.
+fn record_3(name: &str) -> StreamRecord {
+    let mut row = record(name);
+    let definition = Arc::make_mut(&mut row.definition);
+    definition.s3.error_prefix = None;
+    definition.convert = None;
+    definition.redshift = Some(RedshiftTarget {
+        url: "jdbc:redshift://c.example:5439/dev".to_owned(),
+        user: Some("loader".to_owned()),
+        password: Some(Hidden("v1:AAAA".to_owned())),
+        secret_arn: None,
+        role_arn: "arn:aws:iam::000000000000:role/r".to_owned(),
+        copy: CopyCommand { table: "events".to_owned(), columns: "a, b".to_owned(), options: "json 'auto'".to_owned() },
+        retry_ms: 3_600_000,
+        method: LoadMethod::CopyFromStdin,
+        ledger: "hydrant_loads".to_owned(),
+    });
+    row
+}
+
 pub fn active(name: &str) -> StreamRecord {
     StreamRecord { status: Status::Active, ..record(name) }
 }
@@ -117,6 +139,7 @@ fn the_golden_file_is_read_and_written_unchanged() {
     let files = [
         ("src/catalog/golden.json", GOLDEN, record("golden")),
         ("src/catalog/golden_2.json", GOLDEN_2, record_2("golden")),
+        ("src/catalog/golden_3.json", GOLDEN_3, record_3("golden")),
     ];
     for (path, golden, row) in files {
         if std::env::var_os("HYDRANT_BLESS").is_some() {
@@ -136,6 +159,7 @@ fn a_row_has_the_lowest_format_that_older_programs_do_not_misread() {
     assert_eq!(format(&record("s")), 1);
     let all = record_2("s");
     assert_eq!(format(&all), 2);
+    assert_eq!(format(&record_3("s")), 3);
     type Change = fn(&mut Definition, &Definition);
     let changes: [Change; 6] = [
         |row, all| row.backup = all.backup.clone(),
@@ -160,7 +184,7 @@ fn a_row_has_the_lowest_format_that_older_programs_do_not_misread() {
 
 #[test]
 fn foreign_files_are_refused() {
-    assert_eq!(codec::decode(br#"{"format": 3, "rows": []}"#), Err(DecodeError::Newer { found: 3 }));
+    assert_eq!(codec::decode(br#"{"format": 4, "rows": []}"#), Err(DecodeError::Newer { found: 4 }));
     for bytes in [&b""[..], b"{}", b"[]", br#"{"format": 0}"#, br#"{"format": 2}"#, &GOLDEN.as_bytes()[..200]] {
         assert!(matches!(codec::decode(bytes), Err(DecodeError::Damaged(_))), "{bytes:?}");
     }
@@ -273,7 +297,7 @@ fn a_newer_or_damaged_file_stops_the_start_with_a_clear_text() {
     let path = dir.path().join("data/catalog/s.json");
     std::fs::write(&path, r#"{"format": 9, "streams": {}}"#).unwrap();
     let text = open(dir.path()).unwrap_err().to_string();
-    assert!(text.contains("has format 9, this version of hydrant reads up to 2"), "{text}");
+    assert!(text.contains("has format 9, this version of hydrant reads up to 3"), "{text}");
     std::fs::write(&path, GOLDEN).unwrap();
     let text = open(dir.path()).unwrap_err().to_string();
     assert!(text.contains("it holds the stream golden"), "{text}");

@@ -6,6 +6,7 @@ use crate::config::{self, DISK_BUDGET_LEAST_BYTES};
 use crate::control::Rules;
 use crate::delivery::DeliveryOptions;
 use crate::destination::http::HttpSettings;
+use crate::destination::redshift::RedshiftSettings;
 use crate::destination::s3::S3Settings;
 use crate::embedded::EmbeddedS3Options;
 use crate::log::LogOptions;
@@ -95,6 +96,7 @@ impl DevArgs {
             }),
             s3: S3Settings::default(),
             http: HttpSettings::default(),
+            redshift: RedshiftSettings::default(),
             transforms_dir: self.transforms_dir.clone(),
             schemas_dir: self.schemas_dir.clone(),
             glue: None,

@@ -92,6 +92,7 @@ pub fn app_options(config: Config) -> AppOptions {
         embedded_s3: None,
         s3: config.s3,
         http: config.http.settings,
+        redshift: config.redshift,
         transforms_dir: config.transforms_dir,
         schemas_dir: config.schemas_dir,
         glue: config.glue.map(|glue| glue.settings),

@@ -39,12 +39,17 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
         }
         secrets(settings.credentials.as_ref(), &at, &mut problems, |_| true);
     }
-    if let Some(file) = &config.http.settings.ca_file {
-        readable(file, "http_endpoint.ca_file", &mut problems);
-    }
-    for (arn, secret) in &config.http.settings.secrets {
-        if let Err(error) = secret.read() {
-            problems.add(None, &format!("http_endpoint.secrets.{arn}"), error.to_string());
+    let (http, redshift) = (&config.http.settings, &config.redshift);
+    for (section, ca_file, secrets) in
+        [("http_endpoint", &http.ca_file, &http.secrets), ("redshift", &redshift.ca_file, &redshift.secrets)]
+    {
+        if let Some(file) = ca_file {
+            readable(file, &format!("{section}.ca_file"), &mut problems);
+        }
+        for (arn, secret) in secrets {
+            if let Err(error) = secret.read() {
+                problems.add(None, &format!("{section}.secrets.{arn}"), error.to_string());
+            }
         }
     }
     if let Some(glue) = &config.glue {
@@ -64,9 +69,14 @@ pub fn surroundings(path: &Path, config: &Config) -> Vec<Problem> {
                 Err(error) => problems.add(None, &name, error.to_string()),
             }
         }
-        let secret = plan.definition.http.as_ref().and_then(|http| http.secret_arn.as_ref());
-        if let Some(arn) = secret.filter(|arn| !config.http.settings.secrets.contains_key(*arn)) {
-            problems.add(None, &name, format!("http_endpoint.secrets has no entry for {arn}"));
+        let of_http = plan.definition.http.as_ref().and_then(|target| target.secret_arn.as_ref());
+        let of_redshift = plan.definition.redshift.as_ref().and_then(|target| target.secret_arn.as_ref());
+        for (section, secrets, arn) in
+            [("http_endpoint", &http.secrets, of_http), ("redshift", &redshift.secrets, of_redshift)]
+        {
+            if let Some(arn) = arn.filter(|arn| !secrets.contains_key(*arn)) {
+                problems.add(None, &name, format!("{section}.secrets has no entry for {arn}"));
+            }
         }
         if let Some(convert) = &plan.definition.convert {
             let member = format!("{name}.SchemaConfiguration");

@@ -4,7 +4,6 @@ use super::problem::Problems;
 use super::s3;
 use super::section::Section;
 use crate::destination::http::HttpSettings;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What the section says.
@@ -21,21 +20,11 @@ const MAX_REQUESTS_IN_FLIGHT: usize = 1000;
 
 /// Reads the section.
 pub fn read(mut section: Section, problems: &mut Problems) -> HttpSection {
-    let mut secrets = BTreeMap::new();
-    if let Some(list) = section.section("secrets", problems) {
-        for arn in list.names() {
-            if let Some(secret) = list.chosen(arn).and_then(|node| s3::secret_in(node, list.base())) {
-                secrets.insert(arn.to_owned(), secret);
-            } else {
-                list.problem(arn, s3::NOT_A_SECRET, problems);
-            }
-        }
-    }
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     // Every member by name, no `..`: a setting added to the destination must be given a key here.
     let settings = HttpSettings {
         ca_file: section.path("ca_file", problems),
-        secrets,
+        secrets: s3::secrets(&mut section, problems),
         allow_http: section.flag("allow_http", problems).unwrap_or(false),
         connect_timeout_ms: section.duration("connect_timeout", problems).map(ms),
         answer_timeout_ms: section.duration("answer_timeout", problems).map(ms),

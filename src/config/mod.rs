@@ -1,8 +1,8 @@
 //! The configuration file of `hydrant serve` and `hydrant check`.
 //!
 //! From: a YAML file. To: `app` (a [`Config`]) and `cli` (problems, to print). In between, in this order: `node` (the
-//! file as a tree that knows its lines), `section` (reading members, noting what is wrong), `top`, `s3`, `http`, `glue` and `streams`
-//! (what the members mean); `lines` finds the line of a problem that was told without one.
+//! file as a tree that knows its lines), `section` (reading members, noting what is wrong), `top`, `s3`, `http`, `redshift`, `glue` and
+//! `streams` (what the members mean); `lines` finds the line of a problem that was told without one.
 //!
 //! Invariants: every problem found is reported, with its line, not only the first; an unknown key is a problem; a secret
 //! is `{env: NAME}` or `{file: PATH}` and is never part of a problem's text. Relative paths start at the file's folder.
@@ -15,6 +15,7 @@ mod node;
 #[cfg(test)]
 mod page_tests;
 mod problem;
+mod redshift;
 mod s3;
 mod section;
 mod streams;
@@ -29,6 +30,7 @@ pub use problem::Problem;
 pub use units::size;
 
 use crate::control::Rules;
+use crate::destination::redshift::RedshiftSettings;
 use crate::destination::s3::S3Settings;
 use crate::telemetry::logging::LogFormat;
 use crate::wire::Compatibility;
@@ -61,6 +63,8 @@ pub struct Config {
     pub s3: S3Settings,
     /// How HTTP endpoints are reached.
     pub http: HttpSection,
+    /// How clusters are reached.
+    pub redshift: RedshiftSettings,
     /// WASM modules.
     pub transforms_dir: PathBuf,
     /// Table schemas for conversion.
@@ -142,6 +146,7 @@ impl Config {
             region: self.region.clone(),
             compatibility: self.compatibility,
             allow_http: self.http.settings.allow_http,
+            allow_plain: self.redshift.allow_plain,
             glue_region: self.glue.as_ref().map(|glue| glue.region.as_ref().unwrap_or(&self.region).clone()),
         }
     }

@@ -14,7 +14,7 @@ fn add_keys(path: &str, keys: &mut BTreeSet<String>) {
     let Some(told) = told.iter().find(|problem| problem.member == member) else { return };
     let Some((_, known)) = told.message.split_once("known here: ") else {
         // A section whose keys the user chooses: any bucket.
-        if path == "http_endpoint.secrets" {
+        if path == "http_endpoint.secrets" || path == "redshift.secrets" {
             assert!(told.message.starts_with("expected {env: NAME}"), "{told}");
             keys.insert(format!("{path}.ARN"));
             return;

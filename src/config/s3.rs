@@ -89,11 +89,26 @@ fn secret(section: &mut Section, member: &'static str, problems: &mut Problems) 
     secret
 }
 
+/// The section `secrets` of a destination: secrets by ARN.
+pub fn secrets(section: &mut Section, problems: &mut Problems) -> BTreeMap<String, Secret> {
+    let mut secrets = BTreeMap::new();
+    if let Some(list) = section.section("secrets", problems) {
+        for arn in list.names() {
+            if let Some(secret) = list.chosen(arn).and_then(|node| secret_in(node, list.base())) {
+                secrets.insert(arn.to_owned(), secret);
+            } else {
+                list.problem(arn, NOT_A_SECRET, problems);
+            }
+        }
+    }
+    secrets
+}
+
 /// What is said of a value that is none.
-pub const NOT_A_SECRET: &str = "expected {env: NAME} or {file: PATH}; secrets do not stand in this file";
+const NOT_A_SECRET: &str = "expected {env: NAME} or {file: PATH}; secrets do not stand in this file";
 
 /// A value `{env: NAME}` or `{file: PATH}`; relative paths start at `base`.
-pub fn secret_in(node: &Node, base: &Path) -> Option<Secret> {
+fn secret_in(node: &Node, base: &Path) -> Option<Secret> {
     let one = match node.members() {
         [(key, Node { value: Tree::Text(text), .. })] if !text.is_empty() => Some((key.name.as_str(), text)),
         _ => None,

@@ -5,6 +5,7 @@ mod streams;
 
 use super::*;
 use crate::destination::http::HttpSettings;
+use crate::destination::redshift::RedshiftSettings;
 use crate::destination::s3::{ChecksumCalculation, Credentials, Secret};
 use crate::schemas::GlueSettings;
 use serde_json::json;
@@ -49,6 +50,13 @@ http_endpoint:
   answer_timeout: 90s
   stall_timeout: 7s
   requests_in_flight: 6
+redshift:
+  ca_file: ca.pem
+  secrets:
+    "arn:aws:secretsmanager:eu-west-1:123456789012:secret:dwh": {env: DWH}
+  allow_plain: true
+  connect_timeout: 4s
+  load_timeout: 2h
 transforms_dir: transforms
 schemas_dir: /srv/schemas
 limits:
@@ -146,6 +154,14 @@ fn a_full_file_means_what_it_says() {
                 stall_timeout_ms: Some(7_000),
             },
             requests_in_flight: Some(6),
+        },
+        redshift: RedshiftSettings {
+            ca_file: Some("/etc/hydrant/ca.pem".into()),
+            secrets: [("arn:aws:secretsmanager:eu-west-1:123456789012:secret:dwh".to_owned(), Secret::env("DWH"))]
+                .into(),
+            allow_plain: true,
+            connect_timeout_ms: Some(4_000),
+            load_timeout_ms: Some(7_200_000),
         },
         glue: Some(GlueSection {
             settings: GlueSettings {

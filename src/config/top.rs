@@ -5,7 +5,7 @@ use super::problem::Problems;
 use super::section::Section;
 use super::{
     AdminListener, ApiListener, Config, DISK_BUDGET_LEAST_BYTES, Limits, LogSettings, TlsPaths, VERSION, glue, http,
-    s3, streams,
+    redshift, s3, streams,
 };
 use crate::control::Rules;
 use crate::telemetry::logging::{self, LogFormat};
@@ -34,6 +34,9 @@ pub fn read(root: &Node, base: &Path, problems: &mut Problems) -> Option<Config>
     let s3 = top.section("s3", problems).map(|section| s3::read(section, problems)).unwrap_or_default();
     let http = top.section("http_endpoint", problems).map(|section| http::read(section, problems)).unwrap_or_default();
     rules.allow_http = http.settings.allow_http;
+    let redshift =
+        top.section("redshift", problems).map(|section| redshift::read(section, problems)).unwrap_or_default();
+    rules.allow_plain = redshift.allow_plain;
     let glue = top.section("glue", problems).and_then(|section| glue::read(section, problems));
     rules.glue_region = glue.as_ref().map(|glue| glue.region.as_ref().unwrap_or(&rules.region).clone());
     let transforms_dir = top.path("transforms_dir", problems);
@@ -56,6 +59,7 @@ pub fn read(root: &Node, base: &Path, problems: &mut Problems) -> Option<Config>
         admin,
         s3,
         http,
+        redshift,
         glue,
         limits,
         retention,
@@ -87,6 +91,7 @@ fn rules(top: &mut Section, problems: &mut Problems) -> Rules {
         compatibility: top.choice("compatibility", &modes, problems).unwrap_or(default.compatibility),
         glue_region: None,
         allow_http: false,
+        allow_plain: false,
     }
 }
 

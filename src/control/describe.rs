@@ -5,8 +5,8 @@
 use super::Control;
 use super::members::{flag, given, given_at, items, text};
 use super::model::DESCRIBE;
-use super::plan::{DEFAULT_INTERVAL_S, DEFAULT_RETRY_S, default_size_mib};
-use super::rules::{EXTENDED, HTTP, PLAIN, conversion, is_partitioned, parameters};
+use super::plan::{DEFAULT_INTERVAL_S, DEFAULT_LOAD_RETRY_S, DEFAULT_RETRY_S, default_size_mib};
+use super::rules::{EXTENDED, HTTP, PLAIN, REDSHIFT, conversion, is_partitioned, parameters};
 use crate::catalog::{Status, StreamRecord};
 use crate::wire::{ApiError, check};
 use serde_json::{Map, Value, json};
@@ -79,6 +79,9 @@ fn destinations(request: &Value) -> Vec<(&'static str, Value)> {
     if let Some(endpoint) = given(request, HTTP) {
         return vec![("HttpEndpointDestinationDescription", http_endpoint(endpoint))];
     }
+    if let Some(cluster) = given(request, REDSHIFT) {
+        return vec![("RedshiftDestinationDescription", redshift(cluster))];
+    }
     match (given(request, EXTENDED), given(request, PLAIN)) {
         (Some(extended), _) => {
             let is_large = conversion::enabled(extended).is_some() || is_partitioned(extended);
@@ -129,8 +132,7 @@ fn http_endpoint(configuration: &Value) -> Value {
     }
     described.insert("EndpointConfiguration".to_owned(), Value::Object(endpoint));
     described.insert("BufferingHints".to_owned(), hints_described(configuration, false));
-    let logging = given(configuration, "CloudWatchLoggingOptions").cloned();
-    described.insert("CloudWatchLoggingOptions".to_owned(), logging.unwrap_or_else(|| json!({"Enabled": false})));
+    echo_logging(configuration, &mut described);
     let request = given(configuration, "RequestConfiguration");
     let encoding = request.and_then(|request| text(request, "ContentEncoding")).unwrap_or("NONE");
     let attributes = request.map_or(&[][..], |request| items(request, "CommonAttributes"));
@@ -139,13 +141,8 @@ fn http_endpoint(configuration: &Value) -> Value {
         json!({"ContentEncoding": encoding, "CommonAttributes": attributes}),
     );
     echo(configuration, "RoleARN", &mut described);
-    if let Some(processing) = given(configuration, "ProcessingConfiguration") {
-        let role = given(configuration, "RoleARN");
-        described.insert("ProcessingConfiguration".to_owned(), processing_described(processing, role));
-    }
-    let retry = given_at(configuration, &["RetryOptions", "DurationInSeconds"]).cloned();
-    let retry = retry.unwrap_or_else(|| json!(DEFAULT_RETRY_S));
-    described.insert("RetryOptions".to_owned(), json!({"DurationInSeconds": retry}));
+    echo_processing(configuration, &mut described);
+    described.insert("RetryOptions".to_owned(), retry_described(configuration, DEFAULT_RETRY_S));
     let mode = text(configuration, "S3BackupMode").unwrap_or("FailedDataOnly");
     described.insert("S3BackupMode".to_owned(), json!(mode));
     if let Some(s3) = given(configuration, "S3Configuration") {
@@ -157,18 +154,55 @@ fn http_endpoint(configuration: &Value) -> Value {
     Value::Object(described)
 }
 
+/// A cluster as it is shown: of its password nothing.
+fn redshift(configuration: &Value) -> Value {
+    let mut described = Map::new();
+    for name in ["RoleARN", "ClusterJDBCURL", "CopyCommand", "Username"] {
+        echo(configuration, name, &mut described);
+    }
+    described.insert("RetryOptions".to_owned(), retry_described(configuration, DEFAULT_LOAD_RETRY_S));
+    if let Some(s3) = given(configuration, "S3Configuration") {
+        described.insert("S3DestinationDescription".to_owned(), plain_s3(s3, false));
+    }
+    echo_processing(configuration, &mut described);
+    echo_backup(configuration, &mut described);
+    echo_logging(configuration, &mut described);
+    for name in ["SecretsManagerConfiguration", "LoadMethod", "LedgerTable"] {
+        echo(configuration, name, &mut described);
+    }
+    Value::Object(described)
+}
+
+fn echo_logging(configuration: &Value, described: &mut Map<String, Value>) {
+    let logging = given(configuration, "CloudWatchLoggingOptions").cloned();
+    described.insert("CloudWatchLoggingOptions".to_owned(), logging.unwrap_or_else(|| json!({"Enabled": false})));
+}
+
+fn echo_processing(configuration: &Value, described: &mut Map<String, Value>) {
+    if let Some(processing) = given(configuration, "ProcessingConfiguration") {
+        let role = given(configuration, "RoleARN");
+        described.insert("ProcessingConfiguration".to_owned(), processing_described(processing, role));
+    }
+}
+
+fn echo_backup(configuration: &Value, described: &mut Map<String, Value>) {
+    let mode = text(configuration, "S3BackupMode").unwrap_or("Disabled");
+    described.insert("S3BackupMode".to_owned(), json!(mode));
+    if let Some(backup) = given(configuration, "S3BackupConfiguration") {
+        described.insert("S3BackupDescription".to_owned(), plain_s3(backup, false));
+    }
+}
+
+fn retry_described(configuration: &Value, default_s: u64) -> Value {
+    let given = given_at(configuration, &["RetryOptions", "DurationInSeconds"]).cloned();
+    json!({"DurationInSeconds": given.unwrap_or_else(|| json!(default_s))})
+}
+
 fn extended_s3(configuration: &Value, is_large: bool) -> Value {
     let mut described = plain_s3(configuration, is_large);
     let Some(members) = described.as_object_mut() else { return described };
-    if let Some(processing) = given(configuration, "ProcessingConfiguration") {
-        let role = given(configuration, "RoleARN");
-        members.insert("ProcessingConfiguration".to_owned(), processing_described(processing, role));
-    }
-    let mode = text(configuration, "S3BackupMode").unwrap_or("Disabled");
-    members.insert("S3BackupMode".to_owned(), json!(mode));
-    if let Some(backup) = given(configuration, "S3BackupConfiguration") {
-        members.insert("S3BackupDescription".to_owned(), plain_s3(backup, false));
-    }
+    echo_processing(configuration, members);
+    echo_backup(configuration, members);
     if let Some(conversion) = given(configuration, "DataFormatConversionConfiguration") {
         let mut conversion = conversion.clone();
         conversion["Enabled"] = json!(flag(&conversion, "Enabled") != Some(false));

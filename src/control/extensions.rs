@@ -20,6 +20,8 @@ pub const PARQUET_COMPRESSIONS: &[&str] = &["ZSTD", "LZ4_RAW"];
 pub const TIMESTAMP_TYPES: &[&str] = &["INT64", "INT96"];
 /// HttpEndpointDestinationConfiguration's RequestFormat, which the service does not have.
 pub const REQUEST_FORMATS: &[&str] = &["FIREHOSE", "NDJSON", "JSON_ARRAY"];
+/// RedshiftDestinationConfiguration's LoadMethod, which the service does not have.
+pub const LOAD_METHODS: &[&str] = &["COPY", "COPY_FROM_STDIN"];
 /// Parameters of a Lambda processor beyond the service's: limits of the transform, and variables handed to it.
 pub const LAMBDA_PARAMETERS: &[&str] =
     &["TimeoutInSeconds", "MemoryInMBs", "FuelInMillions", "Stateless", "Variable.*"];
@@ -124,6 +126,8 @@ const TABLE: &[(&str, Place)] = &[
     ("MaxActivePartitions", Place::Integer(&["DynamicPartitioningConfiguration", "MaxActivePartitions"])),
     ("MaxWaitingMBs", Place::Integer(&["DynamicPartitioningConfiguration", "MaxWaitingMBs"])),
     ("RequestFormat", Place::Text(&["RequestFormat"])),
+    ("LoadMethod", Place::Text(&["LoadMethod"])),
+    ("LedgerTable", Place::Text(&["LedgerTable"])),
     ("TimeoutInSeconds", Place::Parameter),
     ("MemoryInMBs", Place::Parameter),
     ("FuelInMillions", Place::Parameter),

@@ -5,7 +5,7 @@
 //! themselves. Both S3 destinations are one type: an extended update makes an extended stream of a plain one.
 
 use super::members::{flag, given, text};
-use super::rules::{DESTINATIONS, EXTENDED, HTTP, PLAIN, SERVED};
+use super::rules::{DESTINATIONS, EXTENDED, HTTP, PLAIN, REDSHIFT, SERVED};
 use crate::wire::{ApiError, Violations};
 use serde_json::{Map, Value};
 
@@ -33,7 +33,7 @@ pub fn update_of(request: &Value) -> Result<Update<'_>, ApiError> {
         return Err(ApiError::invalid_argument("Exactly one destination configuration is supported for a Firehose"));
     };
     match name {
-        PLAIN | EXTENDED | HTTP => Ok(Update { of: name, members }),
+        PLAIN | EXTENDED | HTTP | REDSHIFT => Ok(Update { of: name, members }),
         _ => Err(ApiError::not_supported(update)),
     }
 }
@@ -45,7 +45,7 @@ pub fn destination(request: &Value) -> &Value {
 
 /// `stored`, a request without name and tags, with the update.
 pub fn merged(stored: &Value, update: Update<'_>) -> Result<Value, ApiError> {
-    check_type(update.of == HTTP, stored)?;
+    check_type(of_type(update.of), stored)?;
     let mut request = stored.clone();
     let mut target = destination(stored).clone();
     let Value::Object(members) = &mut target else {
@@ -59,7 +59,7 @@ pub fn merged(stored: &Value, update: Update<'_>) -> Result<Value, ApiError> {
             name => drop(members.insert(name.to_owned(), value.clone())),
         }
     }
-    check_backup(&target)?;
+    check_backup(&target, &update_name(update.of))?;
     if let Value::Object(request) = &mut request {
         let name = if request.contains_key(EXTENDED) { EXTENDED } else { update.of };
         request.shift_remove(PLAIN);
@@ -68,14 +68,27 @@ pub fn merged(stored: &Value, update: Update<'_>) -> Result<Value, ApiError> {
     Ok(request)
 }
 
+/// Types of destinations besides S3, as the service calls them.
+const TYPES: [(&str, &str); 2] = [(HTTP, "HttpEndpoint"), (REDSHIFT, "Redshift")];
+
+/// The type of the destination with this name in a creation; none is S3.
+fn of_type(name: &str) -> Option<&'static str> {
+    TYPES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+fn type_of(request: &Value) -> Option<&'static str> {
+    TYPES.iter().find(|(name, _)| given(request, name).is_some()).map(|(_, text)| *text)
+}
+
 /// What is sealed for one kind of destination cannot go to another.
-fn check_type(is_http: bool, stored: &Value) -> Result<(), ApiError> {
-    if is_http == given(stored, HTTP).is_some() {
-        return Ok(());
+fn check_type(new: Option<&str>, stored: &Value) -> Result<(), ApiError> {
+    let old = type_of(stored);
+    match old.or(new) {
+        Some(text) if old != new => Err(ApiError::invalid_argument(format!(
+            "Changing the destination type to or from {text} is not supported at this time."
+        ))),
+        _ => Ok(()),
     }
-    Err(ApiError::invalid_argument(
-        "Changing the destination type to or from HttpEndpoint is not supported at this time.",
-    ))
 }
 
 /// Puts the members of `value` over those of `into`'s member `name`; those of `deeper` once more member by member.
@@ -92,12 +105,13 @@ fn put_members(into: &mut Map<String, Value>, name: &str, value: &Value, deeper:
 }
 
 /// What a backup must have, and its update need not.
-fn check_backup(destination: &Value) -> Result<(), ApiError> {
+fn check_backup(destination: &Value, update: &str) -> Result<(), ApiError> {
     let Some(backup) = given(destination, "S3BackupConfiguration") else { return Ok(()) };
     let mut violations = Violations::default();
     for (member, path) in [("RoleARN", "roleARN"), ("BucketARN", "bucketARN")] {
         if given(backup, member).is_none() {
-            violations.add(&format!("extendedS3DestinationUpdate.s3BackupUpdate.{path}"), "not be null");
+            let update = update[..1].to_ascii_lowercase() + &update[1..];
+            violations.add(&format!("{update}.s3BackupUpdate.{path}"), "not be null");
         }
     }
     violations.finish()
@@ -105,7 +119,7 @@ fn check_backup(destination: &Value) -> Result<(), ApiError> {
 
 /// Refuses to turn what turns one way only, or not at all.
 pub fn check_switches(before: &Value, after: &Value) -> Result<(), ApiError> {
-    check_type(given(after, HTTP).is_some(), before)?;
+    check_type(type_of(after), before)?;
     let (before, after) = (destination(before), destination(after));
     let keeps_copies = |of| matches!(text(of, "S3BackupMode"), Some("Enabled" | "AllData"));
     if keeps_copies(before) && !keeps_copies(after) {

@@ -51,6 +51,8 @@ pub struct Rules {
     pub glue_region: Option<String>,
     /// Whether `http://` URLs of endpoints may name other machines.
     pub allow_http: bool,
+    /// Whether sessions with clusters on other machines may go without TLS.
+    pub allow_plain: bool,
 }
 
 impl Default for Rules {
@@ -61,6 +63,7 @@ impl Default for Rules {
             compatibility: Compatibility::Relaxed,
             glue_region: None,
             allow_http: false,
+            allow_plain: false,
         }
     }
 }

@@ -5,7 +5,7 @@ use super::defaults::Defaults;
 use super::extensions::{self, Unplaced};
 use super::members::{filled, flag, given, given_at, items, number, text};
 use super::model::CREATE;
-use super::rules::{self, HTTP, LambdaArn, SERVED, conversion, parameters};
+use super::rules::{self, HTTP, LambdaArn, REDSHIFT, SERVED, conversion, parameters};
 use crate::catalog::StreamRecord;
 use crate::stage::convert;
 use crate::stream::definition::*;
@@ -178,9 +178,14 @@ fn definition(
         revision: 1,
         arn: rules.stream_arn(name.as_str()),
         name,
-        hints: hints(destination, convert.is_some() || rules::is_partitioned(destination)),
+        // Of objects that are loaded, S3Configuration says when they are cut.
+        hints: hints(
+            if given(request, REDSHIFT).is_some() { configuration } else { destination },
+            convert.is_some() || rules::is_partitioned(destination),
+        ),
         s3,
         http: given(request, HTTP).map(http_target),
+        redshift: given(request, REDSHIFT).map(redshift_target),
         processors: processors(destination),
         transform: transform(destination),
         convert,
@@ -213,11 +218,11 @@ fn backup(destination: &Value) -> Option<BackupSpec> {
     Some(BackupSpec { hints: hints(configuration, false), s3: s3_target(configuration), since_revision: 1 })
 }
 
-/// Where the objects of a stream are configured, and the name of the structure for messages: the destination itself, or
-/// the error area of an endpoint.
+/// Where the objects of a stream are configured, and the name of the structure for messages: the destination itself, the
+/// error area of an endpoint, or where objects that are loaded are staged.
 fn s3_configuration(request: &Value) -> Option<(&Value, &'static str)> {
-    match given(request, HTTP) {
-        Some(endpoint) => Some((given(endpoint, "S3Configuration")?, "S3Configuration.")),
+    match given(request, HTTP).or_else(|| given(request, REDSHIFT)) {
+        Some(beyond) => Some((given(beyond, "S3Configuration")?, "S3Configuration.")),
         None => Some((SERVED.iter().find_map(|member| given(request, member))?, "")),
     }
 }
@@ -248,8 +253,40 @@ fn http_target(destination: &Value) -> HttpTarget {
     }
 }
 
+/// A cluster, without its password, which `secrets` adds.
+fn redshift_target(destination: &Value) -> RedshiftTarget {
+    let at = |path: &[&str]| given_at(destination, path);
+    let member = |of: &Value, name| text(of, name).unwrap_or_default().to_owned();
+    let copy = at(&["CopyCommand"]).unwrap_or(&Value::Null);
+    let retry_s = at(&["RetryOptions"]).and_then(|options| number(options, "DurationInSeconds"));
+    RedshiftTarget {
+        url: member(destination, "ClusterJDBCURL"),
+        user: filled(destination, "Username").map(str::to_owned),
+        password: None,
+        secret_arn: at(&["SecretsManagerConfiguration"])
+            .filter(|secret| flag(secret, "Enabled") == Some(true))
+            .map(|secret| member(secret, "SecretARN")),
+        role_arn: member(destination, "RoleARN"),
+        copy: CopyCommand {
+            table: member(copy, "DataTableName"),
+            columns: member(copy, "DataTableColumns"),
+            options: member(copy, "CopyOptions"),
+        },
+        retry_ms: retry_s.unwrap_or(DEFAULT_LOAD_RETRY_S) * 1000,
+        method: match text(destination, "LoadMethod") {
+            Some("COPY_FROM_STDIN") => LoadMethod::CopyFromStdin,
+            _ => LoadMethod::Copy,
+        },
+        ledger: filled(destination, "LedgerTable").unwrap_or(DEFAULT_LEDGER).to_owned(),
+    }
+}
+
 /// RetryOptions' DurationInSeconds of an endpoint where none is given.
 pub const DEFAULT_RETRY_S: u64 = 300;
+/// That of a Redshift destination.
+pub const DEFAULT_LOAD_RETRY_S: u64 = 3600;
+/// LedgerTable where none is given.
+const DEFAULT_LEDGER: &str = "hydrant_loads";
 
 /// BufferingHints with the service's defaults: 5 MiB or, with conversion or dynamic partitioning, 128 MiB; 300 s.
 fn hints(destination: &Value, is_large: bool) -> Hints {

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 pub enum Area {
     /// Stores of objects; also what keeps a run from being staged or stored.
     Objects,
-    /// The endpoint of the stream.
+    /// The endpoint of the stream, or the cluster.
     Endpoint,
 }
 
@@ -22,7 +22,7 @@ impl Area {
     pub fn of(kind: &ParcelKind) -> Self {
         match kind {
             ParcelKind::Data | ParcelKind::Error(_) => Self::Objects,
-            ParcelKind::Request(_) => Self::Endpoint,
+            ParcelKind::Request(_) | ParcelKind::Load(_) => Self::Endpoint,
         }
     }
 }

@@ -17,6 +17,7 @@
 //! | `counts`, `originals` | the fates of its records and parts; what a fate is about |
 //! | `learnt` | the tables of streams that have no schema |
 //! | `requests` | a run as requests to an endpoint |
+//! | `loads` | a run as a load into a table |
 //! | `send`, `turning` | a seal's parcels, attempt by attempt; giving one up |
 //! | `shuffle`, `partitioned` | a run into a spool chunk, and partitions of chunks into objects |
 //! | `spool_reader`, `isolate` | what is cut of a partition; the records of it that make a stage panic |
@@ -35,6 +36,7 @@ mod health;
 mod isolate;
 mod keeper;
 mod learnt;
+mod loads;
 mod narrow;
 mod opening;
 mod originals;

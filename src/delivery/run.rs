@@ -5,6 +5,7 @@
 
 use super::DeliveryContext;
 use super::counts::Counts;
+use super::loads::add_load;
 use super::parcels::{Body, ErrorDrafts, FinishedParcels};
 use super::partitioned;
 use super::requests::Requests;
@@ -253,6 +254,7 @@ fn go_through(
     let shuffle = stages.shuffle.take();
     let requests = stages.requests.take();
     let is_object = shuffle.is_none() && requests.is_none();
+    let data_oldest_ms = body.oldest_arrival_ms();
     let (mut finished, data_records) = match (&shuffle, requests) {
         (_, Some(requests)) => requests.finish()?,
         (Some(shuffle), None) => (FinishedParcels::new(context.outbox.clone(), incarnation), shuffle.records),
@@ -266,10 +268,14 @@ fn go_through(
         finished.parcels.push(stages.parcel(plan, 0, key, (length_bytes, crc32c), data_records, place));
     }
     errors.finish(&mut finished)?;
+    let fates = counts.fates(data_records)?;
+    if let Some(target) = &plan.definition.redshift {
+        let of_records = (fates.delivered.bytes, data_oldest_ms);
+        add_load(&context.outbox, plan, seal_id, lane.id(), target, of_records, &mut finished)?;
+    }
     // What is spooled is converted later, by seals that number themselves. So do other lanes.
     let is_main = *lane.id() == LaneId::direct_put(incarnation) && matches!(plan.half, Half::Whole);
     stages.declare(context, plan, seal_id, is_main, &mut finished)?;
-    let fates = counts.fates(data_records)?;
     // Last: nothing but the seal is between the chunk and whoever keeps its file.
     let (spooled, partitions) = match shuffle {
         Some(shuffle) => shuffle.finish(context, plan)?,

@@ -1,8 +1,9 @@
 //! Brings the parcels of one seal out: attempts until each is delivered or given up, by the policy of
 //! `destination::retry`.
 //!
-//! Objects are never given up (rule D4). A request is once its retry time is over or its endpoint refuses it for good: a
-//! turn is stored (`turning`, rule D3), and the error parcel goes out in its place. How often it failed, and what of the
+//! Objects are never given up (rule D4). Loads of them begin when they are out, and one after the other over all seals of the
+//! lane (rule D6): each after the seal before is closed. A request or a load is given up once its retry time is over or its endpoint refuses it for good,
+//! and nothing of it can come out late: a turn is stored (`turning`, rule D3), and the error parcel goes out in its place. How often it failed, and what of the
 //! retry time is used up, is stored with the seal before each pause, so a restart neither begins anew nor gives up early.
 
 use super::health::{Area, Key};
@@ -11,7 +12,7 @@ use super::turning;
 use super::worker::{Wishes, definition};
 use super::{DeliveryContext, DeliveryOptions};
 use crate::destination::retry::{self, Next, Pauses, Tried};
-use crate::destination::{Consignment, DeliveryError};
+use crate::destination::{Consignment, DeliveryError, Settled};
 use crate::failpoint;
 use crate::fault::{Class, Retry};
 use crate::journal::LaneState;
@@ -86,6 +87,8 @@ pub struct Sender {
     pub requests: Arc<Semaphore>,
     /// Held while a turn is being stored.
     pub turning: Arc<tokio::sync::Mutex<()>>,
+    /// Number of the lane's last seal that is closed.
+    pub closed_number: watch::Receiver<u64>,
 }
 
 /// How bringing out one parcel ended.
@@ -96,13 +99,29 @@ enum Brought {
 }
 
 impl Sender {
-    /// Sends all parcels of `seal`: objects one after the other, requests beside each other.
+    /// Sends all parcels of `seal`: objects one after the other, requests beside each other, loads when it is their turn.
     pub async fn send(&self, seal: &Arc<Seal>, history: &History) -> Sent {
-        let is_request = |parcel: &&Parcel| matches!(parcel.kind, ParcelKind::Request(_));
-        let at_once = if seal.parcels.iter().any(|parcel| is_request(&parcel)) { REQUESTS_AT_ONCE } else { 1 };
-        let mut parcels = stream::iter(0..seal.parcels.len())
-            .map(|at| self.send_parcel(seal, &seal.parcels[at], history))
-            .buffer_unordered(at_once);
+        let is_load = |at: &usize| matches!(seal.parcels[*at].kind, ParcelKind::Load(_));
+        let (loads, others): (Vec<usize>, Vec<usize>) = (0..seal.parcels.len()).partition(is_load);
+        match self.send_all(seal, others, history).await {
+            Sent::Delivered if !loads.is_empty() => {}
+            sent => return sent,
+        }
+        let mut closed_number = self.closed_number.clone();
+        let is_next = tokio::select! {
+            // An error means that the worker is gone; the stop request follows.
+            closed = closed_number.wait_for(|closed| closed + 1 >= seal.number) => closed.is_ok(),
+            () = self.stop.asked() => false,
+        };
+        if is_next { self.send_all(seal, loads, history).await } else { Sent::Stopped }
+    }
+
+    /// Sends the parcels at these places of `seal`.
+    async fn send_all(&self, seal: &Seal, places: Vec<usize>, history: &History) -> Sent {
+        let is_request = |at: &usize| matches!(seal.parcels[*at].kind, ParcelKind::Request(_));
+        let at_once = if places.iter().any(is_request) { REQUESTS_AT_ONCE } else { 1 };
+        let mut parcels =
+            stream::iter(places).map(|at| self.send_parcel(seal, &seal.parcels[at], history)).buffer_unordered(at_once);
         let mut ended = Sent::Delivered;
         while let Some(sent) = parcels.next().await {
             match sent {
@@ -163,7 +182,7 @@ impl Sender {
                 Ok(()) => {
                     failpoint::crash_at(failpoint::WRITTEN_REPLY_LOST);
                     let took = self.context.clock.monotonic().saturating_sub(started);
-                    metrics::delivered(parcel.length_bytes, took);
+                    metrics::delivered(parcel.own_bytes(), took);
                     self.status.attempt_succeeded(area, key);
                     return Brought::Out;
                 }
@@ -178,13 +197,27 @@ impl Sender {
                 (_, Retry::AfterOperator) => AttemptFailure::NeedsOperator,
                 _ => AttemptFailure::Retry,
             });
-            let pause = match next {
+            let (pause, error) = match next {
                 Next::Fault => return Brought::Not(Sent::Faulted(error.to_string())),
                 Next::GiveUp => {
                     self.status.attempt_failed(area, key, &error, Duration::ZERO);
-                    return Brought::GivenUp(tried, error);
+                    match self.settle(seal, parcel).await {
+                        Ok(Settled::NotDelivered) => {
+                            failpoint::crash_at(failpoint::AFTER_SETTLE);
+                            return Brought::GivenUp(tried, error);
+                        }
+                        Ok(Settled::Delivered) => {
+                            self.status.attempt_succeeded(area, key);
+                            return Brought::Out;
+                        }
+                        // It waits until that can be told, and is attempted again meanwhile.
+                        Err(error) => match retry::next(&pauses, &tried, &error, None, fastrand::f64()) {
+                            Next::Again(pause) => (pause, error),
+                            Next::GiveUp | Next::Fault => return Brought::Not(Sent::Faulted(error.to_string())),
+                        },
+                    }
                 }
-                Next::Again(pause) => pause,
+                Next::Again(pause) => (pause, error),
             };
             self.status.attempt_failed(area, key, &error, pause);
             if retry_time.is_some() {
@@ -239,6 +272,7 @@ impl Sender {
     fn retry_time(&self, parcel: &Parcel) -> Option<Duration> {
         match parcel.kind {
             ParcelKind::Request(_) => Some(Duration::from_millis(self.newest()?.http.as_ref()?.retry_ms)),
+            ParcelKind::Load(_) => Some(Duration::from_millis(self.newest()?.redshift.as_ref()?.retry_ms)),
             ParcelKind::Data | ParcelKind::Error(_) => None,
         }
     }
@@ -275,6 +309,12 @@ impl Sender {
         }
         let consignment = Consignment { seal: seal.id, parcel: parcel.clone(), bytes, definition: self.newest() };
         self.context.destinations.of(parcel).deliver(&consignment).await
+    }
+
+    /// Makes sure that a parcel which is to be given up does not come out late.
+    async fn settle(&self, seal: &Seal, parcel: &Parcel) -> Result<Settled, DeliveryError> {
+        let newest = self.newest();
+        self.context.destinations.of(parcel).settle(seal.id, parcel, newest.as_deref()).await
     }
 
     /// The sealed bytes of a parcel.

@@ -148,7 +148,9 @@ impl Supervisor {
         }
         let record = self.context.catalog.find(&status.name);
         status.version = record.as_ref().map_or(0, |record| record.definition.revision);
-        if record.as_ref().is_some_and(|record| record.definition.http.is_some()) {
+        let beyond_objects =
+            |record: &StreamRecord| record.definition.http.is_some() || record.definition.redshift.is_some();
+        if record.as_deref().is_some_and(beyond_objects) {
             status.error_area = Some(status.destination);
             status.destination = handle.status.destination(Area::Endpoint);
         }

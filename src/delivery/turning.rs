@@ -1,9 +1,11 @@
-//! Giving a request up: its records become an error parcel, and the turn that says so is stored (rule D3).
+//! Giving a request or a load up: an error parcel is made of it, and the turn that says so is stored (rule D3).
 //!
-//! From: `send`, when no attempt of the parcel runs. Through: `stage::request`, which takes the sealed body apart again.
+//! From: `send`, when no attempt of the parcel runs. Through: `stage::request`, which takes the sealed body of a request
+//! apart again; `loads`.
 //! Invariant: the error parcel's bytes are durable before the turn, the turn before the first byte of it is sent.
 
 use super::error_record::{self, EndpointFailure};
+use super::loads;
 use super::parcels::{error_parcel, store};
 use super::send::{Sender, Sent};
 use super::stage_pool::JobDied;
@@ -23,27 +25,32 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 /// What the numbers of error parcels of turns have more than those of the parcels given up: each is new in its seal.
-const TURNED: u32 = 1 << 31;
+pub const TURNED: u32 = 1 << 31;
 
 /// Bytes of a body that are summed at once.
 const PIECE_BYTES: usize = 256 << 10;
 
 /// What is known of a parcel that is given up.
-struct GivenUp {
-    outbox: Arc<Outbox>,
-    definition: Arc<Definition>,
-    seal: Seal,
-    parcel: Parcel,
-    request: Request,
-    body: Arc<dyn ParcelBytes>,
-    notes: Arc<dyn ParcelBytes>,
+pub struct GivenUp {
+    pub outbox: Arc<Outbox>,
+    /// The newest.
+    pub definition: Arc<Definition>,
+    pub seal: Seal,
+    pub parcel: Parcel,
     attempts: u64,
     code: String,
     message: String,
     ended_ms: i64,
 }
 
-/// Stores the turn of a request, trying again while the disk fails. `None`: there is no room for its error parcel, which
+/// The sealed bytes of a request that is given up.
+struct Sealed {
+    request: Request,
+    body: Arc<dyn ParcelBytes>,
+    notes: Arc<dyn ParcelBytes>,
+}
+
+/// Stores the turn of a parcel, trying again while the disk fails. `None`: there is no room for its error parcel, which
 /// may be larger than the request; as nothing was stored the request is to be attempted again, for if its endpoint takes
 /// it there will be room. `Err`: how sending its seal ends without a turn.
 pub async fn turn(
@@ -114,36 +121,39 @@ async fn stage(
     tried: &Tried,
     error: &DeliveryError,
 ) -> Result<io::Result<(Turn, Vec<u8>)>, Sent> {
-    let ParcelKind::Request(request) = &parcel.kind else {
-        return Err(Sent::Faulted(format!("internal error: {} was given up, which is no request", parcel.key)));
-    };
     // Without a definition the stream is gone, and its lane with it.
     let Some(definition) = sender.newest() else { return Err(Sent::Stopped) };
-    let Some(notes) = sender.context.journal.notes(seal.id, parcel.number) else {
-        return Err(Sent::Faulted(format!("internal error: the journal has no notes of {}", parcel.key)));
-    };
-    let body = match sender.open(seal, parcel).await {
-        Ok(body) => body,
-        Err(error) => return Ok(Err(error)),
-    };
     let given_up = GivenUp {
         outbox: sender.context.outbox.clone(),
         definition,
         seal: seal.clone(),
         parcel: parcel.clone(),
-        request: request.clone(),
-        body,
-        notes,
         attempts: tried.failed,
         code: error.code.clone(),
         message: error.message.clone(),
         ended_ms: sender.context.clock.wall_ms(),
     };
-    match sender.context.stages.run(move || given_up.into_turn()).await {
+    let job: Box<dyn FnOnce() -> io::Result<(Turn, Vec<u8>)> + Send> = match parcel.kind.clone() {
+        ParcelKind::Request(request) => {
+            let Some(notes) = sender.context.journal.notes(seal.id, parcel.number) else {
+                return Err(Sent::Faulted(format!("internal error: the journal has no notes of {}", parcel.key)));
+            };
+            let body = match sender.open(seal, parcel).await {
+                Ok(body) => body,
+                Err(error) => return Ok(Err(error)),
+            };
+            Box::new(move || given_up.of_request(&Sealed { request, body, notes }))
+        }
+        ParcelKind::Load(load) => Box::new(move || loads::turn(&given_up, &load)),
+        ParcelKind::Data | ParcelKind::Error(_) => {
+            return Err(Sent::Faulted(format!("internal error: the object {} was given up", parcel.key)));
+        }
+    };
+    match sender.context.stages.run(job).await {
         Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(Sent::Faulted(error.to_string())),
         Ok(staged) => Ok(staged),
         Err(JobDied::Panicked(panic)) => Err(Sent::Faulted(format!(
-            "internal error: giving a request up panicked: {}",
+            "internal error: giving a parcel up panicked: {}",
             panic_message(panic.as_ref())
         ))),
         Err(JobDied::Stopped) => Err(Sent::Stopped),
@@ -151,8 +161,21 @@ async fn stage(
 }
 
 impl GivenUp {
-    fn into_turn(self) -> io::Result<(Turn, Vec<u8>)> {
-        let Self { outbox, definition, seal, parcel, request, .. } = &self;
+    /// The turn that puts `instead` in the parcel's place.
+    pub fn turn(&self, instead: Parcel, refused: Tally) -> Turn {
+        Turn {
+            seal: self.seal.id,
+            lane: self.seal.lane.clone(),
+            parcel: self.parcel.number,
+            attempts: self.attempts,
+            last_error: shortened(&format!("{}: {}", self.code, self.message)),
+            instead,
+            refused,
+        }
+    }
+
+    fn of_request(&self, sealed: &Sealed) -> io::Result<(Turn, Vec<u8>)> {
+        let (Self { outbox, definition, seal, parcel, .. }, request) = (self, &sealed.request);
         let (incarnation, number) = (seal.lane.incarnation, TURNED | parcel.number);
         let name = ObjectName {
             stream: &definition.name,
@@ -167,40 +190,21 @@ impl GivenUp {
         // One that was dropped before its turn was stored may have left its file.
         outbox.discard(incarnation, seal.id, number)?;
         let mut draft = outbox.begin(incarnation, seal.id, number);
-        self.write_lines(&mut draft)?;
+        self.write_lines(sealed, &mut draft)?;
         let mut inline = Vec::new();
         let stored = store(outbox, draft, &mut inline)?;
         let instead = error_parcel(&definition.s3, number, kind, key, parcel.records, stored);
-        let turn = Turn {
-            seal: seal.id,
-            lane: seal.lane.clone(),
-            parcel: parcel.number,
-            attempts: self.attempts,
-            last_error: shortened(&format!("{}: {}", self.code, self.message)),
-            instead,
-            refused: Tally { records: parcel.records, bytes: request.source_bytes },
-        };
-        Ok((turn, inline))
+        let refused = Tally { records: parcel.records, bytes: request.source_bytes };
+        Ok((self.turn(instead, refused), inline))
     }
 
-    /// Nobody may have read the body since it was sealed.
-    fn body_crc32c(&self) -> io::Result<u32> {
-        let mut piece = vec![0; PIECE_BYTES];
-        let (mut sum, mut offset_bytes) = (0, 0);
-        while offset_bytes < self.parcel.length_bytes {
-            let length_bytes = (self.parcel.length_bytes - offset_bytes).min(PIECE_BYTES as u64);
-            let piece = &mut piece[..length_bytes as usize];
-            self.body.read_exact_at(piece, offset_bytes)?;
-            sum = crc32c::crc32c_append(sum, piece);
-            offset_bytes += length_bytes;
-        }
-        Ok(sum)
-    }
-
-    fn write_lines(&self, out: &mut impl Write) -> io::Result<()> {
-        let mut noted = vec![0; self.request.notes.length_bytes as usize];
-        self.notes.read_exact_at(&mut noted, 0)?;
-        let sums = [(crc32c::crc32c(&noted), self.request.notes.crc32c), (self.body_crc32c()?, self.parcel.crc32c)];
+    fn write_lines(&self, sealed: &Sealed, out: &mut impl Write) -> io::Result<()> {
+        let Sealed { request, body, notes } = sealed;
+        let mut noted = vec![0; request.notes.length_bytes as usize];
+        notes.read_exact_at(&mut noted, 0)?;
+        // Nobody may have read the body since it was sealed.
+        let body_crc32c = crc32c_of(body.as_ref(), self.parcel.length_bytes)?;
+        let sums = [(crc32c::crc32c(&noted), request.notes.crc32c), (body_crc32c, self.parcel.crc32c)];
         if let Some((found, sealed)) = sums.into_iter().find(|(found, sealed)| found != sealed) {
             return Err(damaged(format!("CRC-32C {found:08x}, {sealed:08x} was sealed")));
         }
@@ -208,9 +212,9 @@ impl GivenUp {
         if notes.len() as u64 != self.parcel.records {
             return Err(damaged(format!("notes of {} records, {} were sealed", notes.len(), self.parcel.records)));
         }
-        let body = ParcelReader::new(self.body.clone(), self.parcel.length_bytes);
+        let body = ParcelReader::new(body.clone(), self.parcel.length_bytes);
         let is_gzip = self.parcel.content_encoding.is_some();
-        let mut records = Records::of(self.request.format, is_gzip, body)?;
+        let mut records = Records::of(request.format, is_gzip, body)?;
         let mut line = Vec::new();
         for note in notes {
             line.clear();
@@ -228,6 +232,19 @@ impl GivenUp {
         }
         Ok(())
     }
+}
+
+fn crc32c_of(body: &dyn ParcelBytes, length: u64) -> io::Result<u32> {
+    let mut piece = vec![0; PIECE_BYTES];
+    let (mut sum, mut offset_bytes) = (0, 0);
+    while offset_bytes < length {
+        let length_bytes = (length - offset_bytes).min(PIECE_BYTES as u64);
+        let piece = &mut piece[..length_bytes as usize];
+        body.read_exact_at(piece, offset_bytes)?;
+        sum = crc32c::crc32c_append(sum, piece);
+        offset_bytes += length_bytes;
+    }
+    Ok(sum)
 }
 
 /// Bytes of a request that are not those that were sealed.

@@ -4,7 +4,8 @@
 //! are summed on their way; when the sum is not the expected one the last piece is withheld, so that the store never
 //! has a whole body of damaged bytes to keep.
 
-use crate::destination::ParcelBytes;
+use crate::destination::{DeliveryError, ParcelBytes};
+use crate::fault::{Class, Retry};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use std::future::Future;
@@ -34,6 +35,18 @@ pub enum LocalFault {
         /// Checksum of what was read.
         found: u32,
     },
+}
+
+impl LocalFault {
+    /// What an attempt fails with for it.
+    pub fn error(&self) -> DeliveryError {
+        let (code, retry) = match self {
+            Self::Unreadable(_) => ("Outbox.Unreadable", Retry::Backoff),
+            Self::Damaged { .. } => ("Outbox.Damaged", Retry::Never),
+        };
+        let message = self.to_string();
+        DeliveryError { code: code.to_owned(), message, class: Class::Upstream, retry, not_before: None }
+    }
 }
 
 /// What the sender knows of a body that the HTTP client has.

@@ -13,6 +13,8 @@
 //!   slowly, not before [`DeliveryError::not_before`]; `Never` is a fault that stops the lane. Of a parcel that can be
 //!   given up (not an object), `GiveUp` says that it is refused for good, and its retry time may end: then the caller
 //!   stores a turn (rule D3) while no attempt runs, and its records go to the error area.
+//!   Before that it asks the destination to settle the parcel ([`Destination::settle`]): what came out late after all is
+//!   delivered, and while it cannot be told the parcel waits.
 //! - **Duplicates.** The same parcel delivered twice equals once where the destination can see to it; what it promises is
 //!   [`Guarantee`], as data. A repeat has the same id and the same bytes.
 //! - **Order.** None: parcels of a seal, and of several seals of a lane, may be under way at the same time. Seals are
@@ -23,9 +25,12 @@
 pub mod aws_http;
 mod body;
 pub mod http;
+pub mod redshift;
 pub mod retry;
 mod router;
 pub mod s3;
+mod secrets;
+pub mod trust;
 
 pub use router::Router;
 
@@ -102,6 +107,15 @@ impl Fault for DeliveryError {
     }
 }
 
+/// What became of a parcel that is to be given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// An attempt that seemed to fail has delivered it.
+    Delivered,
+    /// None has, as far as the guarantee goes, and none will.
+    NotDelivered,
+}
+
 /// A place parcels are delivered to.
 #[async_trait]
 pub trait Destination: Send + Sync + Debug {
@@ -109,6 +123,16 @@ pub trait Destination: Send + Sync + Debug {
     fn guarantee(&self) -> Guarantee;
     /// One attempt; see the module's contract.
     async fn deliver(&self, consignment: &Consignment) -> Result<(), DeliveryError>;
+    /// Makes sure that nothing of the attempts so far delivers this parcel late, for it is to be given up. An error: that
+    /// cannot be told now. Ends, as an attempt does.
+    async fn settle(
+        &self,
+        _seal: SealId,
+        _parcel: &Parcel,
+        _newest: Option<&Definition>,
+    ) -> Result<Settled, DeliveryError> {
+        Ok(Settled::NotDelivered)
+    }
     /// Nobody will deliver this parcel any more, and no attempt runs: what attempts left unfinished outside is taken
     /// back, as far as that is possible now.
     async fn give_up(&self, _parcel: &Parcel) {}

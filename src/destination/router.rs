@@ -11,12 +11,14 @@ pub struct Router {
     pub objects: Arc<dyn Destination>,
     /// Requests to HTTP endpoints.
     pub requests: Arc<dyn Destination>,
+    /// Loads into tables.
+    pub loads: Arc<dyn Destination>,
 }
 
 impl Router {
     /// Everything to one destination.
     pub fn to(destination: Arc<dyn Destination>) -> Self {
-        Self { objects: destination.clone(), requests: destination }
+        Self { objects: destination.clone(), requests: destination.clone(), loads: destination }
     }
 
     /// The destination of a parcel.
@@ -24,6 +26,7 @@ impl Router {
         match parcel.kind {
             ParcelKind::Data | ParcelKind::Error(_) => &self.objects,
             ParcelKind::Request(_) => &self.requests,
+            ParcelKind::Load(_) => &self.loads,
         }
     }
 }

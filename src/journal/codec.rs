@@ -33,8 +33,10 @@ pub const MAGIC: &[u8; 4] = b"JENT";
 /// Newest layout this program reads, and the one it writes.
 pub const VERSION: u8 = 1;
 /// Newest JSON body this program reads.
-const BODY_VERSION: u32 = 3;
-/// Of bodies that say nothing of requests and attempts: older programs read them.
+const BODY_VERSION: u32 = 4;
+/// Of bodies that say nothing of loads: older programs read them.
+const BODY_VERSION_WITHOUT_LOADS: u32 = 3;
+/// Of bodies that say nothing of requests and attempts either.
 const BODY_VERSION_WITHOUT_REQUESTS: u32 = 2;
 /// Of bodies that say nothing of spool chunks either.
 const BODY_VERSION_WITHOUT_SPOOL: u32 = 1;
@@ -154,15 +156,17 @@ impl Payload {
             Self::Seal(seal) => seal.spooled.is_some() || !seal.taken.is_empty(),
             _ => false,
         };
-        let tells_of_requests = match self {
-            Self::Attempts(_) => true,
-            Self::Seal(seal) => seal.parcels.iter().any(|parcel| matches!(parcel.kind, ParcelKind::Request(_))),
+        let has = |of_kind: fn(&ParcelKind) -> bool| match self {
+            Self::Seal(seal) => seal.parcels.iter().any(|parcel| of_kind(&parcel.kind)),
             _ => false,
         };
-        match (tells_of_requests, tells_of_spool) {
-            (true, _) => BODY_VERSION,
-            (false, true) => BODY_VERSION_WITHOUT_REQUESTS,
-            (false, false) => BODY_VERSION_WITHOUT_SPOOL,
+        let tells_of_loads = has(|kind| matches!(kind, ParcelKind::Load(_)));
+        let tells_of_requests = matches!(self, Self::Attempts(_)) || has(|kind| matches!(kind, ParcelKind::Request(_)));
+        match (tells_of_loads, tells_of_requests, tells_of_spool) {
+            (true, _, _) => BODY_VERSION,
+            (false, true, _) => BODY_VERSION_WITHOUT_LOADS,
+            (false, false, true) => BODY_VERSION_WITHOUT_REQUESTS,
+            (false, false, false) => BODY_VERSION_WITHOUT_SPOOL,
         }
     }
 

@@ -23,11 +23,14 @@ pub struct Definition {
     pub arn: String,
     /// When a batch is cut.
     pub hints: Hints,
-    /// Where objects go; of a stream to an endpoint, those of the error area.
+    /// Where objects go; of a stream to an endpoint, those of the error area; of one to Redshift, those that are loaded.
     pub s3: S3Target,
     /// The endpoint that its records go to, where it is not S3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpTarget>,
+    /// The table that its objects are loaded into, where the destination is Redshift.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redshift: Option<RedshiftTarget>,
     /// Processors other than the transform, when processing is enabled.
     #[serde(default, skip_serializing_if = "is_default")]
     pub processors: Processors,
@@ -58,6 +61,7 @@ impl Definition {
             hints: backup.hints,
             s3: backup.s3.clone(),
             http: None,
+            redshift: None,
             processors: Processors::default(),
             transform: None,
             convert: None,
@@ -181,6 +185,58 @@ pub enum RequestFormat {
     Ndjson,
     /// The records, each a JSON value, as one array (an extension).
     JsonArray,
+}
+
+/// A Redshift cluster, or what speaks like one. How it is reached and the retry time are always the newest (rule D5); the
+/// rest stands in the seal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedshiftTarget {
+    /// ClusterJDBCURL.
+    pub url: String,
+    /// Username.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Hidden>,
+    /// SecretsManagerConfiguration's SecretARN, where it is enabled: names the secret that has both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_arn: Option<String>,
+    /// RoleARN: by which the cluster reads the objects.
+    pub role_arn: String,
+    /// CopyCommand.
+    pub copy: CopyCommand,
+    /// RetryOptions' DurationInSeconds × 1,000: the time between attempts after which a load is given up.
+    pub retry_ms: u64,
+    /// LoadMethod (an extension).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub method: LoadMethod,
+    /// LedgerTable (an extension): where the cluster keeps what is loaded.
+    pub ledger: String,
+}
+
+/// CopyCommand, as given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyCommand {
+    /// DataTableName.
+    pub table: String,
+    /// DataTableColumns; empty: all of the table.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub columns: String,
+    /// CopyOptions.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub options: String,
+}
+
+/// How the rows of an object come into the table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum LoadMethod {
+    /// The cluster reads the object, by COPY with a manifest.
+    #[default]
+    Copy,
+    /// They are sent to it (an extension).
+    CopyFromStdin,
 }
 
 /// A secret of a definition, as `vault` keeps it: enciphered wherever it is stored. `Debug` does not show it.

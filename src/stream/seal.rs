@@ -4,7 +4,7 @@
 //! Rules D1 (order), D2 (identity), D3 (what is not sealed did not happen), D5 (bucket and key stand in the seal).
 //! Persisted as JSON with a version tag by `journal::codec`; unknown members are kept in `extra` on reading.
 
-use super::definition::RequestFormat;
+use super::definition::{CopyCommand, LoadMethod, RequestFormat};
 use super::id::{Incarnation, SealId};
 use super::number_set::NumberSet;
 use super::position::Run;
@@ -98,6 +98,10 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -167,12 +171,15 @@ pub enum ParcelKind {
     Error(String),
     /// Delivered records as the body of a request to an endpoint.
     Request(Request),
+    /// Delivered records in an object of the same seal, which are to be loaded into a table. Its bytes are those of that
+    /// object.
+    Load(Load),
 }
 
 impl ParcelKind {
     /// Whether it holds records that are delivered with it, so that it can be given up for an error parcel.
     pub fn is_delivery(&self) -> bool {
-        matches!(self, Self::Data | Self::Request(_))
+        matches!(self, Self::Data | Self::Request(_) | Self::Load(_))
     }
 }
 
@@ -191,6 +198,30 @@ pub struct Request {
     pub oldest_arrival_ms: i64,
     /// Which records they are (`stage::request::notes`).
     pub notes: Notes,
+}
+
+/// A load into a table, fixed at the cut (rule D5). Its id is the parcel's UUID, as a request's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// Names the row of the ledger that the loads of the lane change, one after the other (rule D6).
+    pub lane: String,
+    /// Number of the seal in the lane: what the row says once it is loaded.
+    pub sequence: u64,
+    /// Key of the manifest, an object of the same seal in the parcel's bucket.
+    pub manifest_key: String,
+    /// Key of the object that the manifest names.
+    pub object_key: String,
+    /// What is loaded into and how.
+    pub copy: CopyCommand,
+    /// By whom the object is read.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub method: LoadMethod,
+    /// Table of the ledger.
+    pub ledger: String,
+    /// Source bytes of its records: what the sums count.
+    pub source_bytes: u64,
+    /// Arrival of its oldest record, ms since the epoch.
+    pub oldest_arrival_ms: i64,
 }
 
 /// Bytes beside a seal in the journal.
@@ -229,10 +260,10 @@ pub struct Parcel {
     pub number: u32,
     /// Data or error.
     pub kind: ParcelKind,
-    /// Bucket name at the cut (rule D5). Of a request empty: where it goes is a setting.
+    /// Bucket name at the cut (rule D5); of a load that of its object. Of a request empty: where it goes is a setting.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub bucket: String,
-    /// Full object key; of a request its id.
+    /// Full object key; of a request or a load its id.
     pub key: String,
     /// `Content-Type` of the object or request.
     pub content_type: String,
@@ -250,6 +281,13 @@ pub struct Parcel {
     pub records: u64,
     /// Where the bytes are.
     pub place: Place,
+}
+
+impl Parcel {
+    /// Bytes that no other parcel has.
+    pub fn own_bytes(&self) -> u64 {
+        if matches!(self.kind, ParcelKind::Load(_)) { 0 } else { self.length_bytes }
+    }
 }
 
 /// A spool chunk: records of a run, grouped by partition, that wait for the second half of their delivery (rule D9).

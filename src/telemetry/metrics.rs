@@ -169,6 +169,8 @@ counters!(
     r#"outcome="timed_out""#,
     r#"outcome="unanswered""#
 );
+// LoadOutcome
+counters!(LOADS: r#"outcome="loaded""#, r#"outcome="refused""#, r#"outcome="failed""#);
 counters!(TURNS: "");
 counters!(CLOSES: "");
 counters!(STAGE_PANICS: "");
@@ -288,6 +290,11 @@ pub static ALL: &[Metric] = &[
         help: "Attempts of requests to HTTP endpoints: delivered, refused for good (413), answered by another status, \
                by a 200 that is not one of the protocol, not within the time, or not at all.",
         series: Series::Counters(&HTTP_REQUESTS),
+    },
+    Metric {
+        name: "hydrant_redshift_loads_total",
+        help: "Attempts of loads into tables: loaded, refused by the cluster, or failed in passing.",
+        series: Series::Counters(&LOADS),
     },
     Metric {
         name: "hydrant_turns_total",
@@ -475,6 +482,22 @@ pub enum RequestOutcome {
 /// An attempt of a request to an HTTP endpoint ended.
 pub fn request_ended(outcome: RequestOutcome) {
     HTTP_REQUESTS[outcome as usize].add(1);
+}
+
+/// How an attempt of a load ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadOutcome {
+    /// It is in the table.
+    Loaded = 0,
+    /// Only the operator can help.
+    Refused = 1,
+    /// In passing.
+    Failed = 2,
+}
+
+/// An attempt of a load ended.
+pub fn load_ended(outcome: LoadOutcome) {
+    LOADS[outcome as usize].add(1);
 }
 
 /// A parcel was given up.

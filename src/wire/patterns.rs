@@ -48,6 +48,19 @@ impl Pattern {
         text: "https://.*",
         matches: |s| !s.contains(is_line_end) && ["https://", "http://"].iter().any(|scheme| s.starts_with(scheme)),
     };
+    /// ClusterJDBCURL, where the service's limits hold.
+    pub const CLUSTER_URL: Self = Self {
+        text: r"jdbc:(redshift|postgresql)://((?!-)[A-Za-z0-9-]{1,63}(?<!-)\.)+(redshift(-serverless)?)\.([a-zA-Z0-9\.\-]+):\d{1,5}/[a-zA-Z0-9_$-]+",
+        matches: cluster_url,
+    };
+    /// LedgerTable (an extension): a name that needs no quotes, with that of its schema or without.
+    pub const TABLE_NAME: Self = Self {
+        text: r"[a-zA-Z_][a-zA-Z0-9_]*(\.[a-zA-Z_][a-zA-Z0-9_]*)?",
+        matches: |s| {
+            let is_name = |s: &str| all(s, 1, word) && !s.starts_with(|c: char| c.is_ascii_digit());
+            s.split('.').count() <= 2 && s.split('.').all(is_name)
+        },
+    };
     /// SecretARN.
     pub const SECRET_ARN: Self = Self {
         text: r"arn:.*:secretsmanager:[a-zA-Z0-9\-]+:\d{12}:secret:[a-zA-Z0-9\-/_+=.@!]+",
@@ -92,6 +105,29 @@ impl Pattern {
 
 fn all(text: &str, min: usize, good: impl Fn(char) -> bool) -> bool {
     text.len() >= min && text.chars().all(good)
+}
+
+fn cluster_url(url: &str) -> bool {
+    let rest = ["jdbc:redshift://", "jdbc:postgresql://"].iter().find_map(|start| url.strip_prefix(start));
+    let Some((place, database)) = rest.and_then(|rest| rest.split_once('/')) else { return false };
+    let Some((host, port)) = place.rsplit_once(':') else { return false };
+    let is_label = |label: &str| {
+        all(label, 1, |c| c.is_ascii_alphanumeric() || c == '-')
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // Labels, then `redshift` or `redshift-serverless`, then what is left: any split that fits.
+    let splits = [".redshift.", ".redshift-serverless."]
+        .iter()
+        .flat_map(|middle| host.match_indices(middle).map(|(at, middle)| (&host[..at], &host[at + middle.len()..])));
+    let fits = |(labels, rest): (&str, &str)| {
+        labels.split('.').all(is_label) && all(rest, 1, |c| c.is_ascii_alphanumeric() || in_set(c, ".-"))
+    };
+    splits.into_iter().any(fits)
+        && all(port, 1, |c| c.is_ascii_digit())
+        && port.len() <= 5
+        && all(database, 1, |c| word(c) || in_set(c, "$-"))
 }
 
 fn word(c: char) -> bool {

@@ -30,8 +30,8 @@ STREAMS = ("join", "gzip", "parquet", "enrich", "learn", "split", "parts")
 BACKED_UP = ("gzip", "enrich", "parts")
 ENRICH = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:enrich"
 TABLE = "CREATE EXTERNAL TABLE crash.load (id string, pad string) STORED AS PARQUET\n"
-# Points that no S3 delivery reaches: S3 is never given up. The suite http_endpoint reaches them.
-NOT_WITH_S3 = {"after_turn"}
+# Points that no S3 delivery reaches: S3 is never given up. The suites http_endpoint and redshift reach them.
+NOT_WITH_S3 = {"after_turn", "before_commit", "after_settle"}
 
 
 def pad(identity):

@@ -5,6 +5,7 @@
 //! value stands beside the service's.
 
 mod http;
+mod redshift;
 
 use super::extensions::{COMPRESSION_FORMATS, LAMBDA_PARAMETERS, PARQUET_COMPRESSIONS, TIMESTAMP_TYPES};
 use crate::wire::{Member, Pattern, Shape, Text};
@@ -76,7 +77,7 @@ pub static CREATE: Shape = Shape::Structure(&[
     optional("DeliveryStreamEncryptionConfigurationInput", &ENCRYPTION_INPUT),
     optional("S3DestinationConfiguration", &Shape::Structure(&S3)),
     optional("ExtendedS3DestinationConfiguration", &Shape::Structure(&EXTENDED_S3)),
-    optional("RedshiftDestinationConfiguration", &OPAQUE),
+    optional("RedshiftDestinationConfiguration", &Shape::Structure(&redshift::REDSHIFT)),
     optional("ElasticsearchDestinationConfiguration", &OPAQUE),
     optional("AmazonopensearchserviceDestinationConfiguration", &OPAQUE),
     optional("SplunkDestinationConfiguration", &OPAQUE),
@@ -96,7 +97,7 @@ pub static UPDATE: Shape = Shape::Structure(&[
     required("DestinationId", &text(1, 100, Pattern::DESTINATION_ID)),
     optional("S3DestinationUpdate", &S3_UPDATE),
     optional("ExtendedS3DestinationUpdate", &Shape::Structure(&updating(EXTENDED_S3))),
-    optional("RedshiftDestinationUpdate", &OPAQUE),
+    optional("RedshiftDestinationUpdate", &Shape::Structure(&updating(redshift::REDSHIFT))),
     optional("ElasticsearchDestinationUpdate", &OPAQUE),
     optional("AmazonopensearchserviceDestinationUpdate", &OPAQUE),
     optional("SplunkDestinationUpdate", &OPAQUE),

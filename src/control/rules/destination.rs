@@ -1,6 +1,6 @@
 //! Which destination, and the members that every S3 configuration has.
 
-use super::{Checks, conversion, http, partitioning, prefix, processing, refuse, time_zones};
+use super::{Checks, conversion, http, partitioning, prefix, processing, redshift, refuse, time_zones};
 use crate::control::members::{filled, flag, given, number, text};
 use crate::stream::prefix::TimeZone;
 use crate::wire::{ApiError, Compatibility};
@@ -13,14 +13,16 @@ pub const EXTENDED: &str = "ExtendedS3DestinationConfiguration";
 
 /// An HTTP endpoint.
 pub const HTTP: &str = "HttpEndpointDestinationConfiguration";
+/// Amazon Redshift.
+pub const REDSHIFT: &str = "RedshiftDestinationConfiguration";
 /// Those that are built.
-pub const SERVED: [&str; 3] = [EXTENDED, PLAIN, HTTP];
+pub const SERVED: [&str; 4] = [EXTENDED, PLAIN, HTTP, REDSHIFT];
 
 /// The members of CreateDeliveryStream that name a destination.
 pub const DESTINATIONS: [&str; 10] = [
     PLAIN,
     EXTENDED,
-    "RedshiftDestinationConfiguration",
+    REDSHIFT,
     "ElasticsearchDestinationConfiguration",
     "AmazonopensearchserviceDestinationConfiguration",
     "SplunkDestinationConfiguration",
@@ -39,6 +41,7 @@ pub fn check(checks: &mut Checks, request: &Value) -> Result<(), ApiError> {
         PLAIN => s3(checks, destination, TimeZone::UTC, partitioning::Namespaces::Refused),
         EXTENDED => extended(checks, destination),
         HTTP => http::check(checks, destination),
+        REDSHIFT => redshift::check(checks, destination),
         other => {
             checks.unbuilt(other);
             Ok(())
@@ -142,7 +145,7 @@ fn time_zone(destination: &Value) -> Result<(), ApiError> {
     }
 }
 
-fn backup(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
+pub fn backup(checks: &mut Checks, destination: &Value) -> Result<(), ApiError> {
     let Some(configuration) = given(destination, "S3BackupConfiguration") else {
         return match text(destination, "S3BackupMode") {
             Some("Enabled") => refuse("S3 backup destination configuration is required when enabling S3 backup."),

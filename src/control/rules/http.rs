@@ -57,8 +57,8 @@ fn access_key(destination: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The secret is found by its ARN, in the configuration of Hydrant.
-fn secret(checks: &Checks, destination: &Value) -> Result<(), ApiError> {
+/// The secret is found by its ARN, in the configuration of Hydrant; of any destination.
+pub fn secret(checks: &Checks, destination: &Value) -> Result<(), ApiError> {
     let Some(secret) = given(destination, "SecretsManagerConfiguration").filter(|of| flag(of, "Enabled") == Some(true))
     else {
         return Ok(());

@@ -10,11 +10,12 @@ mod http;
 mod partitioning;
 mod prefix;
 mod processing;
+mod redshift;
 mod source;
 mod time_patterns;
 mod time_zones;
 
-pub use destination::{DESTINATIONS, EXTENDED, HTTP, PLAIN, SERVED, custom_time_zone};
+pub use destination::{DESTINATIONS, EXTENDED, HTTP, PLAIN, REDSHIFT, SERVED, custom_time_zone};
 pub use partitioning::{is_partitioned, query_text};
 pub use prefix::parse as parse_prefix;
 pub use processing::{LambdaArn, parameters};

@@ -34,6 +34,7 @@ fn a_bare_request_takes_the_services_defaults() {
             backup: None,
             partitioning: None,
             http: None,
+            redshift: None,
         }
     );
     let plain = json!({

@@ -30,11 +30,13 @@ pub enum Ground {
     Orc,
     Partitioned,
     Http,
+    Redshift,
 }
 
 const EXT: &str = "ExtendedS3DestinationConfiguration";
 const SECRET: &str = "arn:aws:secretsmanager:us-east-1:000000000000:secret:s";
 const HTTP: &str = rules::HTTP;
+const REDSHIFT: &str = rules::REDSHIFT;
 const KEY: &str = "arn:aws:kms:us-east-1:000000000000:key/1";
 
 pub fn ground(of: Ground) -> Value {
@@ -64,6 +66,10 @@ pub fn ground(of: Ground) -> Value {
         Ground::Orc => serde(json!({}), json!({"ParquetSerDe": null, "OrcSerDe": {}})),
         Ground::Http => super::http::to_endpoint(json!({
             "RequestConfiguration": {"CommonAttributes": [{"AttributeName": "a", "AttributeValue": "b"}]},
+        })),
+        Ground::Redshift => super::redshift::to_cluster(json!({
+            "S3BackupMode": "Enabled",
+            "S3BackupConfiguration": {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::backup"},
         })),
         Ground::Partitioned => {
             let query = [("JsonParsingEngine", "JQ-1.6"), ("MetadataExtractionQuery", "{k:.k}")];
@@ -98,13 +104,16 @@ pub fn table() -> Vec<(String, Ground, Value, Use)> {
         (Ground::Bare, EXT.to_owned()),
         (Ground::Backup, format!("{EXT}.S3BackupConfiguration")),
         (Ground::Http, format!("{HTTP}.S3Configuration")),
+        (Ground::Redshift, format!("{REDSHIFT}.S3Configuration")),
+        (Ground::Redshift, format!("{REDSHIFT}.S3BackupConfiguration")),
     ] {
         // Of the error area hints count once AllData has its objects cut by them.
         let (acts, cuts) = (Acts, if matches!(of, Ground::Http) { Shown } else { Acts });
+        let is_staging = at == format!("{REDSHIFT}.S3Configuration");
         add(&format!("{at}.RoleARN"), of, json!(format!("{ROLE}2")), Shown);
         add(&format!("{at}.BucketARN"), of, json!("arn:aws:s3:::other"), acts);
         add(&format!("{at}.Prefix"), of, json!("p/"), acts);
-        add(&format!("{at}.ErrorOutputPrefix"), of, json!("e/"), acts);
+        add(&format!("{at}.ErrorOutputPrefix"), of, json!("e/"), if is_staging { Refused } else { acts });
         add(&format!("{at}.BufferingHints.SizeInMBs"), of, json!(6), cuts);
         add(&format!("{at}.BufferingHints.IntervalInSeconds"), of, json!(0), cuts);
         add(&format!("{at}.CompressionFormat"), of, json!("GZIP"), acts);
@@ -142,6 +151,33 @@ pub fn table() -> Vec<(String, Ground, Value, Use)> {
         ("RequestFormat", json!("NDJSON"), Acts),
     ] {
         add(&format!("{HTTP}.{path}"), Ground::Http, value, usage);
+    }
+    for (path, value, usage) in [
+        ("RoleARN", json!(format!("{ROLE}2")), Acts),
+        ("ClusterJDBCURL", json!("jdbc:redshift://other.example:5439/dev"), Acts),
+        ("CopyCommand.DataTableName", json!("other"), Acts),
+        ("CopyCommand.DataTableColumns", json!("a, b"), Acts),
+        ("CopyCommand.CopyOptions", json!("json 'auto'"), Acts),
+        ("Username", json!("other"), Acts),
+        // That it acts is what `redshift` holds: it is added to the definition once it is hidden.
+        ("Password", json!("another"), Shown),
+        ("RetryOptions.DurationInSeconds", json!(1), Acts),
+        (
+            "ProcessingConfiguration",
+            json!({"Enabled": true, "Processors": [{"Type": "AppendDelimiterToRecord"}]}),
+            Acts,
+        ),
+        ("S3BackupMode", json!("Disabled"), Acts),
+        ("CloudWatchLoggingOptions", json!({"Enabled": true, "LogGroupName": "g"}), Refused),
+        ("CloudWatchLoggingOptions.LogGroupName", json!("g"), Shown),
+        ("CloudWatchLoggingOptions.LogStreamName", json!("s"), Shown),
+        ("SecretsManagerConfiguration", json!({"Enabled": true, "SecretARN": SECRET}), Acts),
+        ("SecretsManagerConfiguration", json!({"Enabled": false, "RoleARN": ROLE}), Shown),
+        ("LoadMethod", json!("COPY_FROM_STDIN"), Acts),
+        ("LoadMethod", json!("COPY"), Shown),
+        ("LedgerTable", json!("ops.loads"), Acts),
+    ] {
+        add(&format!("{REDSHIFT}.{path}"), Ground::Redshift, value, usage);
     }
     let mut add = |path: &str, of: Ground, value: Value, usage: Use| add(&format!("{EXT}.{path}"), of, value, usage);
     add("ProcessingConfiguration.Enabled", Ground::Lambda, json!(false), Acts);
@@ -274,6 +310,8 @@ ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputForma
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.OutputFormatConfiguration.Serializer.ParquetSerDe.BloomFilterFalsePositiveProbability
 ExtendedS3DestinationConfiguration.DataFormatConversionConfiguration.InputFormatConfiguration.UnknownFieldsColumn
 HttpEndpointDestinationConfiguration.RequestFormat
+RedshiftDestinationConfiguration.LoadMethod
+RedshiftDestinationConfiguration.LedgerTable
 ExtendedS3DestinationConfiguration.TargetObjectSizeInMBs
 ExtendedS3DestinationConfiguration.DynamicPartitioningConfiguration.MaxActivePartitions
 ExtendedS3DestinationConfiguration.DynamicPartitioningConfiguration.MaxWaitingMBs";

@@ -233,11 +233,11 @@ fn sources_and_encryption_of_what_waits() {
 
 #[test]
 fn nothing_is_looked_for_in_a_destination_that_is_not_built() {
-    let redshift = invalid("RedshiftDestinationConfiguration is not supported by this version of Hydrant.");
+    let splunk = invalid("SplunkDestinationConfiguration is not supported by this version of Hydrant.");
     let tags = [("hydrant:SizeInMBs", "9")];
     for anything in [json!("x"), json!([1]), json!({"BufferingHints": 7}), json!({})] {
-        let request = json!({"DeliveryStreamName": "s", "RedshiftDestinationConfiguration": anything});
-        expect(&relaxed(), [(with_tags(request, &tags), redshift.clone())]);
+        let request = json!({"DeliveryStreamName": "s", "SplunkDestinationConfiguration": anything});
+        expect(&relaxed(), [(with_tags(request, &tags), splunk.clone())]);
     }
 }
 
@@ -263,7 +263,7 @@ fn extension_tags_are_checked() {
                  hydrant:ParquetSerDe.PageSizeBytes, hydrant:ParquetSerDe.TimestampType, \
                  hydrant:ParquetSerDe.BloomFilterColumns, hydrant:ParquetSerDe.BloomFilterFalsePositiveProbability, \
                  hydrant:S3BackupConfiguration.CompressionFormat, hydrant:MaxActivePartitions, hydrant:MaxWaitingMBs, \
-                 hydrant:RequestFormat, hydrant:TimeoutInSeconds, hydrant:MemoryInMBs, hydrant:FuelInMillions, hydrant:Stateless, \
+                 hydrant:RequestFormat, hydrant:LoadMethod, hydrant:LedgerTable, hydrant:TimeoutInSeconds, hydrant:MemoryInMBs, hydrant:FuelInMillions, hydrant:Stateless, \
                  hydrant:Variable.*."
                 ),
             ),

@@ -10,6 +10,7 @@ mod operations;
 mod prefix_messages;
 mod processing_messages;
 mod proptests;
+mod redshift;
 mod update_defaults;
 mod update_proptests;
 mod update_refusals;

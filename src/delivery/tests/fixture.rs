@@ -268,6 +268,7 @@ pub fn definition(name: &str, compression: Compression, size_bytes: u64, interva
         backup: None,
         partitioning: None,
         http: None,
+        redshift: None,
     }
 }
 

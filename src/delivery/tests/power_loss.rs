@@ -122,7 +122,9 @@ impl World {
         }
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let router = match self.what {
-            What::Requests => Router { objects: self.store.clone(), requests: self.endpoint.clone() },
+            What::Requests => {
+                Router { objects: self.store.clone(), requests: self.endpoint.clone(), loads: self.endpoint.clone() }
+            }
             _ => Router::to(self.store.clone()),
         };
         match Node::start_routed(disk, "/data".into(), router, Arc::new(SystemClock::new())).await {

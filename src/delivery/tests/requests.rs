@@ -91,7 +91,7 @@ pub fn to_endpoint(retry_ms: u64) -> Definition {
 }
 
 async fn start(dir: &Path, store: &Arc<MemoryStore>, endpoint: &Arc<Endpoint>) -> Node {
-    let router = Router { objects: store.clone(), requests: endpoint.clone() };
+    let router = Router { objects: store.clone(), requests: endpoint.clone(), loads: endpoint.clone() };
     Node::start_routed(Arc::new(RealDisk), dir.to_owned(), router, Arc::new(SystemClock::new())).await.unwrap()
 }
 

@@ -37,6 +37,7 @@ impl Worker {
             }
             metrics::closed();
             self.status.closed(&seal);
+            state.closed_number.send_replace(seal.number);
             state.open.pop_front();
             self.free(&seal, turns).await?;
         }

@@ -111,6 +111,8 @@ struct State {
     ratio: ObjectRatio,
     /// Requests of the lane that may be under way.
     requests: Arc<Semaphore>,
+    /// Number of the last seal that is closed.
+    closed_number: watch::Sender<u64>,
 }
 
 struct Staging {
@@ -151,6 +153,7 @@ impl Worker {
             narrow: Narrow::default(),
             ratio: ObjectRatio::default(),
             requests: Arc::new(Semaphore::new(self.context.options.requests_in_flight)),
+            closed_number: watch::Sender::new(lane_state.closed_number),
         };
         for seal in &lane_state.open {
             note_ratio(&mut state.ratio, seal);
@@ -296,6 +299,7 @@ impl Worker {
             status: self.status.clone(),
             requests: state.requests.clone(),
             turning: self.turning.clone(),
+            closed_number: state.closed_number.subscribe(),
         };
         state.open.push_back(Open { seal: seal.clone(), delivered: false });
         senders.spawn(async move { (seal.number, sender.send(&seal, &history).await) });

@@ -12,7 +12,7 @@ use crate::delivery::send::{History, Sent};
 use crate::delivery::spooled::{Half, Spooled, first_half_hints, partition_hints};
 use crate::fault::{Class, Retry};
 use crate::stream::definition::{Definition, Hints};
-use crate::stream::seal::{CutReason, ParcelKind, Seal};
+use crate::stream::seal::{CutReason, Parcel, ParcelKind, Seal};
 use crate::task::StopSource;
 use crate::telemetry::metrics;
 use std::sync::Arc;
@@ -122,7 +122,7 @@ impl Worker {
         let failure = match staged {
             Ok(Some(seal)) => {
                 metrics::cut(cut_metric(staging.reason));
-                let bytes = seal.parcels.iter().map(|p| p.length_bytes).sum();
+                let bytes = seal.parcels.iter().map(Parcel::own_bytes).sum();
                 metrics::sealed(bytes, now.saturating_sub(staging.began));
                 state.sealed = seal.run.to.clone();
                 state.sealed_number = seal.number;

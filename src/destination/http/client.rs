@@ -7,6 +7,7 @@ use super::HttpSettings;
 use super::judge::{Answer, MAX_ANSWER_BYTES};
 use crate::destination::aws_http::{chain, find};
 use crate::destination::body::{ParcelBody, Progress};
+use crate::destination::trust::{CaFileError, client_config, tls_error};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -15,9 +16,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::error::Error;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls;
 
 /// How long an unused connection is kept.
 const IDLE_CONNECTION: Duration = Duration::from_secs(60);
@@ -25,14 +25,6 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(60);
 const IDLE_PER_HOST: usize = 16;
 /// Bytes of a request that wait for its connection to take them: there may be thousands of slow ones.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
-
-/// A client that cannot be made out of its settings.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("http_endpoint.ca_file {path}: {reason}")]
-pub struct CaFileError {
-    path: String,
-    reason: String,
-}
 
 /// A request that was not answered: the code of the reference, and what happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +45,7 @@ pub struct Connections {
 impl Connections {
     /// None yet. Blocks: certificates are read.
     pub fn new(settings: HttpSettings) -> Result<Self, CaFileError> {
-        let mut roots = RootCertStore::empty();
-        // Where the system has none, or bad ones, handshakes say so.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = &settings.ca_file {
-            add_certificates(path, &mut roots)?;
-        }
-        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let tls = client_config("http_endpoint", settings.ca_file.as_deref())?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -139,21 +125,9 @@ async fn read(mut body: Incoming) -> Result<Option<Vec<u8>>, Unanswered> {
     Ok(Some(bytes))
 }
 
-fn add_certificates(path: &Path, roots: &mut RootCertStore) -> Result<(), CaFileError> {
-    let refused = |reason: String| CaFileError { path: path.display().to_string(), reason };
-    let pem = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
-    let mut found = 0;
-    for certificate in rustls_pemfile::certs(&mut &pem[..]) {
-        let certificate = certificate.map_err(|error| refused(error.to_string()))?;
-        roots.add(certificate).map_err(|error| refused(error.to_string()))?;
-        found += 1;
-    }
-    if found == 0 { Err(refused("holds no certificate in PEM form".to_owned())) } else { Ok(()) }
-}
-
 /// What an error of the client means.
 fn failure_of(error: &(dyn Error + 'static)) -> Unanswered {
-    let code = if let Some(tls) = find_tls(error) {
+    let code = if let Some(tls) = tls_error(error) {
         match tls {
             rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
                 "SSLHandshakeCertificatePathFailure"
@@ -173,20 +147,4 @@ fn failure_of(error: &(dyn Error + 'static)) -> Unanswered {
         }
     };
     Unanswered { code, message: chain(error) }
-}
-
-/// The TLS error among the causes. It lies inside of I/O errors, whose own cause is the one behind it.
-fn find_tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls);
-        }
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if let Some(tls) = inner.and_then(|inner| find_tls(inner)) {
-            return Some(tls);
-        }
-        next = error.source();
-    }
-    None
 }

@@ -18,16 +18,17 @@ pub use settings::{HttpSettings, may_be_used};
 
 use super::aws_http::host_of;
 use super::body::{LocalFault, ParcelBody, Progress};
-use super::s3::Secret;
+use super::secrets::{Secrets, without};
+use super::trust::CaFileError;
 use super::{Consignment, DeliveryError, Destination, Guarantee};
 use crate::clock::Clock;
-use crate::fault::{Class, Fault, Retry};
+use crate::fault::{Class, Retry};
 use crate::stream::definition::{Definition, HttpTarget};
 use crate::stream::seal::{ParcelKind, Request};
 use crate::telemetry::metrics::{self, RequestOutcome};
 use crate::vault::Vault;
 use async_trait::async_trait;
-use client::{CaFileError, Connections};
+use client::Connections;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use std::sync::Arc;
 
@@ -46,14 +47,16 @@ const VERSION: HeaderValue = HeaderValue::from_static("1.0");
 pub struct HttpDestination {
     connections: Connections,
     settings: HttpSettings,
-    vault: Arc<Vault>,
+    secrets: Secrets,
     clock: Arc<dyn Clock>,
 }
 
 impl HttpDestination {
     /// A destination with these settings; secrets are in `vault`. Blocks: certificates are read.
     pub fn new(settings: HttpSettings, vault: Arc<Vault>, clock: Arc<dyn Clock>) -> Result<Self, CaFileError> {
-        Ok(Self { connections: Connections::new(settings.clone())?, settings, vault, clock })
+        let connections = Connections::new(settings.clone())?;
+        let secrets = Secrets { section: "http_endpoint", by_arn: settings.secrets.clone(), vault };
+        Ok(Self { connections, settings, secrets, clock })
     }
 
     async fn attempt(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
@@ -87,7 +90,7 @@ impl HttpDestination {
             Ok(answer) => answer,
             Err(unanswered) => {
                 return Err(match progress.fault() {
-                    Some(fault) => damaged(fault),
+                    Some(fault) => fault.error(),
                     None => failed(unanswered.code, unanswered.message, Class::Upstream, Retry::Backoff),
                 });
             }
@@ -99,55 +102,28 @@ impl HttpDestination {
                     let message = format!("The endpoint answered {} before it had the whole request.", answer.status);
                     failed("InvalidResponseFromDestination", message, Class::Upstream, Retry::Backoff)
                 },
-                damaged,
+                LocalFault::error,
             ));
         }
         let judged = judge::judge(&answer, &parcel.key, request.format, self.clock.wall_ms());
-        judged.map_err(|error| without_key(error, access_key.as_deref()))
+        judged.map_err(|error| without(error, access_key.as_deref(), "access key"))
     }
 
     async fn access_key(&self, target: &HttpTarget) -> Result<Option<String>, DeliveryError> {
-        if let Some(arn) = &target.secret_arn {
-            let secret = self.settings.secrets.get(arn).cloned();
-            let key = match tokio::task::spawn_blocking(move || secret.map(|secret| api_key(&secret))).await {
-                Ok(Some(key)) => key,
-                Ok(None) => Err("the configuration has no such secret in http_endpoint.secrets".to_owned()),
-                Err(died) => Err(died.to_string()),
-            };
-            return key
-                .map(Some)
-                .map_err(|what| no_secret(format!("the secret {arn}: {what}"), Class::User, Retry::AfterOperator));
+        /// The text of a secret.
+        #[derive(serde::Deserialize)]
+        struct ApiKey {
+            api_key: String,
         }
-        let Some(hidden) = target.access_key.clone() else { return Ok(None) };
-        let vault = self.vault.clone();
-        let shown = tokio::task::spawn_blocking(move || vault.show(&hidden)).await;
-        match shown {
-            Ok(Ok(key)) => Ok(Some(key)),
-            Ok(Err(error)) => Err(no_secret(format!("the access key: {error}"), error.class(), error.retry())),
-            Err(died) => Err(no_secret(died.to_string(), Class::Bug, Retry::Backoff)),
+        match (&target.secret_arn, &target.access_key) {
+            (Some(arn), _) => {
+                let read: ApiKey = self.secrets.by_arn(arn, r#"{"api_key": "…"}"#).await?;
+                Ok(Some(read.api_key))
+            }
+            (None, Some(hidden)) => self.secrets.shown(hidden, "the access key").await.map(Some),
+            (None, None) => Ok(None),
         }
     }
-}
-
-/// The access key in a secret, read anew at each attempt, so that one that is changed counts at once. Errors never say
-/// what it holds.
-fn api_key(secret: &Secret) -> Result<String, String> {
-    #[derive(serde::Deserialize)]
-    struct ApiKey {
-        api_key: String,
-    }
-    let text = secret.read().map_err(|error| error.to_string())?;
-    let read: ApiKey =
-        serde_json::from_str(&text).map_err(|_| r#"it is no JSON of the form {"api_key": "…"}"#.to_owned())?;
-    Ok(read.api_key)
-}
-
-/// What an endpoint says goes into logs and error records; it may repeat the key that it was given.
-fn without_key(mut error: DeliveryError, access_key: Option<&str>) -> DeliveryError {
-    if let Some(key) = access_key.filter(|key| !key.is_empty()) {
-        error.message = error.message.replace(key, "(access key)");
-    }
-    error
 }
 
 /// The head of a request, as the protocol has it.
@@ -194,21 +170,6 @@ fn head(
 
 fn failed(code: &str, message: String, class: Class, retry: Retry) -> DeliveryError {
     DeliveryError { code: format!("HttpEndpoint.{code}"), message, class, retry, not_before: None }
-}
-
-/// A secret that cannot be had. The request waits until it can: the endpoint was never asked.
-fn no_secret(message: String, class: Class, retry: Retry) -> DeliveryError {
-    DeliveryError { code: "Secret.Unreadable".to_owned(), message, class, retry, not_before: None }
-}
-
-/// What is wrong with the bytes on this side.
-fn damaged(fault: &LocalFault) -> DeliveryError {
-    let (code, retry) = match fault {
-        LocalFault::Unreadable(_) => ("Outbox.Unreadable", Retry::Backoff),
-        LocalFault::Damaged { .. } => ("Outbox.Damaged", Retry::Never),
-    };
-    let message = fault.to_string();
-    DeliveryError { code: code.to_owned(), message, class: Class::Upstream, retry, not_before: None }
 }
 
 #[async_trait]

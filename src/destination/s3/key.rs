@@ -12,6 +12,12 @@ use crate::stream::{SealId, StreamName};
 /// Longest key S3 takes, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1024;
 
+/// Error output type of manifests of loads that were given up.
+pub const GIVEN_UP_MANIFESTS: &str = "errors/manifests";
+
+/// Folder of manifests.
+const MANIFESTS: &str = "manifests/";
+
 /// The time folder that follows a static prefix.
 const FOLDER: &str = "%Y/%m/%d/%H/";
 /// The time in an object's name.
@@ -73,6 +79,22 @@ pub fn data_key(target: &S3Target, name: &ObjectName, partition_keys: &Partition
 pub fn error_key(target: &S3Target, name: &ObjectName, kind: &str) -> Result<String, KeyError> {
     let given = target.error_prefix.as_deref().filter(|given| !given.is_empty());
     name.under(target, given.unwrap_or(&target.prefix), kind, &PartitionKeys::default())
+}
+
+/// The key of the manifest of a load, as the service names it: `<prefix>manifests/yyyy/MM/dd/HH/<stream>-<time>-<uuid>`. The
+/// prefix has no expressions.
+pub fn manifest_key(target: &S3Target, name: &ObjectName) -> Result<String, KeyError> {
+    let moment = target.time_zone.at(name.oldest_arrival_ms).ok_or(KeyError::BadTime(name.oldest_arrival_ms))?;
+    let (folder, time) = (moment.local().format(FOLDER), moment.local().format(STAMP));
+    let uuid = name.seal.parcel_uuid(name.parcel);
+    within_limit(format!("{}{MANIFESTS}{folder}{}-{time}-{uuid}", target.prefix, name.stream))
+}
+
+/// Where the manifest with this key is kept once its load is given up: `<prefix>errors/manifests/…`, by the same name.
+pub fn given_up_manifest_key(manifest_key: &str) -> String {
+    // What stands behind the folder has no such text: a time, and a name without "/".
+    let at = manifest_key.rfind(MANIFESTS).unwrap_or(0);
+    format!("{}errors/{}", &manifest_key[..at], &manifest_key[at..])
 }
 
 /// The folder that all objects under `prefix` have in common, with its "/": what is literal in it up to the last one.
@@ -280,6 +302,27 @@ mod tests {
         }
         let long = "x".repeat(MAX_KEY_BYTES) + "/";
         assert!(matches!(schema_key(&long, &stream(), 1, seal(), 1), Err(KeyError::TooLong { .. })));
+    }
+
+    #[test]
+    fn manifest_keys() {
+        let (stream, uuid) = (stream(), seal().parcel_uuid(2));
+        let name = ObjectName {
+            stream: &stream,
+            revision: 7,
+            oldest_arrival_ms: ARRIVAL_MS,
+            seal: seal(),
+            parcel: 2,
+            extension: "",
+        };
+        for prefix in ["", "ses-logs/", "a/manifests/"] {
+            let key = manifest_key(&target(prefix, None, "UTC"), &name).unwrap();
+            let behind = format!("manifests/2026/07/13/14/orders-2026-07-13-14-05-09-{uuid}");
+            assert_eq!(key, format!("{prefix}{behind}"));
+            assert_eq!(given_up_manifest_key(&key), format!("{prefix}errors/{behind}"));
+        }
+        let long = target(&"x".repeat(MAX_KEY_BYTES), None, "UTC");
+        assert!(matches!(manifest_key(&long, &name), Err(KeyError::TooLong { .. })));
     }
 
     #[test]

@@ -8,7 +8,6 @@ use super::super::body::{LocalFault, ParcelBody, Progress};
 use super::answer::{self, Call, Cause, Outcome, Seen, Target, Verdict};
 use super::client::Store;
 use crate::destination::{Consignment, DeliveryError};
-use crate::fault::{Class, Retry};
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
 use aws_sdk_s3::types::ServerSideEncryption;
 use std::sync::Arc;
@@ -142,15 +141,6 @@ pub fn checksum_text(crc32c: u32) -> String {
 
 /// The error of a body that broke on this side.
 pub fn local_error(target: Target<'_>, fault: &LocalFault) -> DeliveryError {
-    let (code, retry) = match fault {
-        LocalFault::Unreadable(_) => ("Outbox.Unreadable", Retry::Backoff),
-        LocalFault::Damaged { .. } => ("Outbox.Damaged", Retry::Never),
-    };
-    DeliveryError {
-        code: code.to_owned(),
-        message: format!("{target}: {fault}"),
-        class: Class::Upstream,
-        retry,
-        not_before: None,
-    }
+    let error = fault.error();
+    DeliveryError { message: format!("{target}: {}", error.message), ..error }
 }

@@ -11,11 +11,11 @@ use super::fixtures::{Maker, close_of, inline_parcel, lane};
 use super::model::Entry;
 use crate::disk::faulty::FaultyDisk;
 use crate::disk::{Disk, create_dir_durable};
-use crate::stream::definition::RequestFormat;
+use crate::stream::definition::{CopyCommand, LoadMethod, RequestFormat};
 use crate::stream::prefix::TimeZone;
 use crate::stream::seal::{
-    Attempts, CutReason, Fates, LaneId, Notes, Parcel, ParcelKind, Place, Request, Seal, SpooledChunk, Taken, Tally,
-    Turn,
+    Attempts, CutReason, Fates, LaneId, Load, Notes, Parcel, ParcelKind, Place, Request, Seal, SpooledChunk, Taken,
+    Tally, Turn,
 };
 use crate::stream::{Id128, NumberSet, Position, Run};
 use proptest::prelude::*;
@@ -65,6 +65,18 @@ fn request() -> impl Strategy<Value = Request> {
     )
 }
 
+fn load() -> impl Strategy<Value = Load> {
+    let method = prop_oneof![Just(LoadMethod::Copy), Just(LoadMethod::CopyFromStdin)];
+    let texts = (".{0,40}", ".{0,40}", ".{0,20}");
+    let copy = (".{1,20}", ".{0,20}", ".{0,20}");
+    (".{0,40}", texts, copy, method, any::<(u64, u64, i64)>()).prop_map(|(lane, texts, copy, method, numbers)| {
+        let ((manifest_key, object_key, ledger), (table, columns, options)) = (texts, copy);
+        let (sequence, source_bytes, oldest_arrival_ms) = numbers;
+        let copy = CopyCommand { table, columns, options };
+        Load { lane, sequence, manifest_key, object_key, copy, method, ledger, source_bytes, oldest_arrival_ms }
+    })
+}
+
 fn attempts() -> impl Strategy<Value = Attempts> {
     (id(), lane_id(), any::<(u32, u64, u64)>(), ".{0,30}").prop_map(
         |(seal, lane, (parcel, failed, paused_ms), last_error)| Attempts {
@@ -82,7 +94,8 @@ fn parcel() -> impl Strategy<Value = Parcel> {
     let kind = prop_oneof![
         Just(ParcelKind::Data),
         ".{0,10}".prop_map(ParcelKind::Error),
-        request().prop_map(ParcelKind::Request)
+        request().prop_map(ParcelKind::Request),
+        load().prop_map(ParcelKind::Load)
     ];
     let place = prop_oneof![
         any::<u64>().prop_map(|offset_bytes| Place::Inline { offset_bytes }),
@@ -350,7 +363,7 @@ fn a_newer_or_unknown_form_is_refused_by_name() {
     newer(open_changed(|bytes| bytes[44] = 2));
     newer(open_changed(|bytes| {
         let at = memchr::memmem::find(bytes, b"\"version\":1").unwrap();
-        bytes[at + 10] = b'4';
+        bytes[at + 10] = b'5';
     }));
     match open_changed(|bytes| bytes[45] = 17) {
         JournalError::Damaged { offset_bytes: 40, reason, .. } => assert!(reason.contains("kind 17"), "{reason}"),
@@ -359,7 +372,7 @@ fn a_newer_or_unknown_form_is_refused_by_name() {
 }
 
 #[test]
-fn entries_that_tell_of_spool_or_requests_are_newer_than_others() {
+fn entries_that_tell_of_spool_requests_or_loads_are_newer_than_others() {
     let version = |payload: Payload| {
         let mut bytes = Vec::new();
         let envelope = Envelope { nonce: 1, number: 1, synced_upto: 0, in_snapshot: false };
@@ -373,6 +386,27 @@ fn entries_that_tell_of_spool_or_requests_are_newer_than_others() {
     seal.parcels.push(request_parcel());
     assert_eq!(version(Payload::Seal(Arc::new(seal.clone()))), "3");
     assert_eq!(version(Payload::Attempts(Arc::new(attempts_of(&seal)))), "3");
+    seal.parcels.push(load_parcel(&seal));
+    assert_eq!(version(Payload::Seal(Arc::new(seal.clone()))), "4");
+    assert_eq!(version(Payload::Attempts(Arc::new(attempts_of(&seal)))), "3");
+}
+
+/// A load of the first parcel's bytes.
+fn load_parcel(seal: &Seal) -> Parcel {
+    let load = Load {
+        lane: format!("{}/put", seal.lane.incarnation),
+        sequence: seal.number,
+        manifest_key: "p/manifests/2026/07/13/14/s-2026-07-13-14-05-09-m".to_owned(),
+        object_key: "p/2026/07/13/14/s-1-2026-07-13-14-05-09-o".to_owned(),
+        copy: CopyCommand { table: "t".to_owned(), columns: "a, b".to_owned(), options: String::new() },
+        method: LoadMethod::CopyFromStdin,
+        ledger: "hydrant_loads".to_owned(),
+        source_bytes: 500,
+        oldest_arrival_ms: 1_700_000_000_000,
+    };
+    let mut parcel = seal.parcels[0].clone();
+    (parcel.number, parcel.kind) = (7, ParcelKind::Load(load));
+    parcel
 }
 
 /// A request with the notes `n`, behind the body `b`.
@@ -397,17 +431,31 @@ fn attempts_of(seal: &Seal) -> Attempts {
 /// Entries of version 3: a seal with a request, its attempts, its turn, its close.
 #[test]
 fn requests_are_written_and_read_as_ever() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal/requests-v3.journal");
-    let name = SegmentName { id: 1, nonce: 0x0123_4567_89ab_cdef };
     let mut maker = Maker::default();
     let (mut seal, _) = maker.seal(&lane(1), 5, &[]);
     seal.parcels.push(request_parcel());
-    let attempts = attempts_of(&seal);
-    let (turn, error) = maker.turn(&seal, 0, b"error");
+    holds_its_form("requests-v3.journal", &mut maker, seal, 0, b"bn");
+}
+
+/// Entries of version 4: a seal with a load, its attempts, its turn, its close.
+#[test]
+fn loads_are_written_and_read_as_ever() {
+    let mut maker = Maker::default();
+    let (mut seal, inline) = maker.seal(&lane(1), 5, &[b"rows"]);
+    seal.parcels.push(load_parcel(&seal));
+    holds_its_form("loads-v4.journal", &mut maker, seal, 7, &inline);
+}
+
+/// A seal, and attempts and a turn of its parcel `number`, stand in the golden file as they are written.
+fn holds_its_form(golden: &str, maker: &mut Maker, seal: Seal, number: u32, inline: &[u8]) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/journal").join(golden);
+    let name = SegmentName { id: 1, nonce: 0x0123_4567_89ab_cdef };
+    let attempts = Attempts { parcel: number, ..attempts_of(&seal) };
+    let (turn, error) = maker.turn(&seal, number, b"error");
     let close = close_of(&seal);
     let entries: Vec<Entry> = vec![
         (Payload::SnapshotEnd(SnapshotEnd { lanes: 0, open_seals: 0 }), Vec::new()),
-        (Payload::Seal(Arc::new(seal)), b"bn".to_vec()),
+        (Payload::Seal(Arc::new(seal)), inline.to_vec()),
         (Payload::Attempts(Arc::new(attempts)), Vec::new()),
         (Payload::Turn(Arc::new(turn)), error),
         (Payload::Close(close), Vec::new()),
@@ -421,7 +469,7 @@ fn requests_are_written_and_read_as_ever() {
         std::fs::write(&golden, &bytes).unwrap();
     }
     let kept = std::fs::read(&golden).unwrap();
-    assert!(kept == bytes, "version 3 is written differently; old journals must stay readable under a new version");
+    assert!(kept == bytes, "written differently; old journals must stay readable under a new version");
     let disk = put(name, &kept);
     let file = disk.open(&Path::new("/j").join(name.to_string())).unwrap();
     let mut found = Vec::new();

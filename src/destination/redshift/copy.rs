@@ -1,0 +1,327 @@
+//! The text of COPY, and what its options say. Pure, with golden texts.
+//!
+//! Redshift's own form goes out as the service writes it, options verbatim. Of the form for `LoadMethod: COPY_FROM_STDIN`
+//! the options are the server's, besides those that say how objects are read, which is done here then.
+
+use super::errors::failed;
+use super::ledger::quoted;
+use crate::destination::DeliveryError;
+use crate::fault::Retry;
+use crate::stream::definition::CopyCommand;
+use crate::stream::seal::{Load, Parcel};
+
+/// `COPY <table> [(<columns>)] FROM 's3://…' CREDENTIALS 'aws_iam_role=…' MANIFEST <options>`. Options that name credentials
+/// of their own do without those of the role.
+pub fn from_manifest(parcel: &Parcel, load: &Load, copy: &CopyCommand, role_arn: &str) -> String {
+    let url = quoted(&format!("s3://{}/{}", parcel.bucket, load.manifest_key));
+    let has_own = words(&copy.options).iter().any(|word| {
+        let names = ["CREDENTIALS", "IAM_ROLE", "ACCESS_KEY_ID"];
+        matches!(word, Word::Plain(text) if names.iter().any(|name| text.eq_ignore_ascii_case(name)))
+    });
+    let credentials = match has_own {
+        true => String::new(),
+        false => format!(" CREDENTIALS {}", quoted(&format!("aws_iam_role={role_arn}"))),
+    };
+    joined(&format!("{} FROM {url}{credentials} MANIFEST", target(copy)), &copy.options)
+}
+
+fn target(copy: &CopyCommand) -> String {
+    let columns = copy.columns.trim();
+    // Some write the parentheses too.
+    let columns = columns.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(columns);
+    match columns.is_empty() {
+        true => format!("COPY {}", copy.table),
+        false => format!("COPY {} ({columns})", copy.table),
+    }
+}
+
+fn joined(text: &str, options: &str) -> String {
+    format!("{text} {}", options.trim()).trim_end().to_owned()
+}
+
+/// How an object becomes rows that are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// As it is, decompressed.
+    AsIs,
+    /// JSON objects, of which the members that columns are named after are their values.
+    Members {
+        /// Whatever the case of a member's name.
+        any_case: bool,
+    },
+    /// JSON objects, each the value of the one column.
+    Whole,
+}
+
+/// The options of a COPY from standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StdinOptions {
+    /// How rows come about.
+    pub shape: Shape,
+    /// What the server is told.
+    rest: String,
+}
+
+impl StdinOptions {
+    /// Reads CopyOptions.
+    pub fn of(options: &str) -> Result<Self, DeliveryError> {
+        // `AS` says nothing, in either dialect.
+        let words: Vec<Word> = words(options).into_iter().filter(|word| !word.is("AS")).collect();
+        let mut rest: Vec<String> = Vec::new();
+        let (mut shape, mut at) = (Shape::AsIs, 0);
+        while let Some(word) = words.get(at) {
+            at += 1;
+            let next = words.get(at);
+            let value = match next {
+                Some(Word::Quoted(text)) => Some(text.as_str()),
+                _ => None,
+            };
+            let name = if let Word::Plain(name) = word { name.to_ascii_uppercase() } else { String::new() };
+            match name.as_str() {
+                "GZIP" | "MANIFEST" => {}
+                "FORMAT" if next.is_some_and(|next| next.is("JSON")) => {}
+                "JSON" => {
+                    shape = shape_of(value.unwrap_or("auto"))?;
+                    at += usize::from(value.is_some());
+                }
+                // How Redshift reads, compresses and counts, which says nothing of the rows.
+                "COMPUPDATE" | "STATUPDATE" => {
+                    let is_switch =
+                        |next: &Word| ["ON", "OFF", "TRUE", "FALSE", "PRESET"].iter().any(|one| next.is(one));
+                    at += usize::from(next.is_some_and(is_switch));
+                }
+                "REGION" | "CREDENTIALS" | "IAM_ROLE" | "ACCESS_KEY_ID" | "SECRET_ACCESS_KEY" | "SESSION_TOKEN" => {
+                    at += 1
+                }
+                "TIMEFORMAT" | "DATEFORMAT" if value.is_some_and(|value| value.eq_ignore_ascii_case("auto")) => at += 1,
+                _ => rest.push(word.text()),
+            }
+        }
+        if shape != Shape::AsIs && !rest.is_empty() {
+            let message =
+                format!("CopyOptions: {} means nothing beside JSON with LoadMethod COPY_FROM_STDIN", rest.join(" "));
+            return Err(failed("InvalidCopyOptionForJson", message, Retry::AfterOperator));
+        }
+        Ok(Self { shape, rest: rest.join(" ") })
+    }
+
+    /// The statement.
+    pub fn statement(&self, copy: &CopyCommand) -> String {
+        let options = if self.shape == Shape::AsIs { &self.rest[..] } else { "WITH (FORMAT csv)" };
+        joined(&format!("{} FROM STDIN", target(copy)), options)
+    }
+}
+
+fn shape_of(json: &str) -> Result<Shape, DeliveryError> {
+    match json.to_ascii_lowercase().as_str() {
+        "auto" => Ok(Shape::Members { any_case: false }),
+        "auto ignorecase" => Ok(Shape::Members { any_case: true }),
+        "noshred" => Ok(Shape::Whole),
+        _ => {
+            let message =
+                format!("CopyOptions: JSON {} is not built for LoadMethod COPY_FROM_STDIN; use 'auto'", quoted(json));
+            Err(failed("InvalidCopyOptionJSONPathFormat", message, Retry::AfterOperator))
+        }
+    }
+}
+
+/// The names in a list of columns as the server knows them: quoted ones as they are, others in lower case.
+pub fn column_names(columns: &str) -> Vec<String> {
+    let columns = columns.trim();
+    let columns = columns.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(columns);
+    let (mut names, mut rest) = (Vec::new(), columns.trim());
+    while !rest.is_empty() {
+        let (name, behind) = match rest.strip_prefix('"') {
+            Some(inner) => quoted_name(inner),
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                (rest[..end].trim().to_lowercase(), &rest[end..])
+            }
+        };
+        names.push(name);
+        // Up to the next name, whatever stands there.
+        rest = behind.find(',').map_or("", |comma| behind[comma + 1..].trim_start());
+    }
+    names
+}
+
+/// A name up to its closing quote, and what stands behind.
+fn quoted_name(inner: &str) -> (String, &str) {
+    let mut from = 0;
+    while let Some(quote) = inner[from..].find('"').map(|at| from + at) {
+        if !inner[quote + 1..].starts_with('"') {
+            return (inner[..quote].replace("\"\"", "\""), &inner[quote + 1..]);
+        }
+        from = quote + 2;
+    }
+    (inner.to_owned(), "")
+}
+
+/// A piece of the options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Word {
+    /// Letters, digits, signs.
+    Plain(String),
+    /// A string literal, without its quotes and doublings.
+    Quoted(String),
+    /// A string literal of another form (E'…'), as it is.
+    Other(String),
+}
+
+impl Word {
+    fn is(&self, name: &str) -> bool {
+        matches!(self, Self::Plain(text) if text.eq_ignore_ascii_case(name))
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Plain(text) | Self::Other(text) => text.clone(),
+            Self::Quoted(text) => quoted(text),
+        }
+    }
+}
+
+/// The options in pieces. A literal that does not end is one all the same: the server says what is wrong with it.
+fn words(options: &str) -> Vec<Word> {
+    let mut words = Vec::new();
+    let mut rest = options.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let end = match first {
+            '\'' => literal_end(rest, 0),
+            'E' | 'e' if rest[1..].starts_with('\'') => literal_end(rest, 1),
+            '(' | ')' | ',' => 1,
+            _ => rest.find(|c: char| c.is_whitespace() || matches!(c, '\'' | '(' | ')' | ',')).unwrap_or(rest.len()),
+        };
+        let piece = &rest[..end];
+        words.push(match first {
+            '\'' => {
+                let inner = &piece[1..];
+                Word::Quoted(inner.strip_suffix('\'').unwrap_or(inner).replace("''", "'"))
+            }
+            _ if piece.contains('\'') => Word::Other(piece.to_owned()),
+            _ => Word::Plain(piece.to_owned()),
+        });
+        rest = rest[end..].trim_start();
+    }
+    words
+}
+
+/// Where the literal ends whose quote stands at `quote`; behind an E backslashes escape.
+fn literal_end(text: &str, quote: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = quote + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if quote > 0 => at += 2,
+            b'\'' if bytes.get(at + 1) == Some(&b'\'') => at += 2,
+            b'\'' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::definition::LoadMethod;
+    use crate::stream::seal::{ParcelKind, Place};
+
+    fn copy(columns: &str, options: &str) -> CopyCommand {
+        CopyCommand { table: "public.t".to_owned(), columns: columns.to_owned(), options: options.to_owned() }
+    }
+
+    fn load() -> Load {
+        Load {
+            lane: "07/put".to_owned(),
+            sequence: 7,
+            manifest_key: "o'c/manifests/2026/07/13/14/s-2026-07-13-14-05-09-u".to_owned(),
+            object_key: "o".to_owned(),
+            copy: copy("", ""),
+            method: LoadMethod::Copy,
+            ledger: "hydrant_loads".to_owned(),
+            source_bytes: 1,
+            oldest_arrival_ms: 1,
+        }
+    }
+
+    fn parcel(load: &Load) -> Parcel {
+        Parcel {
+            number: 3,
+            kind: ParcelKind::Load(load.clone()),
+            bucket: "stage".to_owned(),
+            key: "id".to_owned(),
+            content_type: String::new(),
+            content_encoding: None,
+            kms_key: None,
+            length_bytes: 1,
+            crc32c: 0,
+            records: 1,
+            place: Place::Log,
+        }
+    }
+
+    #[test]
+    fn golden_texts_of_the_manifest_form() {
+        let load = load();
+        let role = "arn:aws:iam::000000000000:role/r";
+        let from = "FROM 's3://stage/o''c/manifests/2026/07/13/14/s-2026-07-13-14-05-09-u'";
+        let by_role = format!("CREDENTIALS 'aws_iam_role={role}' MANIFEST");
+        for (columns, options, expected) in [
+            ("", "", format!("COPY public.t {from} {by_role}")),
+            ("a, \"B\"", " json 'auto' GZIP ", format!("COPY public.t (a, \"B\") {from} {by_role} json 'auto' GZIP")),
+            ("(a)", "csv;", format!("COPY public.t (a) {from} {by_role} csv;")),
+            ("", "iam_role 'arn:x' CSV", format!("COPY public.t {from} MANIFEST iam_role 'arn:x' CSV")),
+            ("", "null 'IAM_ROLE'", format!("COPY public.t {from} {by_role} null 'IAM_ROLE'")),
+        ] {
+            assert_eq!(from_manifest(&parcel(&load), &load, &copy(columns, options), role), expected);
+        }
+    }
+
+    #[test]
+    fn options_of_the_other_form_are_the_servers_but_for_those_about_objects() {
+        let members = Shape::Members { any_case: false };
+        for (options, shape, statement) in [
+            ("", Shape::AsIs, "COPY public.t FROM STDIN"),
+            ("GZIP", Shape::AsIs, "COPY public.t FROM STDIN"),
+            ("CSV DELIMITER ';' gzip", Shape::AsIs, "COPY public.t FROM STDIN CSV DELIMITER ';'"),
+            (
+                "WITH (FORMAT csv, NULL 'it''s')",
+                Shape::AsIs,
+                "COPY public.t FROM STDIN WITH ( FORMAT csv , NULL 'it''s' )",
+            ),
+            (
+                "CSV QUOTE E'\\x01' DELIMITER e'\\''",
+                Shape::AsIs,
+                "COPY public.t FROM STDIN CSV QUOTE E'\\x01' DELIMITER e'\\''",
+            ),
+            ("json 'auto'", members, "COPY public.t FROM STDIN WITH (FORMAT csv)"),
+            (
+                "FORMAT AS JSON 'auto' REGION AS 'x' COMPUPDATE OFF TIMEFORMAT 'auto'",
+                members,
+                "COPY public.t FROM STDIN WITH (FORMAT csv)",
+            ),
+            (
+                "JSON AS 'auto ignorecase' gzip",
+                Shape::Members { any_case: true },
+                "COPY public.t FROM STDIN WITH (FORMAT csv)",
+            ),
+            ("json 'noshred'", Shape::Whole, "COPY public.t FROM STDIN WITH (FORMAT csv)"),
+        ] {
+            let read = StdinOptions::of(options).unwrap();
+            assert_eq!((read.shape, read.statement(&copy("", options)).as_str()), (shape, statement), "{options}");
+        }
+        for (options, code) in [
+            ("json 's3://b/paths.json'", "Redshift.InvalidCopyOptionJSONPathFormat"),
+            ("json 'auto' MAXERROR 10", "Redshift.InvalidCopyOptionForJson"),
+        ] {
+            assert_eq!(StdinOptions::of(options).unwrap_err().code, code, "{options}");
+        }
+    }
+
+    #[test]
+    fn names_of_columns() {
+        assert_eq!(column_names(" (a, B ,\"C, d\" , \"E\"\"\")"), ["a", "b", "C, d", "E\""]);
+        assert_eq!(column_names(""), [""; 0]);
+    }
+}

@@ -1,0 +1,162 @@
+//! What a server's errors mean: the codes of the service (reference: known error codes, `Redshift.`), and whether trying
+//! again can help. Pure, with its tables.
+//!
+//! PostgreSQL tells errors apart by SQLSTATE. Redshift does so where it is one, and has many of its own under `XX000`,
+//! which the text alone tells apart.
+
+use crate::destination::DeliveryError;
+use crate::destination::aws_http::chain;
+use crate::destination::trust::tls_error;
+use crate::fault::{Class, Retry};
+use tokio_postgres::Error;
+
+/// Longest text of a server that is kept, in characters.
+const MAX_TEXT_CHARACTERS: usize = 2000;
+
+/// An error of this destination.
+pub fn failed(code: &str, message: impl Into<String>, retry: Retry) -> DeliveryError {
+    let class = if retry == Retry::Backoff { Class::Upstream } else { Class::User };
+    DeliveryError { code: format!("Redshift.{code}"), message: message.into(), class, retry, not_before: None }
+}
+
+/// What an error of a session means; `doing` says what it was about.
+pub fn of_session(error: &Error, doing: &str) -> DeliveryError {
+    let Some(server) = error.as_db_error() else {
+        let text = chain(error);
+        let is_tls = tls_error(error).is_some() || text.contains("TLS handshake");
+        let code = match () {
+            () if text.contains("server does not support TLS") => "SslNotSupported",
+            () if is_tls => "SslFailure",
+            () => "ConnectionFailed",
+        };
+        return failed(code, format!("{doing}: {text}"), Retry::Backoff);
+    };
+    let (code, retry) = of_server(server.code().code(), server.message());
+    let mut text = format!("{doing}: {} (SQLSTATE {})", server.message(), server.code().code());
+    for (what, more) in [("detail", server.detail()), ("hint", server.hint()), ("where", server.where_())] {
+        if let Some(more) = more {
+            text.push_str(&format!("; {what}: {more}"));
+        }
+    }
+    failed(code, cut(&text), retry)
+}
+
+fn cut(text: &str) -> &str {
+    text.char_indices().nth(MAX_TEXT_CHARACTERS).map_or(text, |(end, _)| &text[..end])
+}
+
+/// By SQLSTATE, or the class of it.
+const BY_STATE: &[(&str, &str, Retry)] = &[
+    ("28P01", "AuthenticationFailed", Retry::AfterOperator),
+    ("28000", "AuthenticationFailed", Retry::AfterOperator),
+    ("3D000", "DatabaseNotFound", Retry::AfterOperator),
+    ("3F000", "SchemaNotFound", Retry::AfterOperator),
+    ("42P01", "TableNotFound", Retry::AfterOperator),
+    ("42703", "ColumnNotFound", Retry::AfterOperator),
+    ("42701", "ColumnSpecifiedMoreThanOnce", Retry::AfterOperator),
+    ("42501", "InsufficientPrivilege", Retry::AfterOperator),
+    ("42601", "SyntaxError", Retry::AfterOperator),
+    ("0A000", "ArgumentNotSupported", Retry::AfterOperator),
+    ("22P04", "ColumnMismatch", Retry::AfterOperator),
+    ("23502", "ColumnNotNullWithoutDefault", Retry::AfterOperator),
+    ("25006", "ReadOnlyCluster", Retry::Backoff),
+    ("53100", "DiskFull", Retry::Backoff),
+    ("53200", "OutOfMemory", Retry::Backoff),
+    ("53300", "ConnectionsLimitExceeded", Retry::Backoff),
+    ("57014", "QueryCancelled", Retry::Backoff),
+    ("57P", "ConnectionFailed", Retry::Backoff),
+    ("08", "ConnectionFailed", Retry::Backoff),
+    ("22", "DataLoadFailed", Retry::AfterOperator),
+    ("23", "DataLoadFailed", Retry::AfterOperator),
+    ("42", "IncorrectCopyOptions", Retry::AfterOperator),
+    ("40", "PSQLException", Retry::Backoff),
+    ("53", "PSQLException", Retry::Backoff),
+    ("55", "PSQLException", Retry::Backoff),
+];
+
+/// By what the text holds, in lower case; the first that fits counts.
+const BY_TEXT: &[(&str, &str, Retry)] = &[
+    ("sorry, too many clients", "TooManyClients", Retry::Backoff),
+    ("too many connections", "ConnectionsLimitExceeded", Retry::Backoff),
+    ("status 403", "S3BucketAccessDenied", Retry::AfterOperator),
+    ("access denied", "S3BucketAccessDenied", Retry::AfterOperator),
+    ("not authorized to assume", "AccessDenied", Retry::AfterOperator),
+    ("nosuchkey", "MissingS3File", Retry::AfterOperator),
+    ("key does not exist", "MissingS3File", Retry::AfterOperator),
+    ("bucket does not exist", "MissingS3File", Retry::AfterOperator),
+    ("must be addressed using the specified endpoint", "IncorrectBucketRegion", Retry::AfterOperator),
+    ("permanentredirect", "IncorrectBucketRegion", Retry::AfterOperator),
+    ("slowdown", "S3SlowDown", Retry::Backoff),
+    ("nonexistent table", "TableNotFound", Retry::AfterOperator),
+    ("disk space quota", "DiskSpaceQuotaExceeded", Retry::AfterOperator),
+    ("disk full", "DiskFull", Retry::Backoff),
+    ("out of memory", "OutOfMemory", Retry::Backoff),
+    ("being resized", "Resize", Retry::Backoff),
+    ("read-only mode", "ReadOnlyCluster", Retry::Backoff),
+    ("canceling", "QueryCancelled", Retry::Backoff),
+    ("cancelled", "QueryCancelled", Retry::Backoff),
+    ("number of jsonpaths", "ColumnMismatch", Retry::AfterOperator),
+    ("jsonpath", "InvalidJsonPathFormat", Retry::AfterOperator),
+    ("delimiter", "Delimiter", Retry::AfterOperator),
+    ("not compressed", "CompressionMismatch", Retry::AfterOperator),
+    ("copy option", "IncorrectCopyOptions", Retry::AfterOperator),
+    ("stl_load_errors", "DataLoadFailed", Retry::AfterOperator),
+    ("sys_load_error", "DataLoadFailed", Retry::AfterOperator),
+    ("load into table", "DataLoadFailed", Retry::AfterOperator),
+];
+
+/// Code and retry of an error that a server told.
+pub fn of_server(state: &str, message: &str) -> (&'static str, Retry) {
+    let text = message.to_ascii_lowercase();
+    let by_text = || BY_TEXT.iter().find(|(needle, ..)| text.contains(needle));
+    let by_state = || BY_STATE.iter().find(|(prefix, ..)| state.starts_with(prefix));
+    // A state that says little, or less than the text.
+    let says_little = state.is_empty() || state.starts_with("XX") || state == "53300";
+    let found = if says_little { by_text().or_else(by_state) } else { by_state().or_else(by_text) };
+    found.map_or(("PSQLException", Retry::Backoff), |(_, code, retry)| (*code, *retry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_the_codes_of_the_service() {
+        for (state, message, code, retry) in [
+            ("28P01", "password authentication failed for user \"u\"", "AuthenticationFailed", Retry::AfterOperator),
+            ("3D000", "database \"x\" does not exist", "DatabaseNotFound", Retry::AfterOperator),
+            ("42P01", "relation \"t\" does not exist", "TableNotFound", Retry::AfterOperator),
+            ("3F000", "schema \"s\" does not exist", "SchemaNotFound", Retry::AfterOperator),
+            ("42703", "column \"c\" of relation \"t\" does not exist", "ColumnNotFound", Retry::AfterOperator),
+            ("42601", "syntax error at or near \"x\"", "SyntaxError", Retry::AfterOperator),
+            ("22P02", "invalid input syntax for type integer: \"x\"", "DataLoadFailed", Retry::AfterOperator),
+            ("22P04", "missing data for column \"b\"", "ColumnMismatch", Retry::AfterOperator),
+            ("53100", "could not extend file: No space left on device", "DiskFull", Retry::Backoff),
+            ("53300", "sorry, too many clients already", "TooManyClients", Retry::Backoff),
+            ("53300", "too many connections for role \"u\"", "ConnectionsLimitExceeded", Retry::Backoff),
+            ("53300", "remaining connection slots are reserved", "ConnectionsLimitExceeded", Retry::Backoff),
+            ("57P03", "the database system is starting up", "ConnectionFailed", Retry::Backoff),
+            ("57014", "canceling statement due to statement timeout", "QueryCancelled", Retry::Backoff),
+            ("40001", "could not serialize access", "PSQLException", Retry::Backoff),
+            ("XX000", "Load into table 't' failed. Check 'stl_load_errors'.", "DataLoadFailed", Retry::AfterOperator),
+            (
+                "XX000",
+                "S3ServiceException:Access Denied,Status 403,Error AccessDenied",
+                "S3BucketAccessDenied",
+                Retry::AfterOperator,
+            ),
+            (
+                "XX000",
+                "User arn:aws:redshift:… is not authorized to assume IAM Role",
+                "AccessDenied",
+                Retry::AfterOperator,
+            ),
+            ("XX000", "Cannot COPY into nonexistent table t", "TableNotFound", Retry::AfterOperator),
+            ("XX000", "Disk Full", "DiskFull", Retry::Backoff),
+            ("XX000", "something new", "PSQLException", Retry::Backoff),
+            ("99999", "something new", "PSQLException", Retry::Backoff),
+        ] {
+            assert_eq!(of_server(state, message), (code, retry), "{state} {message}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Amazon Redshift, and databases that speak its dialect of PostgreSQL: loads objects that are staged in S3 into a table
+//! (reference: its Redshift destination; rule D6).
+//!
+//! | file | what |
+//! |---|---|
+//! | [`settings`] | the section `redshift:` of the configuration |
+//! | [`url`] | ClusterJDBCURL |
+//! | `connect` | sessions, and TLS |
+//! | `ledger` | the compare-and-set that makes a load exactly once |
+//! | `copy`, [`manifest`] | texts: COPY and its options, the manifest |
+//! | `rows`, `json` | an object as rows, for COPY from standard input |
+//! | `errors` | what a server's errors mean |
+//!
+//! Promise: each load is in the table exactly once, whatever is cut off, repeated or late. An attempt is a transaction: the
+//! ledger's row is moved, COPY, commit; one whose end is not known is found out by the next attempt, or by `settle`.
+
+mod connect;
+mod copy;
+mod errors;
+mod json;
+mod ledger;
+pub mod manifest;
+mod rows;
+pub mod settings;
+pub mod url;
+
+pub use settings::RedshiftSettings;
+
+use super::secrets::{Secrets, without};
+use super::trust::CaFileError;
+use super::{Consignment, DeliveryError, Destination, Guarantee, Settled};
+use crate::failpoint;
+use crate::fault::{Class, Retry};
+use crate::stream::SealId;
+use crate::stream::definition::{CopyCommand, Definition, LoadMethod, RedshiftTarget};
+use crate::stream::seal::{Load, Parcel, ParcelKind};
+use crate::telemetry::metrics::{self, LoadOutcome};
+use crate::vault::Vault;
+use async_trait::async_trait;
+use bytes::Bytes;
+use connect::{Connector, Login};
+use copy::{Shape, StdinOptions, column_names, from_manifest};
+use errors::{failed, of_session};
+use futures::SinkExt;
+use ledger::{Moved, Row, rollback};
+use rows::{Rows, columns};
+use std::pin::pin;
+use std::sync::Arc;
+use tokio_postgres::Client;
+use url::Server;
+
+/// Loads into the tables of streams; one serves all.
+#[derive(Debug)]
+pub struct RedshiftDestination {
+    connector: Connector,
+    settings: RedshiftSettings,
+    secrets: Secrets,
+}
+
+/// A load with what is needed for it now.
+struct Job<'a> {
+    parcel: &'a Parcel,
+    load: &'a Load,
+    stream: &'a str,
+    target: &'a RedshiftTarget,
+}
+
+impl RedshiftDestination {
+    /// A destination with these settings; secrets are in `vault`. Blocks: certificates are read.
+    pub fn new(settings: RedshiftSettings, vault: Arc<Vault>) -> Result<Self, CaFileError> {
+        let secrets = Secrets { section: "redshift", by_arn: settings.secrets.clone(), vault };
+        Ok(Self { connector: Connector::new(settings.clone())?, settings, secrets })
+    }
+
+    /// Opens a session and does `work` in it, within the time for a load.
+    async fn in_session<'a, T, W>(&self, job: &Job<'a>, work: impl FnOnce(Arc<Client>) -> W) -> Result<T, DeliveryError>
+    where
+        W: Future<Output = Result<T, DeliveryError>>,
+    {
+        let server = self.server(job.target)?;
+        let login = self.login(job.target).await?;
+        let done = async {
+            let (client, mut link) = self.connector.connect(&server, &login).await?;
+            let client = Arc::new(client);
+            let limit = self.settings.load_timeout();
+            let done = match tokio::time::timeout(limit, link.during(work(client.clone()))).await {
+                Ok(done) => done,
+                Err(_) => {
+                    let message = format!("the load did not end within {} s; its session is closed", limit.as_secs());
+                    return Err(failed("QueryCancelled", message, Retry::Backoff));
+                }
+            };
+            if let Some(client) = Arc::into_inner(client) {
+                link.end(client).await;
+            }
+            done
+        };
+        done.await.map_err(|error| without(error, Some(&login.password), "password"))
+    }
+
+    fn server(&self, target: &RedshiftTarget) -> Result<Server, DeliveryError> {
+        url::parse(&target.url, self.settings.allow_plain)
+            .map_err(|refusal| failed("ConnectionFailed", format!("ClusterJDBCURL {refusal}"), Retry::AfterOperator))
+    }
+
+    async fn login(&self, target: &RedshiftTarget) -> Result<Login, DeliveryError> {
+        if let Some(arn) = &target.secret_arn {
+            return self.secrets.by_arn(arn, r#"{"username": "…", "password": "…"}"#).await;
+        }
+        let (Some(user), Some(hidden)) = (&target.user, &target.password) else {
+            let message = "the stream has no Username and Password; update it with them";
+            return Err(failed("AuthenticationFailed", message, Retry::AfterOperator));
+        };
+        Ok(Login { user: user.clone(), password: self.secrets.shown(hidden, "the password").await? })
+    }
+
+    async fn attempt(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
+        let job = job(&consignment.parcel, consignment.definition.as_deref())?;
+        self.in_session(&job, |client| {
+            let job = &job;
+            async move { job.load_once(&client, consignment).await }
+        })
+        .await
+    }
+}
+
+/// What there is to load and where, by the stream's newest definition.
+fn job<'a>(parcel: &'a Parcel, newest: Option<&'a Definition>) -> Result<Job<'a>, DeliveryError> {
+    let ParcelKind::Load(load) = &parcel.kind else {
+        let message = format!("internal error: {} is no load", parcel.key);
+        return Err(DeliveryError { class: Class::Bug, ..failed("PSQLException", message, Retry::Never) });
+    };
+    let Some((newest, target)) = newest.and_then(|of| Some((of, of.redshift.as_ref()?))) else {
+        let message = "the stream has no cluster any more; update it with one";
+        return Err(failed("HoseNotFound", message, Retry::AfterOperator));
+    };
+    Ok(Job { parcel, load, stream: newest.name.as_str(), target })
+}
+
+impl Job<'_> {
+    fn row(&self) -> Row<'_> {
+        Row { load: self.load, id: &self.parcel.key, stream: self.stream }
+    }
+
+    /// The transaction. By the command that was sealed; where the cluster refuses that and the stream has another one by
+    /// now, the operator has mended it, and that one counts.
+    async fn load_once(&self, client: &Client, consignment: &Consignment) -> Result<(), DeliveryError> {
+        let loaded = self.transaction(client, consignment, &self.load.copy).await;
+        match loaded {
+            Err(error) if error.retry == Retry::AfterOperator && self.target.copy != self.load.copy => {
+                rollback(client).await?;
+                tracing::info!(stream = self.stream, %error, "the sealed COPY fails; the stream's newest one is tried");
+                self.transaction(client, consignment, &self.target.copy).await
+            }
+            loaded => loaded,
+        }
+    }
+
+    async fn transaction(
+        &self,
+        client: &Client,
+        consignment: &Consignment,
+        copy: &CopyCommand,
+    ) -> Result<(), DeliveryError> {
+        if self.row().move_row(client, true).await? == Moved::LoadedBefore {
+            return Ok(());
+        }
+        match self.load.method {
+            LoadMethod::Copy => {
+                let statement = from_manifest(self.parcel, self.load, copy, &self.target.role_arn);
+                // By the protocol that takes one statement alone, whatever the options hold.
+                client.execute(&statement, &[]).await.map_err(|error| of_session(&error, &copy.table))?;
+            }
+            LoadMethod::CopyFromStdin => self.send_rows(client, consignment, copy).await?,
+        }
+        failpoint::crash_at(failpoint::BEFORE_COMMIT);
+        client.batch_execute("COMMIT").await.map_err(|error| of_session(&error, "the commit of a load"))
+    }
+
+    async fn send_rows(
+        &self,
+        client: &Client,
+        consignment: &Consignment,
+        copy: &CopyCommand,
+    ) -> Result<(), DeliveryError> {
+        let about = |error: &tokio_postgres::Error| of_session(error, &copy.table);
+        let options = StdinOptions::of(&copy.options)?;
+        let names = match options.shape {
+            Shape::Members { .. } if column_names(&copy.columns).is_empty() => {
+                let whole = client.prepare(&format!("SELECT * FROM {} LIMIT 0", copy.table)).await;
+                whole.map_err(|error| about(&error))?.columns().iter().map(|column| column.name().to_owned()).collect()
+            }
+            _ => column_names(&copy.columns),
+        };
+        let sink = client.copy_in::<_, Bytes>(&options.statement(copy)).await.map_err(|error| about(&error))?;
+        let mut sink = pin!(sink);
+        let mut rows = Rows::of(consignment, columns(options.shape, names));
+        let mut is_taken = true;
+        while let Some(piece) = rows.next().await {
+            if sink.send(piece).await.is_err() {
+                // The end of the sink says why.
+                is_taken = false;
+                break;
+            }
+        }
+        let read = rows.end().await;
+        if is_taken {
+            // Dropped unfinished, a sink tells the server that COPY fails.
+            read?;
+        }
+        sink.finish().await.map(drop).map_err(|error| about(&error))
+    }
+}
+
+#[async_trait]
+impl Destination for RedshiftDestination {
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::ExactlyOnce
+    }
+
+    async fn deliver(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
+        let ended = self.attempt(consignment).await;
+        metrics::load_ended(match &ended {
+            Ok(()) => LoadOutcome::Loaded,
+            Err(error) if error.retry == Retry::Backoff => LoadOutcome::Failed,
+            Err(_) => LoadOutcome::Refused,
+        });
+        ended
+    }
+
+    async fn settle(
+        &self,
+        _seal: SealId,
+        parcel: &Parcel,
+        newest: Option<&Definition>,
+    ) -> Result<Settled, DeliveryError> {
+        let job = job(parcel, newest)?;
+        self.in_session(&job, |client| {
+            let job = &job;
+            async move {
+                if job.row().move_row(&client, false).await? == Moved::LoadedBefore {
+                    return Ok(Settled::Delivered);
+                }
+                client.batch_execute("COMMIT").await.map_err(|error| of_session(&error, "giving a load up"))?;
+                Ok(Settled::NotDelivered)
+            }
+        })
+        .await
+    }
+}
