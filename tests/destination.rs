@@ -27,6 +27,11 @@ async fn http_endpoints_keep_the_contract_of_destinations() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redshift_keeps_the_contract_of_destinations() {
+    conformance::suite(&conformance::redshift::Redshift::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_at_every_call_leaves_each_parcel_there_exactly_once() {
     let upstream = Arc::new(Upstream::start().await);
     let parcels = PARCELS as usize;

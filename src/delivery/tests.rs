@@ -6,6 +6,7 @@ mod faults;
 mod fixture;
 mod lambda_keys;
 mod learning;
+mod loads;
 mod names;
 mod partition_keys;
 mod partitioned;

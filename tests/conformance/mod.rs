@@ -2,9 +2,10 @@
 //! there, what is not delivered is an error whose handling is data, and the same parcel twice does no harm.
 //!
 //! `suite` asserts; [`Outside`] is what a destination brings for it: a faulty outside world, a parcel of its kind, and a
-//! judge's look at what the world holds. `s3` and `http` bring theirs.
+//! judge's look at what the world holds. `s3`, `http` and `redshift` bring theirs.
 
 pub mod http;
+pub mod redshift;
 pub mod s3;
 
 use async_trait::async_trait;

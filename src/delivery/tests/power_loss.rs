@@ -2,8 +2,10 @@
 //! tears and reorders what was not synced. Oracle: every acknowledged record in exactly one object, every other in at
 //! most one, nothing else anywhere. The same of the source backup's objects, and both have the same records. Of partitions
 //! also: each object has the rows of its own key, each row with a usable key is in one, and the others in error records.
-//! Of requests also: what the endpoint takes it has under one id, and what is given up is in one error record.
+//! Of requests also: what the endpoint takes it has under one id, and what is given up is in one error record. Of loads
+//! also: the table has each load once, and what is given up is in an object of which a manifest is kept.
 
+use super::loads::{Outcome, Warehouse, given_up_lines, to_warehouse};
 use super::partitioned::partitioned;
 use super::requests::{Endpoint, error_records, to_endpoint};
 use super::*;
@@ -29,12 +31,14 @@ enum What {
     Sets,
     /// Requests to an endpoint that refuses some of them for good, and a source backup.
     Requests,
+    /// Loads into a table, of which some are given up and of some the commit's answer is lost, and a source backup.
+    Loads,
 }
 
 impl What {
     /// Partitions that a run has at least; of rows by [`row`] no more.
     fn partitions(self) -> usize {
-        if matches!(self, Self::Runs | Self::Requests) { 0 } else { keys() }
+        if matches!(self, Self::Runs | Self::Requests | Self::Loads) { 0 } else { keys() }
     }
 }
 
@@ -80,6 +84,7 @@ struct World {
     disk: FaultyDisk,
     store: Arc<MemoryStore>,
     endpoint: Arc<Endpoint>,
+    warehouse: Arc<Warehouse>,
     producers: Producers,
     definition: Definition,
     what: What,
@@ -97,11 +102,12 @@ impl World {
             What::Partitions => partitioned(500, 0),
             What::Sets => partitioned(20_000, 0),
             What::Requests => to_endpoint(7_200_000),
+            What::Loads => to_warehouse(0),
         };
         if what == What::Sets {
             definition.partitioning.as_mut().unwrap().query = Some(SETS_QUERY.to_owned());
         }
-        if what == What::Requests {
+        if matches!(what, What::Requests | What::Loads) {
             definition.hints = Hints { size_bytes: 1500, interval_ms: 0 };
         }
         // By its id alone, so that a request which was taken once is never given up after a restart.
@@ -110,9 +116,15 @@ impl World {
             1 if before == 0 => Some(fault("down", Retry::Backoff)),
             _ => None,
         });
+        let store: Arc<MemoryStore> = Arc::default();
+        let warehouse = Warehouse::new(&store, |id, before| match id.as_bytes()[0] % 4 {
+            0 => Outcome::Fails(fault("refused", Retry::AfterOperator)),
+            1 if before == 0 => Outcome::Late(fault("cut off", Retry::Backoff)),
+            _ => Outcome::Loads,
+        });
         // Cut elsewhere than the stream's own, and a range of the log where that serves it cheaply.
         definition.backup = Some(backup(Compression::Uncompressed, 700, 0));
-        Self { disk, store: Arc::default(), endpoint, producers: Producers::default(), definition, what }
+        Self { disk, store, endpoint, warehouse, producers: Producers::default(), definition, what }
     }
 
     /// One life of the process: puts until it is done or the disk goes off. Then the disk as the next life finds it.
@@ -124,6 +136,9 @@ impl World {
         let router = match self.what {
             What::Requests => {
                 Router { objects: self.store.clone(), requests: self.endpoint.clone(), loads: self.endpoint.clone() }
+            }
+            What::Loads => {
+                Router { objects: self.store.clone(), requests: self.endpoint.clone(), loads: self.warehouse.clone() }
             }
             _ => Router::to(self.store.clone()),
         };
@@ -168,7 +183,7 @@ impl World {
     fn records(&self, from: usize, count: usize) -> Vec<String> {
         let many = count * keys() * 3 / 40;
         match self.what {
-            What::Runs | What::Requests => records(from, count),
+            What::Runs | What::Requests | What::Loads => records(from, count),
             What::Partitions => (from..from + many).map(row).collect(),
             What::Sets => set_lines().iter().skip(from).take(many).cloned().collect(),
         }
@@ -201,6 +216,10 @@ impl World {
             What::Requests => {
                 let refused = error_records(&self.store).into_keys();
                 (self.endpoint.lines().into_iter().chain(refused).collect(), BTreeSet::new())
+            }
+            What::Loads => {
+                let refused = given_up_lines(&self.store);
+                (self.warehouse.lines().into_iter().chain(refused).collect(), BTreeSet::new())
             }
             What::Partitions | What::Sets => self.partitions()?,
         };
@@ -333,6 +352,11 @@ fn a_short_run_of_requests_may_end_at_every_write_and_sync() {
     ends_everywhere(What::Requests);
 }
 
+#[test]
+fn a_short_run_of_loads_may_end_at_every_write_and_sync() {
+    ends_everywhere(What::Loads);
+}
+
 fn ends_everywhere(what: What) {
     let operations = short_run_operations(what);
     assert!(operations > 30, "{operations}");
@@ -373,6 +397,11 @@ fn a_long_run_of_requests_survives_cuts_at_random() {
 }
 
 #[test]
+fn a_long_run_of_loads_survives_cuts_at_random() {
+    survives_cuts(What::Loads);
+}
+
+#[test]
 fn a_long_run_of_the_data_sets_survives_cuts_at_random() {
     if set_lines().is_empty() {
         println!("skipped: HYDRANT_TEST_DATA is not set");
@@ -388,7 +417,7 @@ fn survives_cuts(what: What) {
     let mut random = fastrand::Rng::with_seed(seed);
     let cuts = match (is_full(), what) {
         (false, _) => 25,
-        (true, What::Runs | What::Requests) => 500,
+        (true, What::Runs | What::Requests | What::Loads) => 500,
         (true, _) => 100,
     };
     runtime().block_on(async {

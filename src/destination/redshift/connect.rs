@@ -54,8 +54,8 @@ pub struct Connector {
     settings: RedshiftSettings,
 }
 
-/// The connection of a session.
-pub struct Link(Connection<TcpStream, Secured>);
+/// The connection of a session, until it ends.
+pub struct Link(Option<Connection<TcpStream, Secured>>);
 
 impl Connector {
     /// Blocks: certificates are read.
@@ -90,7 +90,7 @@ impl Connector {
         config.user(&login.user).password(&login.password).dbname(&server.database).application_name(APPLICATION);
         config.ssl_mode(if server.tls { SslMode::Require } else { SslMode::Disable });
         let (client, connection) = config.connect_raw(stream, tls).await.map_err(|error| of_session(&error, place))?;
-        Ok((client, Link(connection)))
+        Ok((client, Link(Some(connection))))
     }
 }
 
@@ -98,19 +98,8 @@ impl Link {
     /// Does `work`, which uses the session's client, while its messages go to and fro.
     pub async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
-        let mut is_over = false;
         poll_fn(|cx| {
-            while !is_over {
-                match self.0.poll_message(cx) {
-                    Poll::Ready(Some(Ok(AsyncMessage::Notice(notice)))) => {
-                        tracing::debug!(severity = notice.severity(), text = notice.message(), "a server's notice");
-                    }
-                    Poll::Ready(Some(Ok(_))) => {}
-                    // What asks for an answer is told that there is none.
-                    Poll::Ready(Some(Err(_)) | None) => is_over = true,
-                    Poll::Pending => break,
-                }
-            }
+            self.drive(cx);
             work.as_mut().poll(cx)
         })
         .await
@@ -120,16 +109,25 @@ impl Link {
     pub async fn end(mut self, client: Client) {
         drop(client);
         let left = poll_fn(|cx| {
-            loop {
-                match self.0.poll_message(cx) {
-                    Poll::Ready(Some(Ok(_))) => {}
-                    Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
+            self.drive(cx);
+            if self.0.is_none() { Poll::Ready(()) } else { Poll::Pending }
         });
         // Who does not let us go is left.
         let _ = tokio::time::timeout(LEAVE, left).await;
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        while let Some(connection) = &mut self.0 {
+            match connection.poll_message(cx) {
+                Poll::Ready(Some(Ok(AsyncMessage::Notice(notice)))) => {
+                    tracing::debug!(severity = notice.severity(), text = notice.message(), "a server's notice");
+                }
+                Poll::Ready(Some(Ok(_))) => {}
+                // Dropped, so that whoever waits for an answer is told that none comes.
+                Poll::Ready(Some(Err(_)) | None) => self.0 = None,
+                Poll::Pending => return,
+            }
+        }
     }
 }
 
