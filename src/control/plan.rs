@@ -173,6 +173,7 @@ fn definition(
     if let Some(backup) = &backup {
         check_keys(name.as_str(), &backup.s3, "S3BackupConfiguration.")?;
     }
+    let redshift = given(request, REDSHIFT).map(|cluster| redshift_target(cluster, name.as_str()));
     Ok(Definition {
         incarnation,
         revision: 1,
@@ -185,7 +186,7 @@ fn definition(
         ),
         s3,
         http: given(request, HTTP).map(http_target),
-        redshift: given(request, REDSHIFT).map(redshift_target),
+        redshift,
         processors: processors(destination),
         transform: transform(destination),
         convert,
@@ -253,8 +254,8 @@ fn http_target(destination: &Value) -> HttpTarget {
     }
 }
 
-/// A cluster, without its password, which `secrets` adds.
-fn redshift_target(destination: &Value) -> RedshiftTarget {
+/// A cluster of the stream `name`, without its password, which `secrets` adds.
+fn redshift_target(destination: &Value, name: &str) -> RedshiftTarget {
     let at = |path: &[&str]| given_at(destination, path);
     let member = |of: &Value, name| text(of, name).unwrap_or_default().to_owned();
     let copy = at(&["CopyCommand"]).unwrap_or(&Value::Null);
@@ -277,7 +278,7 @@ fn redshift_target(destination: &Value) -> RedshiftTarget {
             Some("COPY_FROM_STDIN") => LoadMethod::CopyFromStdin,
             _ => LoadMethod::Copy,
         },
-        ledger: filled(destination, "LedgerTable").unwrap_or(DEFAULT_LEDGER).to_owned(),
+        ledger: filled(destination, "LedgerTable").map_or_else(|| default_ledger(name), str::to_owned),
     }
 }
 
@@ -285,8 +286,13 @@ fn redshift_target(destination: &Value) -> RedshiftTarget {
 pub const DEFAULT_RETRY_S: u64 = 300;
 /// That of a Redshift destination.
 pub const DEFAULT_LOAD_RETRY_S: u64 = 3600;
-/// LedgerTable where none is given.
-const DEFAULT_LEDGER: &str = "hydrant_loads";
+
+/// LedgerTable where none is given: one for each stream, for Redshift locks whole tables, and a load that takes long must
+/// not hold up those of others. Two streams with one table are no harm but that.
+fn default_ledger(name: &str) -> String {
+    let letters = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' });
+    "hydrant_loads_".chars().chain(letters).collect()
+}
 
 /// BufferingHints with the service's defaults: 5 MiB or, with conversion or dynamic partitioning, 128 MiB; 300 s.
 fn hints(destination: &Value, is_large: bool) -> Hints {

@@ -47,9 +47,12 @@ fn defaults_and_members_make_the_definition() {
         copy: CopyCommand { table: "events".to_owned(), columns: String::new(), options: String::new() },
         retry_ms: 3_600_000,
         method: LoadMethod::Copy,
-        ledger: "hydrant_loads".to_owned(),
+        ledger: "hydrant_loads_s".to_owned(),
     };
     assert_eq!(bare.redshift, Some(target.clone()));
+    let mut named = to_cluster(json!({}));
+    named["DeliveryStreamName"] = json!("Web.clicks-2");
+    assert_eq!(planned(named).redshift.unwrap().ledger, "hydrant_loads_web_clicks_2");
     let full = planned(to_cluster(json!({
         "CopyCommand": {"DataTableName": "s.t", "DataTableColumns": "a, b", "CopyOptions": "json 'auto' GZIP"},
         "RetryOptions": {"DurationInSeconds": 0},

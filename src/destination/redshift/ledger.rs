@@ -144,7 +144,7 @@ async fn row_text(client: &Client, row_of: &Row<'_>) -> String {
 }
 
 /// Ends the transaction that is open, if one is.
-pub async fn rollback(client: &Client) -> Result<(), DeliveryError> {
+async fn rollback(client: &Client) -> Result<(), DeliveryError> {
     client.batch_execute("ROLLBACK").await.map_err(|error| of_session(&error, "ending a transaction"))
 }
 

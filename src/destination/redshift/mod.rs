@@ -13,6 +13,8 @@
 //!
 //! Promise: each load is in the table exactly once, whatever is cut off, repeated or late. An attempt is a transaction: the
 //! ledger's row is moved, COPY, commit; one whose end is not known is found out by the next attempt, or by `settle`.
+//! It is by the CopyCommand that was sealed (rule D5). Where the cluster refuses that, and the stream has another by now, the
+//! operator has mended it, and the load is made by that one.
 
 mod connect;
 mod copy;
@@ -42,10 +44,11 @@ use connect::{Connector, Login};
 use copy::{Shape, StdinOptions, column_names, from_manifest};
 use errors::{failed, of_session};
 use futures::SinkExt;
-use ledger::{Moved, Row, rollback};
+use ledger::{Moved, Row};
 use rows::{Rows, columns};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio_postgres::Client;
 use url::Server;
 
@@ -63,6 +66,8 @@ struct Job<'a> {
     load: &'a Load,
     stream: &'a str,
     target: &'a RedshiftTarget,
+    /// That the cluster refused the COPY of the attempt, in a way that a change of it may mend.
+    is_refused: AtomicBool,
 }
 
 impl RedshiftDestination {
@@ -116,11 +121,19 @@ impl RedshiftDestination {
 
     async fn attempt(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
         let job = job(&consignment.parcel, consignment.definition.as_deref())?;
-        self.in_session(&job, |client| {
-            let job = &job;
-            async move { job.load_once(&client, consignment).await }
-        })
-        .await
+        let (sealed, newest) = (&job.load.copy, &job.target.copy);
+        match self.load(&job, consignment, sealed).await {
+            Err(error) if job.is_refused.load(Relaxed) && newest != sealed => {
+                tracing::debug!(stream = job.stream, %error, "the sealed COPY fails; the stream's newest one is tried");
+                self.load(&job, consignment, newest).await
+            }
+            loaded => loaded,
+        }
+    }
+
+    /// Loads by this command, in a session of its own: one in which a COPY failed is of no more use.
+    async fn load(&self, job: &Job<'_>, consignment: &Consignment, copy: &CopyCommand) -> Result<(), DeliveryError> {
+        self.in_session(job, |client| async move { job.transaction(&client, consignment, copy).await }).await
     }
 }
 
@@ -134,26 +147,13 @@ fn job<'a>(parcel: &'a Parcel, newest: Option<&'a Definition>) -> Result<Job<'a>
         let message = "the stream has no cluster any more; update it with one";
         return Err(failed("HoseNotFound", message, Retry::AfterOperator));
     };
-    Ok(Job { parcel, load, stream: newest.name.as_str(), target })
+    let is_refused = AtomicBool::new(false);
+    Ok(Job { parcel, load, stream: newest.name.as_str(), target, is_refused })
 }
 
 impl Job<'_> {
     fn row(&self) -> Row<'_> {
         Row { load: self.load, id: &self.parcel.key, stream: self.stream }
-    }
-
-    /// The transaction. By the command that was sealed; where the cluster refuses that and the stream has another one by
-    /// now, the operator has mended it, and that one counts.
-    async fn load_once(&self, client: &Client, consignment: &Consignment) -> Result<(), DeliveryError> {
-        let loaded = self.transaction(client, consignment, &self.load.copy).await;
-        match loaded {
-            Err(error) if error.retry == Retry::AfterOperator && self.target.copy != self.load.copy => {
-                rollback(client).await?;
-                tracing::info!(stream = self.stream, %error, "the sealed COPY fails; the stream's newest one is tried");
-                self.transaction(client, consignment, &self.target.copy).await
-            }
-            loaded => loaded,
-        }
     }
 
     async fn transaction(
@@ -165,16 +165,23 @@ impl Job<'_> {
         if self.row().move_row(client, true).await? == Moved::LoadedBefore {
             return Ok(());
         }
+        if let Err(error) = self.copy(client, consignment, copy).await {
+            self.is_refused.store(error.retry == Retry::AfterOperator, Relaxed);
+            return Err(error);
+        }
+        failpoint::crash_at(failpoint::BEFORE_COMMIT);
+        client.batch_execute("COMMIT").await.map_err(|error| of_session(&error, "the commit of a load"))
+    }
+
+    async fn copy(&self, client: &Client, consignment: &Consignment, copy: &CopyCommand) -> Result<(), DeliveryError> {
         match self.load.method {
             LoadMethod::Copy => {
                 let statement = from_manifest(self.parcel, self.load, copy, &self.target.role_arn);
                 // By the protocol that takes one statement alone, whatever the options hold.
-                client.execute(&statement, &[]).await.map_err(|error| of_session(&error, &copy.table))?;
+                client.execute(&statement, &[]).await.map(drop).map_err(|error| of_session(&error, &copy.table))
             }
-            LoadMethod::CopyFromStdin => self.send_rows(client, consignment, copy).await?,
+            LoadMethod::CopyFromStdin => self.send_rows(client, consignment, copy).await,
         }
-        failpoint::crash_at(failpoint::BEFORE_COMMIT);
-        client.batch_execute("COMMIT").await.map_err(|error| of_session(&error, "the commit of a load"))
     }
 
     async fn send_rows(
