@@ -17,7 +17,7 @@ import time
 from collections import Counter
 
 import oracle
-from harness import FULL, ROLE, Http, Suite, target, until
+from harness import FULL, ROLE, Http, Skip, Suite, target, until
 from postgres import Postgres
 from redshift_proxy import Proxy
 
@@ -350,6 +350,20 @@ def points(folder):
         assert not proxy.deviations, proxy.deviations
         assert service.stop() == 0
         service.store.stop()
+
+
+@suite.test("a session that nobody ended holds a load up for a minute, not for hours")
+def forgotten(folder):
+    if not FULL:
+        raise Skip("takes a minute; with --full")
+    postgres = database("forgotten")
+    service = service_for(folder).start()
+    proxy = Proxy(postgres, service.s3_client(), service.bucket, lambda moment, number: "forgotten" if moment == "copy" and number == 1 else None)
+    create(service, "s", postgres.url("forgotten", proxy.port), method="COPY", interval_s=0)
+    put(service, "s", lines(0, 100))
+    service.drained("s")
+    assert judge(service, "forgotten", "s", "events", range(100)) == 0 and not proxy.deviations, proxy.deviations
+    assert service.stop() == 0
 
 
 @suite.test("mistakes and full disks: the right code, rows kept or given up with their manifest, and mended settings free them")

@@ -16,7 +16,7 @@ import threading
 import time
 
 # What may become of a session at its COPY.
-COPY_FAULTS = ("disk full", "cut in copy")
+COPY_FAULTS = ("disk full", "cut in copy", "forgotten")
 # What may become of a session at its COMMIT.
 COMMIT_FAULTS = ("late", "lost", "never")
 STATEMENT = re.compile(
@@ -58,7 +58,7 @@ class Proxy:
         self.postgres, self.store, self.bucket, self.script, self.late_s = postgres, store, bucket, script, late_s
         self.lock, self.counts, self.played = threading.Lock(), {}, {}
         self.statements, self.manifests, self.deviations = [], {}, []
-        self.sessions, self.late = [], []
+        self.forgotten, self.late = [], []
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -177,6 +177,11 @@ class Session:
                     self.is_refused = True
                     self.client.sendall(error("53100", "could not extend file: No space left on device"))
                     continue
+                if fault == "forgotten":
+                    # Nobody ever tells the server that the other side is gone.
+                    self.proxy.forgotten.append(self.backend)
+                    self.cut()
+                    return
                 if fault == "cut in copy":
                     self.cut()
                     hang_up(self.backend)

@@ -15,6 +15,15 @@ use crate::stream::seal::Load;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+/// What has the server end a session of which nothing is heard any more, and free the row that it holds: without it that may
+/// take hours. Redshift does not know all of it.
+const SESSION: [&str; 4] = [
+    "SET idle_in_transaction_session_timeout = 60000",
+    "SET tcp_keepalives_idle = 60",
+    "SET tcp_keepalives_interval = 15",
+    "SET tcp_keepalives_count = 4",
+];
+
 /// How often the row is made and moved: somebody else may make or take it meanwhile.
 const ROUNDS: u32 = 4;
 
@@ -79,6 +88,13 @@ impl Row<'_> {
     /// made if need be.
     pub async fn move_row(&self, client: &Client, loaded: bool) -> Result<Moved, DeliveryError> {
         let failed_at = |error: &tokio_postgres::Error| of_session(error, &format!("the ledger {}", self.load.ledger));
+        for setting in SESSION {
+            match client.batch_execute(setting).await {
+                Err(error) if error.as_db_error().is_none() => return Err(failed_at(&error)),
+                // One that the server does not have.
+                _ => {}
+            }
+        }
         for _ in 0..ROUNDS {
             client.batch_execute("BEGIN").await.map_err(|error| failed_at(&error))?;
             let found = match client.simple_query(&self.move_to(loaded)).await {

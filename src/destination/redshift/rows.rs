@@ -189,3 +189,71 @@ impl Write for Pieces {
         if self.piece.is_empty() { Ok(()) } else { self.hand_over() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::write::GzEncoder;
+
+    #[derive(Debug)]
+    struct Memory(Vec<u8>);
+
+    impl ParcelBytes for Memory {
+        fn length_bytes(&self) -> u64 {
+            self.0.len() as u64
+        }
+        fn read_exact_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<()> {
+            let at = offset_bytes as usize;
+            buffer.copy_from_slice(self.0.get(at..at + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
+            Ok(())
+        }
+    }
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// The pieces, and how reading ended.
+    fn read(bytes: Vec<u8>, crc32c: u32, is_gzip: bool, columns: Option<Columns>) -> (Vec<u8>, Result<(), String>) {
+        let (sender, mut pieces) = mpsc::channel(1000);
+        let length_bytes = bytes.len() as u64;
+        let source = Source { bytes: Arc::new(Memory(bytes)), length_bytes, crc32c, is_gzip, columns };
+        let ended = source.read_into(sender).map_err(|error| error.code);
+        let mut all = Vec::new();
+        while let Ok(piece) = pieces.try_recv() {
+            all.extend_from_slice(&piece);
+        }
+        (all, ended)
+    }
+
+    #[test]
+    fn objects_become_rows() {
+        let text: Vec<u8> = (0..100_000u32).flat_map(|i| format!("{i},x\n").into_bytes()).collect();
+        let packed = gzip(&text);
+        assert_eq!(read(text.clone(), crc32c::crc32c(&text), false, None), (text.clone(), Ok(())));
+        assert_eq!(read(packed.clone(), crc32c::crc32c(&packed), true, None), (text, Ok(())));
+        let json = gzip(b"{\"a\":1}{\"a\":\"b\"}");
+        let columns = Some(Columns::Named { names: vec!["a".to_owned()], any_case: false });
+        assert_eq!(read(json.clone(), crc32c::crc32c(&json), true, columns), (b"\"1\"\n\"b\"\n".to_vec(), Ok(())));
+    }
+
+    #[test]
+    fn damaged_bytes_never_end_well_nor_whole() {
+        let text = vec![b'x'; 3 * PIECE_BYTES];
+        let packed = gzip(&text);
+        for (bytes, is_gzip) in [(text.clone(), false), (packed.clone(), true)] {
+            let (rows, ended) = read(bytes.clone(), crc32c::crc32c(&bytes) ^ 1, is_gzip, None);
+            assert!(rows.len() < text.len());
+            assert_eq!(ended, Err("Outbox.Damaged".to_owned()));
+        }
+        // Sealed so: not what the options say, but no damage.
+        let short = &packed[..packed.len() / 2];
+        let (_, ended) = read(short.to_vec(), crc32c::crc32c(short), true, None);
+        assert_eq!(ended, Err("Redshift.DataLoadFailed".to_owned()));
+        let half = b"{\"a\":".to_vec();
+        let (rows, ended) = read(half.clone(), crc32c::crc32c(&half), false, Some(Columns::Whole));
+        assert_eq!((rows, ended), (Vec::new(), Err("Redshift.DataLoadFailed".to_owned())));
+    }
+}
