@@ -197,7 +197,7 @@ impl Sender {
                 (_, Retry::AfterOperator) => AttemptFailure::NeedsOperator,
                 _ => AttemptFailure::Retry,
             });
-            let (pause, error) = match next {
+            let pause = match next {
                 Next::Fault => return Brought::Not(Sent::Faulted(error.to_string())),
                 Next::GiveUp => {
                     self.status.attempt_failed(area, key, &error, Duration::ZERO);
@@ -212,14 +212,16 @@ impl Sender {
                         }
                         // It waits until that can be told, and is attempted again meanwhile.
                         Err(error) => match retry::next(&pauses, &tried, &error, None, fastrand::f64()) {
-                            Next::Again(pause) => (pause, error),
+                            Next::Again(pause) => pause,
                             Next::GiveUp | Next::Fault => return Brought::Not(Sent::Faulted(error.to_string())),
                         },
                     }
                 }
-                Next::Again(pause) => (pause, error),
+                Next::Again(pause) => {
+                    self.status.attempt_failed(area, key, &error, pause);
+                    pause
+                }
             };
-            self.status.attempt_failed(area, key, &error, pause);
             if retry_time.is_some() {
                 self.keep(seal, parcel, &tried, &error).await;
             }

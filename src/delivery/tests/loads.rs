@@ -251,6 +251,7 @@ async fn a_load_waits_until_it_can_be_told_that_it_does_not_come_out_late() {
     assert!(warehouse.attempts() >= 4, "no attempt between");
     let status = node.until("s", |s| s.last_error.is_some()).await;
     assert_eq!((status.ledger.in_flight.records, status.destination.given_up), (10, 0));
+    assert!(status.destination.attempts <= warehouse.attempts() as u64, "an attempt was counted twice");
     // The cluster is back before anybody is told so: it is loaded.
     *warehouse.script.lock() = Box::new(|_, _| Outcome::Loads);
     node.until("s", |s| s.ledger.delivered.records == 10 && s.open_seals == 0).await;

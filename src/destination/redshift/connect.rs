@@ -12,6 +12,7 @@ use crate::fault::Retry;
 use rustls::pki_types::ServerName;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -82,9 +83,13 @@ impl Connector {
         stream.set_nodelay(true).map_err(unreached)?;
         let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
         socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(unreached)?;
-        let name = ServerName::try_from(server.host.clone()).map_err(|_| {
-            failed("SslFailure", format!("{place}: no certificate can name this host"), Retry::AfterOperator)
-        })?;
+        let name = match server.tls {
+            true => ServerName::try_from(server.host.clone()).map_err(|_| {
+                failed("SslFailure", format!("{place}: no certificate can name this host"), Retry::AfterOperator)
+            })?,
+            // Nobody asks for it.
+            false => ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST)),
+        };
         let tls = Handshake { connector: TlsConnector::from(self.tls.clone()), name };
         let mut config = Config::new();
         config.user(&login.user).password(&login.password).dbname(&server.database).application_name(APPLICATION);
