@@ -1,12 +1,12 @@
 //! The load generator of `benches/run`: prepared PutRecordBatch bodies over kept connections, as cheap as a client gets.
 //!
 //! `put` sends and measures, `bare` is a hyper server that reads bodies and answers, `sync` measures a bare fdatasync,
-//! `receive` and `post` are the ends of an HTTP endpoint (`forward.rs`). Each prints one JSON object. The CPU time of the
+//! `receive` and `post` are the ends of an HTTP endpoint (`load/forward.rs`). Each prints one JSON object. The CPU time of the
 //! server is read from /proc, so the client's own does not mix with it.
 
 #![allow(clippy::disallowed_methods, reason = "the bans of clippy.toml are about what serves")]
 
-#[path = "forward.rs"]
+#[path = "load/forward.rs"]
 mod forward;
 
 use bytes::{Bytes, BytesMut};
