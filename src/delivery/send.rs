@@ -98,11 +98,14 @@ enum Brought {
     Not(Sent),
 }
 
+fn is_load(seal: &Seal, at: usize) -> bool {
+    matches!(seal.parcels[at].kind, ParcelKind::Load(_))
+}
+
 impl Sender {
     /// Sends all parcels of `seal`: objects one after the other, requests beside each other, loads when it is their turn.
     pub async fn send(&self, seal: &Arc<Seal>, history: &History) -> Sent {
-        let is_load = |at: &usize| matches!(seal.parcels[*at].kind, ParcelKind::Load(_));
-        let (loads, others): (Vec<usize>, Vec<usize>) = (0..seal.parcels.len()).partition(is_load);
+        let (loads, others): (Vec<usize>, Vec<usize>) = (0..seal.parcels.len()).partition(|at| is_load(seal, *at));
         match self.send_all(seal, others, history).await {
             Sent::Delivered if !loads.is_empty() => {}
             sent => return sent,
@@ -147,6 +150,15 @@ impl Sender {
                 Brought::Not(sent) => return sent,
                 Brought::GivenUp(tried, error) => (tried, error),
             };
+            if let ParcelKind::Load(_) = &parcel.kind {
+                // Somebody may have removed them meanwhile, and what is kept of a load names them. They are here until the
+                // seal is closed.
+                let places = (0..seal.parcels.len()).filter(|at| !is_load(seal, *at)).collect();
+                match Box::pin(self.send_all(seal, places, history)).await {
+                    Sent::Delivered => {}
+                    sent => return sent,
+                }
+            }
             turn = match turning::turn(self, seal, parcel, &given_up, &error).await {
                 Ok(turn) => turn,
                 Err(sent) => return sent,
@@ -212,7 +224,10 @@ impl Sender {
                         }
                         // It waits until that can be told, and is attempted again meanwhile.
                         Err(error) => match retry::next(&pauses, &tried, &error, None, fastrand::f64()) {
-                            Next::Again(pause) => pause,
+                            Next::Again(pause) => {
+                                self.status.attempt_failed(area, key, &error, pause);
+                                pause
+                            }
                             Next::GiveUp | Next::Fault => return Brought::Not(Sent::Faulted(error.to_string())),
                         },
                     }

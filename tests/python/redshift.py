@@ -367,6 +367,24 @@ if FULL:  # it takes a minute
     suite.test("a session that nobody ended holds a load up for a minute, not for hours")(forgotten)
 
 
+@suite.test("a mark that ends all data for the server fails the load, and not a row is left out in silence")
+def marks(folder):
+    database("marks")
+    sql("marks", "CREATE TABLE kept (id text, pad text)")
+    service = service_for(folder).start()
+    cases = {"csv": ("CSV", b"\\.\n"), "text": ("DELIMITER ','", b"7,C:\\dir\\.\n"), "options": ("DELIMITER ','", b"\\.\n")}
+    for stream, (options, mark) in cases.items():
+        create(service, stream, server().url("marks"), table="kept", options=options, retry_s=0, interval_s=0)
+        put(service, stream, [*lines(0, 10), mark, *lines(10, 10)])
+    for stream in cases:
+        service.drained(stream)
+        told = service.stream(stream)["destination"]["last_error"] or ""
+        assert told.startswith("Redshift.DataLoadFailed: ") and "end of all data" in told, told
+        assert service.ledger(stream)["refused"] == 21, service.ledger(stream)
+    assert sql("marks", "SELECT count(*) FROM kept").split() == ["0"]
+    service.kill()
+
+
 @suite.test("mistakes and full disks: the right code, rows kept or given up with their manifest, and mended settings free them")
 def mistakes(folder):
     postgres = database("mistakes")

@@ -2,7 +2,7 @@
 
 use super::{Checks, destination, http, partitioning, processing, refuse};
 use crate::control::members::{filled, flag, given, text};
-use crate::destination::redshift::url;
+use crate::destination::redshift::{skips_rows, url};
 use crate::stream::prefix::TimeZone;
 use crate::wire::{ApiError, Compatibility, Pattern, Violations};
 use serde_json::Value;
@@ -55,8 +55,14 @@ fn login(destination: &Value) -> Result<(), ApiError> {
 fn copy_command(destination: &Value) -> Result<(), ApiError> {
     let Some(copy) = given(destination, "CopyCommand") else { return Ok(()) };
     match filled(copy, "DataTableName").map(str::trim) {
-        None | Some("") => refuse("CopyCommand.DataTableName must name a table."),
-        Some(_) => Ok(()),
+        None | Some("") => refuse("CopyCommand.DataTableName must name a table.")?,
+        Some(_) => {}
+    }
+    match filled(copy, "CopyOptions").and_then(skips_rows) {
+        Some(option) => refuse(&format!(
+            "CopyCommand.CopyOptions must not have {option}: records would count as delivered that are in no table."
+        )),
+        None => Ok(()),
     }
 }
 

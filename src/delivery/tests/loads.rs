@@ -238,6 +238,24 @@ async fn a_load_that_is_given_up_leaves_its_manifest_and_counts_as_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_that_are_gone_are_there_again_when_their_load_is_given_up() {
+    let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::default()));
+    let emptied = store.clone();
+    let warehouse = Warehouse::new(&store, move |_, _| {
+        emptied.objects.lock().clear();
+        Outcome::Fails(DeliveryError { retry: Retry::GiveUp, ..down() })
+    });
+    let node = start(dir.path(), &store, &warehouse).await;
+    let definition = to_warehouse(20);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &records(0, 2000)).await.unwrap();
+    node.until("s", |s| s.ledger.refused.records == 2000 && s.open_seals == 0).await;
+    assert_eq!(given_up_lines(&store), expected(2000));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_waits_until_it_can_be_told_that_it_does_not_come_out_late() {
     let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::default()));
     let warehouse = Warehouse::new(&store, |_, _| Outcome::Fails(down()));

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::{ChannelBinding, TlsConnect};
-use tokio_postgres::{AsyncMessage, Client, Config, Connection};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection};
 use tokio_rustls::rustls::{self, ClientConfig};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -77,7 +77,22 @@ impl Connector {
         }
     }
 
-    async fn begin(&self, server: &Server, login: &Login, place: &str) -> Result<(Client, Link), DeliveryError> {
+    /// Asks the server to end what it does for this session; `token` is the session's. Within a few seconds, or not at all.
+    pub async fn cancel(&self, server: &Server, token: CancelToken) {
+        let place = format!("{}:{}", server.host, server.port);
+        let asked = async {
+            let (stream, tls) = self.reach(server, &place).await?;
+            token.cancel_query_raw(stream, tls).await.map_err(|error| of_session(&error, &place))
+        };
+        match tokio::time::timeout(LEAVE, asked).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(place, %error, "a query is not cancelled"),
+            Err(_) => tracing::debug!(place, "a query is not cancelled: no answer"),
+        }
+    }
+
+    /// A connection, and how it is made secret.
+    async fn reach(&self, server: &Server, place: &str) -> Result<(TcpStream, Handshake), DeliveryError> {
         let unreached = |error: io::Error| failed("ConnectionFailed", format!("{place}: {error}"), Retry::Backoff);
         let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(unreached)?;
         stream.set_nodelay(true).map_err(unreached)?;
@@ -90,7 +105,11 @@ impl Connector {
             // Nobody asks for it.
             false => ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST)),
         };
-        let tls = Handshake { connector: TlsConnector::from(self.tls.clone()), name };
+        Ok((stream, Handshake { connector: TlsConnector::from(self.tls.clone()), name }))
+    }
+
+    async fn begin(&self, server: &Server, login: &Login, place: &str) -> Result<(Client, Link), DeliveryError> {
+        let (stream, tls) = self.reach(server, place).await?;
         let mut config = Config::new();
         config.user(&login.user).password(&login.password).dbname(&server.database).application_name(APPLICATION);
         config.ssl_mode(if server.tls { SslMode::Require } else { SslMode::Disable });

@@ -105,6 +105,11 @@ impl StdinOptions {
         Ok(Self { shape, rest: rest.join(" ") })
     }
 
+    /// Whether objects are CSV as they are.
+    pub fn is_csv(&self) -> bool {
+        words(&self.rest).iter().any(|word| word.is("CSV"))
+    }
+
     /// The statement.
     pub fn statement(&self, copy: &CopyCommand) -> String {
         let options = if self.shape == Shape::AsIs { &self.rest[..] } else { "WITH (FORMAT csv)" };
@@ -123,6 +128,12 @@ fn shape_of(json: &str) -> Result<Shape, DeliveryError> {
             Err(failed("InvalidCopyOptionJSONPathFormat", message, Retry::AfterOperator))
         }
     }
+}
+
+/// Why a CopyCommand would load nothing, or only some, and say that it did; `None` if it loads all or fails.
+pub fn skips_rows(options: &str) -> Option<&'static str> {
+    let words = words(options);
+    ["NOLOAD", "ON_ERROR"].into_iter().find(|name| words.iter().any(|word| word.is(name)))
 }
 
 /// The names in a list of columns as the server knows them: quoted ones as they are, others in lower case.
@@ -258,6 +269,27 @@ mod tests {
             crc32c: 0,
             records: 1,
             place: Place::Log,
+        }
+    }
+
+    #[test]
+    fn options_that_leave_rows_out_are_known() {
+        for (options, expected) in [
+            ("json 'auto' noload", Some("NOLOAD")),
+            ("WITH (FORMAT csv, ON_ERROR ignore)", Some("ON_ERROR")),
+            ("CSV QUOTE 'NOLOAD'", None),
+            ("", None),
+        ] {
+            assert_eq!(skips_rows(options), expected, "{options}");
+        }
+    }
+
+    #[test]
+    fn csv_is_known_in_any_form() {
+        for (options, is_csv) in
+            [("CSV", true), ("WITH (FORMAT csv, NULL '-')", true), ("DELIMITER '|'", false), ("NULL 'csv'", false)]
+        {
+            assert_eq!(StdinOptions::of(options).unwrap().is_csv(), is_csv, "{options}");
         }
     }
 

@@ -33,12 +33,25 @@ pub fn of_session(error: &Error, doing: &str) -> DeliveryError {
     };
     let (code, retry) = of_server(server.code().code(), server.message());
     let mut text = format!("{doing}: {} (SQLSTATE {})", server.message(), server.code().code());
-    for (what, more) in [("detail", server.detail()), ("hint", server.hint()), ("where", server.where_())] {
+    // What is said of a value quotes the record it is in, which is for the error area.
+    let is_of_data = ["22", "23"].iter().any(|class| server.code().code().starts_with(class));
+    let detail = server.detail().filter(|_| !is_of_data);
+    let place = server.where_().map(|place| place.split(": \"").next().unwrap_or_default());
+    for (what, more) in [("detail", detail), ("hint", server.hint()), ("where", place)] {
         if let Some(more) = more {
             text.push_str(&format!("; {what}: {more}"));
         }
     }
     failed(code, cut(&text), retry)
+}
+
+/// Codes of objects that the cluster cannot read: no other command would help.
+const OF_OBJECTS: &[&str] = &["AccessDenied", "IncorrectBucketRegion", "MissingS3File", "S3BucketAccessDenied"];
+
+/// Whether another command may do what this one failed to.
+pub fn blames_command(error: &DeliveryError) -> bool {
+    let code = error.code.strip_prefix("Redshift.").unwrap_or_default();
+    error.retry == Retry::AfterOperator && !OF_OBJECTS.contains(&code)
 }
 
 fn cut(text: &str) -> &str {

@@ -8,7 +8,7 @@
 //! | `connect` | sessions, and TLS |
 //! | `ledger` | the compare-and-set that makes a load exactly once |
 //! | `copy`, [`manifest`] | texts: COPY and its options, the manifest |
-//! | `rows`, `json` | an object as rows, for COPY from standard input |
+//! | `rows`, `json`, `end_mark` | an object as rows, for COPY from standard input |
 //! | `errors` | what a server's errors mean |
 //!
 //! Promise: each load is in the table exactly once, whatever is cut off, repeated or late. An attempt is a transaction: the
@@ -18,6 +18,7 @@
 
 mod connect;
 mod copy;
+mod end_mark;
 mod errors;
 mod json;
 mod ledger;
@@ -26,6 +27,7 @@ mod rows;
 pub mod settings;
 pub mod url;
 
+pub use copy::skips_rows;
 pub use settings::RedshiftSettings;
 
 use super::secrets::{Secrets, without};
@@ -42,7 +44,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use connect::{Connector, Login};
 use copy::{Shape, StdinOptions, column_names, from_manifest};
-use errors::{failed, of_session};
+use errors::{blames_command, failed, of_session};
 use futures::SinkExt;
 use ledger::{Moved, Row};
 use rows::{Rows, columns};
@@ -66,7 +68,7 @@ struct Job<'a> {
     load: &'a Load,
     stream: &'a str,
     target: &'a RedshiftTarget,
-    /// That the cluster refused the COPY of the attempt, in a way that a change of it may mend.
+    /// That the cluster refused the COPY of the attempt, in a way that another one may mend.
     is_refused: AtomicBool,
 }
 
@@ -87,11 +89,16 @@ impl RedshiftDestination {
         let done = async {
             let (client, mut link) = self.connector.connect(&server, &login).await?;
             let client = Arc::new(client);
-            let limit = self.settings.load_timeout();
+            let (limit, token) = (self.settings.load_timeout(), client.cancel_token());
             let done = match tokio::time::timeout(limit, link.during(work(client.clone()))).await {
                 Ok(done) => done,
                 Err(_) => {
-                    let message = format!("the load did not end within {} s; its session is closed", limit.as_secs());
+                    // Else it would go on, and the next attempt wait for it.
+                    self.connector.cancel(&server, token).await;
+                    let message = format!(
+                        "the load did not end within {} s (redshift.load_timeout); it is cancelled",
+                        limit.as_secs()
+                    );
                     return Err(failed("QueryCancelled", message, Retry::Backoff));
                 }
             };
@@ -124,7 +131,7 @@ impl RedshiftDestination {
         let (sealed, newest) = (&job.load.copy, &job.target.copy);
         match self.load(&job, consignment, sealed).await {
             Err(error) if job.is_refused.load(Relaxed) && newest != sealed => {
-                tracing::debug!(stream = job.stream, %error, "the sealed COPY fails; the stream's newest one is tried");
+                tracing::info!(stream = job.stream, %error, "the sealed COPY fails; the stream's newest one is tried");
                 self.load(&job, consignment, newest).await
             }
             loaded => loaded,
@@ -166,7 +173,7 @@ impl Job<'_> {
             return Ok(());
         }
         if let Err(error) = self.copy(client, consignment, copy).await {
-            self.is_refused.store(error.retry == Retry::AfterOperator, Relaxed);
+            self.is_refused.store(blames_command(&error), Relaxed);
             return Err(error);
         }
         failpoint::crash_at(failpoint::BEFORE_COMMIT);
@@ -201,7 +208,7 @@ impl Job<'_> {
         };
         let sink = client.copy_in::<_, Bytes>(&options.statement(copy)).await.map_err(|error| about(&error))?;
         let mut sink = pin!(sink);
-        let mut rows = Rows::of(consignment, columns(options.shape, names));
+        let mut rows = Rows::of(consignment, columns(options.shape, names), options.is_csv());
         let mut is_taken = true;
         while let Some(piece) = rows.next().await {
             if sink.send(piece).await.is_err() {

@@ -4,6 +4,7 @@
 //! Invariant: the last piece comes only when the object's checksum was found right, so damaged bytes are never committed.
 
 use super::copy::Shape;
+use super::end_mark::EndMark;
 use super::errors::failed;
 use super::json::{Columns, Lines};
 use crate::destination::body::LocalFault;
@@ -14,24 +15,30 @@ use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use std::thread::{self, JoinHandle};
+use tokio::sync::{mpsc, oneshot};
 
 /// Bytes handed over at once.
 const PIECE_BYTES: usize = 128 << 10;
 /// Pieces that may wait for the connection.
 const PIECES_AHEAD: usize = 2;
 
+/// Of a thread that reads.
+const STACK_BYTES: usize = 512 << 10;
+
 /// The rows of an object under way.
 #[derive(Debug)]
 pub struct Rows {
     pieces: mpsc::Receiver<Bytes>,
-    reading: JoinHandle<Result<(), DeliveryError>>,
+    /// Comes when the thread has nothing left to do; it ends as well once the receiver of pieces is gone.
+    reading: oneshot::Receiver<Result<(), DeliveryError>>,
+    thread: Result<JoinHandle<()>, String>,
 }
 
 impl Rows {
-    /// Those of the object whose bytes a load has. `columns`: of the lines that its records become, if they are JSON.
-    pub fn of(consignment: &Consignment, columns: Option<Columns>) -> Self {
+    /// Those of the object whose bytes a load has. `columns`: of the lines that its records become, if they are JSON; else
+    /// `is_csv`: as it is, they are CSV.
+    pub fn of(consignment: &Consignment, columns: Option<Columns>, is_csv: bool) -> Self {
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
         let parcel = &consignment.parcel;
         let source = Source {
@@ -40,8 +47,15 @@ impl Rows {
             crc32c: parcel.crc32c,
             is_gzip: parcel.content_encoding.as_deref() == Some("gzip"),
             columns,
+            is_csv,
         };
-        Self { pieces, reading: tokio::task::spawn_blocking(move || source.read_into(sender)) }
+        // A thread of its own: it waits as long as the cluster takes nothing, and those for blocking work are for all.
+        let (said, reading) = oneshot::channel();
+        let started = thread::Builder::new().name("load-rows".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+            // Who asked may be gone: then nobody wants the outcome.
+            let _ = said.send(source.read_into(sender));
+        });
+        Self { pieces, reading, thread: started.map_err(|error| error.to_string()) }
     }
 
     /// The next piece; none: all are there.
@@ -52,10 +66,11 @@ impl Rows {
     /// Whether all of it was handed over and right.
     pub async fn end(mut self) -> Result<(), DeliveryError> {
         self.pieces.close();
-        match self.reading.await {
-            Ok(ended) => ended,
-            Err(died) => Err(LocalFault::Unreadable(died.to_string()).error()),
-        }
+        let thread = self.thread.map_err(|error| LocalFault::Unreadable(error).error())?;
+        let ended = self.reading.await;
+        let died = || LocalFault::Unreadable("the thread that reads it died".to_owned()).error();
+        thread.join().map_err(|_| died())?;
+        ended.unwrap_or_else(|_| Err(died()))
     }
 }
 
@@ -74,6 +89,7 @@ struct Source {
     crc32c: u32,
     is_gzip: bool,
     columns: Option<Columns>,
+    is_csv: bool,
 }
 
 /// What ends reading.
@@ -106,6 +122,7 @@ impl Source {
         let raw = ParcelReader::new(self.bytes, self.length_bytes);
         let mut summed = Summed { raw, crc32c: 0, has_failed: false };
         let mut lines = self.columns.map(Lines::new);
+        let mut end_mark = EndMark::new(self.is_csv);
         let mut buffer = vec![0; PIECE_BYTES];
         let read = {
             let mut reader: Box<dyn Read + '_> =
@@ -117,12 +134,15 @@ impl Source {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => break Err(error),
                 };
-                match &mut lines {
-                    None => pieces.write_all(&buffer[..length]).map_err(|_| Broken::Unwanted)?,
-                    Some(lines) => lines.push(&buffer[..length], &mut pieces).map_err(|error| match error.kind() {
-                        io::ErrorKind::BrokenPipe => Broken::Unwanted,
-                        _ => Broken::Data(error.to_string()),
-                    })?,
+                let taken = match &mut lines {
+                    None => end_mark.look(&buffer[..length]).and_then(|()| pieces.write_all(&buffer[..length])),
+                    Some(lines) => lines.push(&buffer[..length], &mut pieces),
+                };
+                match taken {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(Broken::Unwanted),
+                    // Damaged bytes may look so as well: the checksum says which.
+                    Err(error) => break Err(error),
                 }
             }
         };
@@ -138,6 +158,7 @@ impl Source {
             return Err(Broken::Local(LocalFault::Damaged { expected: self.crc32c, found: summed.crc32c }));
         }
         read.map_err(|error| Broken::Data(error.to_string()))?;
+        end_mark.finish().map_err(|error| Broken::Data(error.to_string()))?;
         if let Some(lines) = &mut lines {
             lines.finish().map_err(|malformed| Broken::Data(malformed.to_string()))?;
         }
@@ -219,7 +240,7 @@ mod tests {
     fn read(bytes: Vec<u8>, crc32c: u32, is_gzip: bool, columns: Option<Columns>) -> (Vec<u8>, Result<(), String>) {
         let (sender, mut pieces) = mpsc::channel(1000);
         let length_bytes = bytes.len() as u64;
-        let source = Source { bytes: Arc::new(Memory(bytes)), length_bytes, crc32c, is_gzip, columns };
+        let source = Source { bytes: Arc::new(Memory(bytes)), length_bytes, crc32c, is_gzip, columns, is_csv: true };
         let ended = source.read_into(sender).map_err(|error| error.code);
         let mut all = Vec::new();
         while let Ok(piece) = pieces.try_recv() {
@@ -255,5 +276,14 @@ mod tests {
         let half = b"{\"a\":".to_vec();
         let (rows, ended) = read(half.clone(), crc32c::crc32c(&half), false, Some(Columns::Whole));
         assert_eq!((rows, ended), (Vec::new(), Err("Redshift.DataLoadFailed".to_owned())));
+    }
+
+    #[test]
+    fn what_ends_all_data_for_the_server_fails_unless_it_is_damage() {
+        let bytes = b"1,a\n\\.\n2,b\n".to_vec();
+        let (_, ended) = read(bytes.clone(), crc32c::crc32c(&bytes), false, None);
+        assert!(ended.unwrap_err().starts_with("Redshift.DataLoadFailed"));
+        let (_, ended) = read(bytes, 1, false, None);
+        assert!(ended.unwrap_err().starts_with("Outbox.Damaged"));
     }
 }
