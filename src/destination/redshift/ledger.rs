@@ -6,7 +6,8 @@
 //!
 //! Numbers are those of seals, and a cut without delivered records has no load, so they have gaps: `seq < n`, not `n - 1`.
 //! The caller loads a lane's seals in order, each after the one before is closed; so a row at `n` or above that is not this
-//! load's was written by another life of the lane (a data folder that was copied), and nothing is loaded.
+//! load's was written by another life of the lane (a data folder that was copied), and nothing is loaded. A life that went on
+//! past a number of the other without a load of its own is not told apart: the gap hides it.
 
 use super::errors::{failed, of_session};
 use crate::destination::DeliveryError;
