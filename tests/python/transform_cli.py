@@ -72,8 +72,8 @@ line 3: dropped
 line 4: refused: Lambda.ProcessingFailedStatus: ProcessingFailed status set for record: object 1 of the record: expected ident at line 1 column 2
 line 5: passed, changed
     - {"a": "3"}{"a": 4}
-    + {"a":"3","env":"test","ingested_at":"2025-01-01T00:00:00.000Z"}
-    + {"a":4,"env":"test","ingested_at":"2025-01-01T00:00:00.000Z"}
+    + {"a": "3","env":"test","ingested_at":"2025-01-01T00:00:00.000Z"}
+    + {"a": 4,"env":"test","ingested_at":"2025-01-01T00:00:00.000Z"}
     key a: 3
 enrich.wasm: 4 records: 2 passed (2 changed), 1 dropped, 1 refused
     1 Lambda.ProcessingFailedStatus

@@ -21,9 +21,9 @@ const LINE_BYTES: usize = 12;
 pub enum Malformed {
     #[error("{0}: out of bounds of memory")]
     Outside(&'static str),
-    #[error("{0}: {1}")]
+    #[error("{1} in {0}")]
     NotUtf8(&'static str, std::str::Utf8Error),
-    #[error("{0}: unexpected discriminant {1}")]
+    #[error("unexpected discriminant {1} of {0}")]
     BadTag(&'static str, u8),
     #[error("it returned more than the limit")]
     TooLarge,
