@@ -268,7 +268,7 @@ fn read<'a, T: FromReader<'a>>(section: &'a [u8], mut see: impl FnMut(T)) -> Res
     Ok(())
 }
 
-fn append(section: &(impl wasm_encoder::ComponentSection + Encode), out: &mut Vec<u8>) {
+fn append(section: &impl wasm_encoder::ComponentSection, out: &mut Vec<u8>) {
     out.push(section.id());
     section.encode(out);
 }

@@ -266,13 +266,15 @@ fn what_is_named_many_times_counts_each_time() {
         |memory: &mut Vec<u8>, at: usize, number: u32| memory[at..at + 4].copy_from_slice(&number.to_le_bytes());
     let mut keys = memory();
     keys.resize(16 << 20, b'a');
-    (number(&mut keys, 64, 1 << 20), number(&mut keys, 68, (15 << 20) / 16));
+    number(&mut keys, 64, 1 << 20);
+    number(&mut keys, 68, (15 << 20) / 16);
     for at in (1 << 20..16 << 20).step_by(4) {
         number(&mut keys, at, 1 << 20);
     }
     let mut table = memory();
     table.resize(16 << 20, b'a');
-    (number(&mut table, 40 + 52, 1 << 20), number(&mut table, 40 + 56, 15 << 20));
+    number(&mut table, 40 + 52, 1 << 20);
+    number(&mut table, 40 + 56, 15 << 20);
     for memory in [keys, table] {
         let mut heard = 0;
         let read = flat::read(&memory, 8, 3 << 20, |_, _| heard += 1);
