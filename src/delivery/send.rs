@@ -211,27 +211,25 @@ impl Sender {
             });
             let pause = match next {
                 Next::Fault => return Brought::Not(Sent::Faulted(error.to_string())),
-                Next::GiveUp => {
-                    self.status.attempt_failed(area, key, &error, Duration::ZERO);
-                    match self.settle(seal, parcel).await {
-                        Ok(Settled::NotDelivered) => {
-                            failpoint::crash_at(failpoint::AFTER_SETTLE);
-                            return Brought::GivenUp(tried, error);
-                        }
-                        Ok(Settled::Delivered) => {
-                            self.status.attempt_succeeded(area, key);
-                            return Brought::Out;
-                        }
-                        // It waits until that can be told, and is attempted again meanwhile.
-                        Err(error) => match retry::next(&pauses, &tried, &error, None, fastrand::f64()) {
-                            Next::Again(pause) => {
-                                self.status.attempt_failed(area, key, &error, pause);
-                                pause
-                            }
-                            Next::GiveUp | Next::Fault => return Brought::Not(Sent::Faulted(error.to_string())),
-                        },
+                Next::GiveUp => match self.settle(seal, parcel).await {
+                    Ok(Settled::NotDelivered) => {
+                        self.status.attempt_failed(area, key, &error, Duration::ZERO);
+                        failpoint::crash_at(failpoint::AFTER_SETTLE);
+                        return Brought::GivenUp(tried, error);
                     }
-                }
+                    Ok(Settled::Delivered) => {
+                        self.status.attempt_succeeded(area, key);
+                        return Brought::Out;
+                    }
+                    // It waits until that can be told, and is attempted again meanwhile.
+                    Err(unsettled) => match retry::next(&pauses, &tried, &unsettled, None, fastrand::f64()) {
+                        Next::Again(pause) => {
+                            self.status.attempt_failed(area, key, &unsettled, pause);
+                            pause
+                        }
+                        Next::GiveUp | Next::Fault => return Brought::Not(Sent::Faulted(unsettled.to_string())),
+                    },
+                },
                 Next::Again(pause) => {
                     self.status.attempt_failed(area, key, &error, pause);
                     pause
