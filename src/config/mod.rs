@@ -1,8 +1,8 @@
 //! The configuration file of `hydrant serve` and `hydrant check`.
 //!
 //! From: a YAML file. To: `app` (a [`Config`]) and `cli` (problems, to print). In between, in this order: `node` (the
-//! file as a tree that knows its lines), `section` (reading members, noting what is wrong), `top`, `s3`, `http`, `redshift`, `glue` and
-//! `streams` (what the members mean); `lines` finds the line of a problem that was told without one.
+//! file as a tree that knows its lines), `section` (reading members, noting what is wrong), `top`, `s3`, `http`,
+//! `redshift`, `glue` and `streams` (what the members mean); `lines` finds the line of a problem that was told without one.
 //!
 //! Invariants: every problem found is reported, with its line, not only the first; an unknown key is a problem; a secret
 //! is `{env: NAME}` or `{file: PATH}` and is never part of a problem's text. Relative paths start at the file's folder.

@@ -1,9 +1,10 @@
 //! Brings the parcels of one seal out: attempts until each is delivered or given up, by the policy of
 //! `destination::retry`.
 //!
-//! Objects are never given up (rule D4). Loads of them begin when they are out, and one after the other over all seals of the
-//! lane (rule D6): each after the seal before is closed. A request or a load is given up once its retry time is over or its endpoint refuses it for good,
-//! and nothing of it can come out late: a turn is stored (`turning`, rule D3), and the error parcel goes out in its place. How often it failed, and what of the
+//! Objects are never given up (rule D4). Loads of them begin when they are out, and one after the other over all seals of
+//! the lane (rule D6): each after the seal before is closed. A request or a load is given up once its retry time is over, or
+//! its endpoint refuses it for good, and nothing of it can come out late: a turn is stored (`turning`, rule D3), and the
+//! error parcel goes out in its place. The objects of a load are put once more before. How often it failed, and what of the
 //! retry time is used up, is stored with the seal before each pause, so a restart neither begins anew nor gives up early.
 
 use super::health::{Area, Key};
