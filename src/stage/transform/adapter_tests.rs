@@ -4,7 +4,7 @@ use super::abi::{InputRecord, Invocation, KafkaMetadata, KinesisMetadata};
 use super::adapted::{adapted, with_adapter};
 use super::enrich_tests::{corpus, verdicts};
 use super::flat;
-use super::host::{Host, Interrupted, TimeLimit, TransformLimits};
+use super::host::{Host, Interrupted, TransformLimits};
 use super::lasting::lasting;
 use super::module::{CallLimits, Module, Used};
 use super::stage::InvocationInfo;
@@ -157,7 +157,7 @@ fn all_that_a_call_is_told_arrives_either_way() {
                 memory_limit_bytes: 4,
                 variables,
             };
-            let time = TimeLimit { time: Duration::from_secs(60), is_repeated: false };
+            let time = Duration::from_secs(60);
             let limits = CallLimits { time, memory_bytes: 32 << 20, fuel: None };
             let interrupted: Interrupted = Arc::new(|| false);
             let (mut packed, mut used) = (Vec::new(), Used::default());

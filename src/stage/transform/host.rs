@@ -21,7 +21,7 @@ use wasmtime::{
 /// Resolution of the time limit.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A call that takes longer, and one after it that has its records again, goes on in turns of so long. Processor time.
+/// A call that takes longer goes on in turns of so long, and so does the next one of its module. Processor time.
 const LONG: Duration = Duration::from_millis(500);
 const TURN: Duration = Duration::from_millis(100);
 
@@ -271,41 +271,41 @@ pub struct Confined {
     pub used_bytes: usize,
     /// Set when growth was refused: tells a guest that met its limit from one with a bug.
     pub refused_growth: bool,
-    /// Of the thread's time.
+    /// Of the thread's time, as `ends`.
+    began: Duration,
     ends: Duration,
     interrupted: Interrupted,
     /// Set when the call was ended because nobody wants its outcome.
     pub was_interrupted: bool,
     turns: Arc<Turns>,
-    /// When it counts as long, of the thread's time.
-    is_long_from: Duration,
+    /// It goes on in turns however long it takes.
+    goes_in_turns: bool,
     /// Its turn, and when that is over.
     turn: Option<(Turn, Duration)>,
 }
 
-/// What confines a call beside its memory.
-#[derive(Debug, Clone, Copy)]
-pub struct TimeLimit {
-    /// Processor time.
-    pub time: Duration,
-    /// It has records of a call that failed: it counts as long from the start.
-    pub is_repeated: bool,
-}
-
 impl Confined {
-    pub fn new(limit_bytes: usize, limit: TimeLimit, turns: Arc<Turns>, interrupted: Interrupted) -> Self {
+    /// `limit`: of the thread's time.
+    pub fn new(limit_bytes: usize, limit: Duration, turns: Arc<Turns>, interrupted: Interrupted) -> Self {
         let now = thread_time();
         Self {
             limit_bytes,
             used_bytes: 0,
             refused_growth: false,
-            ends: now + limit.time.min(LONGEST_LIMIT),
+            began: now,
+            ends: now + limit.min(LONGEST_LIMIT),
             interrupted,
             was_interrupted: false,
             turns,
-            is_long_from: if limit.is_repeated { now } else { now + LONG },
+            goes_in_turns: false,
             turn: None,
         }
+    }
+
+    /// Waits for a turn before there is anything to do; `false` if it was interrupted meanwhile.
+    pub fn begin_in_turn(&mut self) -> bool {
+        self.goes_in_turns = true;
+        self.wait_for_turn()
     }
 
     /// A tick has passed: whether the call may go on. Waits for a turn if it takes long.
@@ -316,16 +316,25 @@ impl Confined {
             return Err(Trap::Interrupt);
         }
         self.turn.take_if(|(turn, upto)| now >= *upto && turn.is_wanted());
-        if now >= self.is_long_from && self.turn.is_none() {
-            self.turn = self.turns.take(|| (self.interrupted)()).map(|turn| (turn, thread_time() + TURN));
-            self.was_interrupted = self.turn.is_none();
-        }
-        if self.was_interrupted { Err(Trap::Interrupt) } else { Ok(()) }
+        let in_turns = self.goes_in_turns || self.is_long();
+        let goes_on = !in_turns || self.turn.is_some() || self.wait_for_turn();
+        if goes_on { Ok(()) } else { Err(Trap::Interrupt) }
     }
 
-    /// The guest has returned.
-    pub fn end_turn(&mut self) {
-        self.turn = None;
+    fn wait_for_turn(&mut self) -> bool {
+        self.turn = self.turns.take(|| (self.interrupted)()).map(|turn| (turn, thread_time() + TURN));
+        self.was_interrupted = self.turn.is_none();
+        !self.was_interrupted
+    }
+
+    /// Whether it has taken long enough to go on in turns by its own doing.
+    pub fn is_long(&self) -> bool {
+        thread_time() >= self.began + LONG
+    }
+
+    /// The place that it has, for who goes on in its name.
+    pub fn take_turn(&mut self) -> Option<Turn> {
+        self.turn.take().map(|(turn, _)| turn)
     }
 
     fn grow(&mut self, by_bytes: usize) -> bool {

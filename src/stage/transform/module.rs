@@ -6,7 +6,7 @@ use super::abi::{self, Failure, InputRecord, Invocation, LogLine, Outcome};
 use super::adapted::{self, adapted};
 use super::flat;
 use super::guest_log::GuestLog;
-use super::host::{Confined, Host, Interrupted, TimeLimit};
+use super::host::{Confined, Host, Interrupted};
 use super::last_words::LastWords;
 use super::lasting::lasting;
 use super::observe::Observer;
@@ -19,6 +19,7 @@ use crate::stage::partition::lambda::LambdaKeys;
 use crate::stream::definition::TransformSpec;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, WasmList};
@@ -44,6 +45,8 @@ pub struct Module {
     entry: Entry,
     pub(super) guest_log: GuestLog,
     last_words: LastWords,
+    /// Its last call took long or failed, and so may the next one: it waits for a turn before it begins.
+    goes_in_turns: AtomicBool,
 }
 
 impl std::fmt::Debug for Module {
@@ -165,7 +168,7 @@ impl CallError {
 /// What a call may take.
 #[derive(Debug, Clone, Copy)]
 pub struct CallLimits {
-    pub time: TimeLimit,
+    pub time: Duration,
     pub memory_bytes: u64,
     /// Only of a module that counts it.
     pub fuel: Option<u64>,
@@ -215,6 +218,7 @@ impl Module {
             entry,
             guest_log: GuestLog::new(host.limits.log_lines_per_second),
             last_words: LastWords::of(wasm),
+            goes_in_turns: AtomicBool::new(false),
         };
         module.try_out(is_metered)?;
         Ok(module)
@@ -273,8 +277,7 @@ impl Module {
 
     fn try_out(&self, is_metered: bool) -> Result<(), LoadError> {
         let fuel = is_metered.then_some(u64::MAX);
-        let time = TimeLimit { time: TRIAL_LIMIT, is_repeated: false };
-        let limits = CallLimits { time, memory_bytes: TRIAL_MEMORY_BYTES as u64, fuel };
+        let limits = CallLimits { time: TRIAL_LIMIT, memory_bytes: TRIAL_MEMORY_BYTES as u64, fuel };
         let mut store = self.store(limits, 0, &(Arc::new(|| false) as Interrupted));
         let _ticking = self.host.ticking();
         let instance = self
@@ -308,56 +311,84 @@ impl Module {
             return Err(CallError::Interrupted);
         }
         let mut store = self.store(limits, records.len(), interrupted);
+        if self.goes_in_turns.load(Ordering::Relaxed) && !store.data_mut().begin_in_turn() {
+            return Err(CallError::Interrupted);
+        }
+        let answered = self.answer(&mut store, invocation, records, limits, packed);
+        self.goes_in_turns.store(answered.is_err() || store.data().is_long(), Ordering::Relaxed);
+        let left = limits.fuel.and_then(|fuel| Some(fuel.saturating_sub(store.get_fuel().ok()?)));
+        *used = Used { memory_bytes: store.data().used_bytes as u64, fuel: left };
+        let turn = store.data_mut().take_turn();
+        match answered {
+            Ok(answer) => {
+                // Others may go on while its answer is read.
+                drop(turn);
+                Ok(Reply { store, answer, limit_bytes: self.host.limits.output_bytes })
+            }
+            Err(error) => {
+                // What it filled is cleared in its turn: of a gigabyte that takes long too.
+                drop(store);
+                drop(turn);
+                Err(error)
+            }
+        }
+    }
+
+    /// What the guest answers, in a store that it has for itself.
+    fn answer<'a>(
+        &self,
+        store: &mut Store<Confined>,
+        invocation: Invocation<'_>,
+        records: impl ExactSizeIterator<Item = InputRecord<'a>> + Clone,
+        limits: CallLimits,
+        packed: &mut Vec<u8>,
+    ) -> Result<Returned, CallError> {
         let _ticking = self.host.ticking();
-        let instance = self.instance.instantiate(&mut store).map_err(|error| {
-            match self.classify(&error, &store, limits) {
+        let instance = self.instance.instantiate(&mut *store).map_err(|error| {
+            match self.classify(&error, store, limits) {
                 CallError::Interrupted => CallError::Interrupted,
                 // Its start code works on no record yet.
                 other => CallError::NotStarted(other.detail()),
             }
         })?;
-        let limit_bytes = self.host.limits.output_bytes;
         let outcome = match self.entry {
             Entry::Adapted { adapter, .. } => {
                 packed::pack(records, packed);
                 instance
-                    .get_typed_func::<AdaptedParams<'_>, AdaptedResults>(&mut store, adapter)
-                    .and_then(|function| function.call(&mut store, (&packed::pack_invocation(&invocation), packed)))
+                    .get_typed_func::<AdaptedParams<'_>, AdaptedResults>(&mut *store, adapter)
+                    .and_then(|function| function.call(&mut *store, (&packed::pack_invocation(&invocation), packed)))
                     .map(|((at, memory),)| Ok(Returned::Flat(at, memory)))
             }
             Entry::List(index) => {
                 let records: Vec<_> = records.collect();
                 instance
-                    .get_typed_func::<ListParams<'_>, ListResults>(&mut store, index)
-                    .and_then(|function| function.call(&mut store, (invocation, &records)))
+                    .get_typed_func::<ListParams<'_>, ListResults>(&mut *store, index)
+                    .and_then(|function| function.call(&mut *store, (invocation, &records)))
                     .map(|(result,)| result.map(Returned::List))
             }
             Entry::Packed(index) => {
                 packed::pack(records, packed);
                 instance
-                    .get_typed_func::<PackedParams<'_>, PackedResults>(&mut store, index)
-                    .and_then(|function| function.call(&mut store, (invocation, packed)))
+                    .get_typed_func::<PackedParams<'_>, PackedResults>(&mut *store, index)
+                    .and_then(|function| function.call(&mut *store, (invocation, packed)))
                     .map(|(result,)| result.map(Returned::Packed))
             }
         };
-        // Others may go on while its answer is read.
-        store.data_mut().end_turn();
-        let left = limits.fuel.and_then(|fuel| Some(fuel.saturating_sub(store.get_fuel().ok()?)));
-        *used = Used { memory_bytes: store.data().used_bytes as u64, fuel: left };
         let failed = |Failure { message, logs }| CallError::Failed { message, lines: logs };
         match outcome {
             Ok(Ok(answer)) => {
                 if let Returned::Flat(at, memory) = &answer {
-                    let failure = flat::failure(memory.as_le_slice(&store), *at, limit_bytes);
+                    let limit_bytes = self.host.limits.output_bytes;
+                    let failure = flat::failure(memory.as_le_slice(&*store), *at, limit_bytes);
                     if let Some(failure) = failure.map_err(|error| malformed(error, limit_bytes))? {
                         return Err(failed(failure));
                     }
                 }
-                Ok(Reply { store, answer, limit_bytes })
+                Ok(answer)
             }
             Ok(Err(failure)) => Err(failed(failure)),
-            Err(error) => Err(match (self.classify(&error, &store, limits), error.downcast_ref::<Trap>()) {
-                (CallError::Trapped(text), Some(trap)) => match self.last_words.read(&error, &store) {
+            Err(error) => Err(match (self.classify(&error, store, limits), error.downcast_ref::<Trap>()) {
+                (CallError::Trapped(text), Some(trap)) => match self.last_words.read(&error, store) {
                     // The functions would be those that panic.
                     Some(words) => CallError::Trapped(format!("{words} ({trap})")),
                     None => CallError::Trapped(text),
@@ -394,7 +425,7 @@ impl Module {
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) if store.data().was_interrupted => CallError::Interrupted,
             Some(Trap::Interrupt) => {
-                CallError::TimedOut { limit_ms: u64::try_from(limits.time.time.as_millis()).unwrap_or(u64::MAX) }
+                CallError::TimedOut { limit_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX) }
             }
             Some(Trap::OutOfFuel) => CallError::OutOfFuel { fuel: limits.fuel.unwrap_or_default() },
             _ if store.data().refused_growth => CallError::OutOfMemory { limit_bytes: limits.memory_bytes },

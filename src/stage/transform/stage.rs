@@ -4,7 +4,7 @@ use super::abi::{InputRecord, Invocation, LogLine};
 use super::cause;
 use super::halving::{self, Effort, Failed, settle};
 use super::harvest::{Harvest, LARGEST_CHUNK_BYTES};
-use super::host::{Interrupted, TimeLimit, processors, thread_time};
+use super::host::{Interrupted, processors, thread_time};
 use super::id::Ids;
 use super::module::{CallError, CallLimits, Module, Used};
 use super::observe::{self, Observer};
@@ -262,8 +262,7 @@ impl TransformStage {
     ) -> Result<Reply, CallError> {
         let (invocation_id, seed) = identity_of_call(&self.info, number);
         let variables: Vec<_> = self.spec.variables.iter().map(|(name, value)| (&name[..], &value[..])).collect();
-        let time = TimeLimit { time: limit, is_repeated: number.1 > 1 };
-        let limits = CallLimits { time, memory_bytes: self.spec.memory_bytes, fuel: self.spec.fuel };
+        let limits = CallLimits { time: limit, memory_bytes: self.spec.memory_bytes, fuel: self.spec.fuel };
         let invocation = Invocation {
             invocation_id: &invocation_id,
             delivery_stream_arn: &self.info.stream_arn,

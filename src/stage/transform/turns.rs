@@ -1,5 +1,5 @@
 //! Calls that take long do so in turns, on all processors but one, so that producers are answered and other streams are cut
-//! whatever guests do. For [`super::host`], which asks at each tick of such a call.
+//! whatever guests do. For [`super::host`], which asks before such a call begins and at each tick of it.
 //!
 //! Invariant: who waits is served in the order of asking.
 

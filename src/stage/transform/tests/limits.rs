@@ -1,6 +1,7 @@
 //! What ends a call before its guest would: time, fuel, memory, a stop; and how much it may say.
 
 use super::*;
+use crate::stage::transform::host::processors;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
@@ -57,4 +58,28 @@ fn an_interrupt_ends_the_call_that_runs_and_those_to_come() {
     let staged = module.stage(&spec, info(), LambdaKeys::default(), interrupted).apply(chunk);
     assert_eq!(staged.refused.len(), 2);
     assert!(staged.refused.iter().all(|refused| refused.cause.message.contains("stopped")), "{staged:?}");
+}
+
+#[test]
+fn who_failed_waits_for_a_turn_until_it_has_done_well() {
+    let spec = TransformSpec { retries: 0, ..spec("poison-packed") };
+    let module = folder(guests()).load(&spec).unwrap();
+    let take_all = || -> Vec<_> { (1..processors().max(2)).map(|_| module.host.turns.take(|| false)).collect() };
+    // Whether a call is answered; one that waits for a turn asks again and is told to stop.
+    let is_answered = || {
+        let asked = AtomicUsize::new(0);
+        let interrupted = Arc::new(move || asked.fetch_add(1, Ordering::Relaxed) > 0);
+        let chunk = Chunk::from_records([&b"good"[..]], 100, ARRIVAL_MS);
+        let staged = module.stage(&spec, info(), LambdaKeys::default(), interrupted).apply(chunk);
+        assert_eq!(staged.passed.slots.len() + staged.refused.len(), 1);
+        staged.refused.is_empty()
+    };
+    let taken = take_all();
+    assert!(is_answered(), "it has done no harm yet");
+    assert_eq!(apply_with(&module, &spec, &["trap!"]).refused.len(), 1);
+    assert!(!is_answered(), "it has failed, and there is no place");
+    drop(taken);
+    assert!(is_answered(), "there is a place");
+    let _taken = take_all();
+    assert!(is_answered(), "it has done well since");
 }
