@@ -1,6 +1,7 @@
 //! The Prometheus text format (version 0.0.4) of [`super::metrics`] and [`super::status`], written by hand.
 
-use super::metrics::{ALL, BOUNDS_US, Histogram, Series};
+use super::metrics::ALL;
+use super::series::{BOUNDS_US, Histogram, Series};
 use super::status::{BackupStatus, Deleted, Overview, StreamState, StreamStatus};
 use std::fmt::Write;
 

@@ -1,5 +1,6 @@
 //! Labels in the order of their enums, names by the convention, and the buckets of a histogram.
 
+use super::super::series::BOUNDS_US;
 use super::*;
 
 #[test]

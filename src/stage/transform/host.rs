@@ -20,6 +20,9 @@ use wasmtime::{
 
 /// Resolution of the time limit.
 const TICK: Duration = Duration::from_millis(10);
+/// The same while a call has a turn: so often it lets others have its processor. The kernel alone would take some 4 ms to,
+/// which is longer than a put waits for all else.
+const SHORT_TICK: Duration = Duration::from_micros(500);
 
 /// A call that takes longer goes on in turns of so long, and so does the next one of its module. Processor time.
 const LONG: Duration = Duration::from_millis(500);
@@ -118,9 +121,10 @@ impl Host {
             })
         };
         let (engine, metered) = (engine(false)?, engine(true)?);
-        let ticker = Ticker::start([engine.clone(), metered.clone()]).map_err(|error| HostError(error.to_string()))?;
         let helpers = AtomicUsize::new(processors() - 1);
         let turns = Arc::new(Turns::new(processors() - 1));
+        let ticker = Ticker::start([engine.clone(), metered.clone()], Arc::clone(&turns))
+            .map_err(|error| HostError(error.to_string()))?;
         Ok(Self { engine, metered, limits, kept, helpers, turns, ticker })
     }
 
@@ -231,7 +235,7 @@ impl Drop for Ticking<'_> {
 }
 
 impl Ticker {
-    fn start(engines: [Engine; 2]) -> std::io::Result<Self> {
+    fn start(engines: [Engine; 2], turns: Arc<Turns>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("transform-ticks".to_owned()).spawn(move || {
@@ -241,7 +245,10 @@ impl Ticker {
                     state.is_asleep = true;
                     of_thread.changed.wait(&mut state);
                     state.is_asleep = false;
-                } else if of_thread.changed.wait_for(&mut state, TICK).timed_out() {
+                    continue;
+                }
+                let tick = if turns.are_taken() { SHORT_TICK } else { TICK };
+                if of_thread.changed.wait_for(&mut state, tick).timed_out() {
                     engines.iter().for_each(Engine::increment_epoch);
                 }
             }
@@ -308,7 +315,7 @@ impl Confined {
         self.wait_for_turn()
     }
 
-    /// A tick has passed: whether the call may go on. Waits for a turn if it takes long.
+    /// A tick has passed: whether the call may go on. One that takes long waits for a turn, or lets others go first in its own.
     pub fn tick(&mut self) -> Result<(), Trap> {
         self.was_interrupted = (self.interrupted)();
         let now = thread_time();
@@ -317,8 +324,12 @@ impl Confined {
         }
         self.turn.take_if(|(turn, upto)| now >= *upto && turn.is_wanted());
         let in_turns = self.goes_in_turns || self.is_long();
-        let goes_on = !in_turns || self.turn.is_some() || self.wait_for_turn();
-        if goes_on { Ok(()) } else { Err(Trap::Interrupt) }
+        if self.turn.is_some() {
+            std::thread::yield_now();
+        } else if in_turns && !self.wait_for_turn() {
+            return Err(Trap::Interrupt);
+        }
+        Ok(())
     }
 
     fn wait_for_turn(&mut self) -> bool {

@@ -14,6 +14,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Places for calls that take long.
 #[derive(Debug)]
 pub struct Turns {
+    places: usize,
     line: Mutex<Line>,
     changed: Condvar,
 }
@@ -32,10 +33,9 @@ pub struct Turn(Arc<Turns>);
 impl Turns {
     /// So many places, at least one.
     pub fn new(places: usize) -> Self {
-        Self {
-            line: Mutex::new(Line { free: places.max(1), waiting: VecDeque::new(), next: 0 }),
-            changed: Condvar::new(),
-        }
+        let places = places.max(1);
+        let line = Mutex::new(Line { free: places, waiting: VecDeque::new(), next: 0 });
+        Self { places, line, changed: Condvar::new() }
     }
 
     /// Waits for a place; `None` once `gives_up` says so.
@@ -59,6 +59,11 @@ impl Turns {
         drop(line);
         self.changed.notify_all();
         Some(Turn(Arc::clone(self)))
+    }
+
+    /// Whether somebody has a place.
+    pub fn are_taken(&self) -> bool {
+        self.places > self.line.lock().free
     }
 }
 
@@ -84,8 +89,9 @@ mod tests {
     #[test]
     fn places_are_given_in_the_order_of_asking() {
         let turns = Arc::new(Turns::new(1));
+        assert!(!turns.are_taken());
         let first = turns.take(|| false).unwrap();
-        assert!(!first.is_wanted());
+        assert!(turns.are_taken() && !first.is_wanted());
         let (said, heard) = mpsc::channel();
         let threads: Vec<_> = (0..3)
             .map(|number| {
@@ -105,6 +111,7 @@ mod tests {
         drop(first);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(heard.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
+        assert!(!turns.are_taken());
     }
 
     #[test]
