@@ -5,8 +5,9 @@
 use super::Control;
 use super::members::{flag, given, given_at, items, text};
 use super::model::DESCRIBE;
-use super::plan::{DEFAULT_INTERVAL_S, DEFAULT_LOAD_RETRY_S, DEFAULT_RETRY_S, default_size_mib};
+use super::plan::{DEFAULT_INTERVAL_S, default_size_mib};
 use super::rules::{EXTENDED, HTTP, PLAIN, REDSHIFT, conversion, is_partitioned, parameters};
+use super::targets::{DEFAULT_LOAD_RETRY_S, DEFAULT_RETRY_S};
 use crate::catalog::{Status, StreamRecord};
 use crate::wire::{ApiError, check};
 use serde_json::{Map, Value, json};

@@ -5,8 +5,9 @@
 //!
 //! Order of a check: JSON types, names, violations of the model (`model`, by `wire::check`); extension members given as
 //! tags (`extensions`); rules with the service's texts (`rules`); members whose function is missing, refused by name.
-//! `plan` does all of it without I/O and ends in a `Definition`; `secrets` hides what nobody is shown. An update goes the same way, with what `merge` makes of
-//! the stored request and it; `files` looks at what a definition names.
+//! `plan` does all of it without I/O and ends in a `Definition`, with `targets` for where records go and `stages` for what is
+//! done to them; `secrets` hides what nobody is shown. An update goes the same way, with what `merge` makes of the stored
+//! request and it; `files` looks at what a definition names.
 
 mod create;
 mod defaults;
@@ -22,6 +23,8 @@ mod model;
 mod plan;
 mod rules;
 mod secrets;
+mod stages;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod update;
