@@ -5,7 +5,8 @@
 //! the lane (rule D6): each after the seal before is closed. A request or a load is given up once its retry time is over, or
 //! its endpoint refuses it for good, and nothing of it can come out late: a turn is stored (`turning`, rule D3), and the
 //! error parcel goes out in its place. The objects of a load are put once more before. How often it failed, and what of the
-//! retry time is used up, is stored with the seal before each pause, so a restart neither begins anew nor gives up early.
+//! retry time is used up, is stored with the seal before each pause and behind it, so a restart neither begins anew nor
+//! gives up early.
 
 use super::health::{Area, Key};
 use super::status::LaneStatus;
@@ -32,6 +33,9 @@ use tokio::sync::{Semaphore, watch};
 
 /// Requests of one seal that are looked after at once; how many are under way, `Sender::requests` says.
 const REQUESTS_AT_ONCE: usize = 16;
+
+/// Pauses from this on are stored when they are over too; shorter ones with the failure of the next attempt.
+const KEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// How sending a seal ended.
 #[derive(Debug)]
@@ -86,7 +90,7 @@ pub struct Sender {
     pub status: Arc<LaneStatus>,
     /// Requests of the lane that may be under way.
     pub requests: Arc<Semaphore>,
-    /// Held while a turn is being stored.
+    /// Held while a turn is being made and stored.
     pub turning: Arc<tokio::sync::Mutex<()>>,
     /// Number of the lane's last seal that is closed.
     pub closed_number: watch::Receiver<u64>,
@@ -239,18 +243,32 @@ impl Sender {
             if retry_time.is_some() {
                 self.keep(seal, parcel, &tried, &error).await;
             }
-            let paused = self.context.clock.monotonic();
-            let mut wishes = self.wishes.clone();
-            let resumes = wishes.borrow().resumes;
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                _ = wishes.wait_for(|wishes| wishes.resumes != resumes) => {}
-                () = self.stop.asked() => return Brought::Not(Sent::Stopped),
-            }
+            let (waited, is_stopped) = self.wait(pause).await;
             if retry_time.is_some() {
-                tried.paused += self.context.clock.monotonic().saturating_sub(paused);
+                tried.paused += waited;
+                // Else who stops the service again and again, now or in the middle of the next attempt, would have the
+                // time begin anew.
+                if is_stopped || waited >= KEPT_PAUSE {
+                    self.keep(seal, parcel, &tried, &error).await;
+                }
+            }
+            if is_stopped {
+                return Brought::Not(Sent::Stopped);
             }
         }
+    }
+
+    /// A pause, which a resume or a stop ends; how long it was, and whether a stop ended it.
+    async fn wait(&self, pause: Duration) -> (Duration, bool) {
+        let began = self.context.clock.monotonic();
+        let mut wishes = self.wishes.clone();
+        let resumes = wishes.borrow().resumes;
+        let is_stopped = tokio::select! {
+            () = tokio::time::sleep(pause) => false,
+            _ = wishes.wait_for(|wishes| wishes.resumes != resumes) => false,
+            () = self.stop.asked() => true,
+        };
+        (self.context.clock.monotonic().saturating_sub(began), is_stopped)
     }
 
     /// Whatever bounds the attempts that run at the same time. Requests have a bound for each lane, so an endpoint that

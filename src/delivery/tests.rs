@@ -4,6 +4,7 @@ mod backup;
 mod error_page;
 mod faults;
 mod fixture;
+mod giving_up;
 mod lambda_keys;
 mod learning;
 mod loads;

@@ -2,7 +2,8 @@
 //!
 //! From: `send`, when no attempt of the parcel runs. Through: `stage::request`, which takes the sealed body of a request
 //! apart again; `loads`.
-//! Invariant: the error parcel's bytes are durable before the turn, the turn before the first byte of it is sent.
+//! Invariants: the error parcel's bytes are durable before the turn, the turn before the first byte of it is sent. From its
+//! first byte on disk to its end, a turn holds the lane's lock `turning`.
 
 use super::error_record::{self, EndpointFailure};
 use super::loads;
@@ -23,12 +24,17 @@ use crate::task::panic_message;
 use crate::telemetry::metrics;
 use std::io::{self, Write};
 use std::sync::Arc;
+use tokio::sync::OwnedMutexGuard;
 
 /// What the numbers of error parcels of turns have more than those of the parcels given up: each is new in its seal.
 pub const TURNED: u32 = 1 << 31;
 
 /// Bytes of a body that are summed at once.
 const PIECE_BYTES: usize = 256 << 10;
+
+/// The lane's lock on giving up. Who ends the senders waits for it, so nothing of a turn is under way when the parcel is
+/// attempted again.
+type Turning = OwnedMutexGuard<()>;
 
 /// What is known of a parcel that is given up.
 pub struct GivenUp {
@@ -64,8 +70,12 @@ pub async fn turn(
     let mut pause = options.backoff_first;
     let (mut staged, mut is_full) = (None, false);
     loop {
+        // Not held over a pause: other parcels of the lane may be given up meanwhile.
+        let mut turning = sender.turning.clone().lock_owned().await;
         if staged.is_none() {
-            staged = match stage(sender, seal, parcel, tried, error).await? {
+            let (outcome, held) = stage(sender, seal, parcel, tried, error, turning).await?;
+            turning = held;
+            staged = match outcome {
                 Ok(turn) => Some(turn),
                 Err(error) => {
                     is_full = error.kind() == io::ErrorKind::StorageFull;
@@ -75,7 +85,7 @@ pub async fn turn(
             };
         }
         if let Some((turn, inline)) = &staged {
-            match store_turn(sender, turn.clone(), inline.clone()).await {
+            match store_turn(sender, turn.clone(), inline.clone(), turning).await {
                 Ok(()) => {
                     failpoint::crash_at(failpoint::AFTER_TURN);
                     metrics::turned();
@@ -86,6 +96,8 @@ pub async fn turn(
                 Err((Retry::Backoff, text)) => sender.status.trouble(text, Retry::Backoff, pause),
                 Err((_, text)) => return Err(Sent::Faulted(text)),
             }
+        } else {
+            drop(turning);
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(context.options.backoff_longest),
@@ -98,12 +110,12 @@ pub async fn turn(
 }
 
 /// Stores a turn once. On a task of its own: a sender that is dropped meanwhile must not leave behind a turn that nobody
-/// waits for, so whoever ends the senders waits for `turning`.
-async fn store_turn(sender: &Sender, turn: Turn, inline: Vec<u8>) -> Result<(), (Retry, String)> {
-    let (journal, guard) = (sender.context.journal.clone(), sender.turning.clone().lock_owned().await);
+/// waits for.
+async fn store_turn(sender: &Sender, turn: Turn, inline: Vec<u8>, turning: Turning) -> Result<(), (Retry, String)> {
+    let journal = sender.context.journal.clone();
     #[allow(clippy::disallowed_methods, reason = "has a result; `turning` is held until it ends")]
     let stored = tokio::spawn(async move {
-        let _guard = guard;
+        let _held = turning;
         journal.turn(turn, inline).await
     });
     match stored.await {
@@ -113,14 +125,16 @@ async fn store_turn(sender: &Sender, turn: Turn, inline: Vec<u8>) -> Result<(), 
     }
 }
 
-/// Makes the turn and its error parcel, durable. The inner error passes.
+/// Makes the turn and its error parcel, durable. The inner error passes. The job has the lock until it ends, whoever waits
+/// for it, and then gives it back.
 async fn stage(
     sender: &Sender,
     seal: &Seal,
     parcel: &Parcel,
     tried: &Tried,
     error: &DeliveryError,
-) -> Result<io::Result<(Turn, Vec<u8>)>, Sent> {
+    turning: Turning,
+) -> Result<(io::Result<(Turn, Vec<u8>)>, Turning), Sent> {
     // Without a definition the stream is gone, and its lane with it.
     let Some(definition) = sender.newest() else { return Err(Sent::Stopped) };
     let given_up = GivenUp {
@@ -140,7 +154,7 @@ async fn stage(
             };
             let body = match sender.open(seal, parcel).await {
                 Ok(body) => body,
-                Err(error) => return Ok(Err(error)),
+                Err(error) => return Ok((Err(error), turning)),
             };
             Box::new(move || given_up.of_request(&Sealed { request, body, notes }))
         }
@@ -149,8 +163,8 @@ async fn stage(
             return Err(Sent::Faulted(format!("internal error: the object {} was given up", parcel.key)));
         }
     };
-    match sender.context.stages.run(job).await {
-        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => Err(Sent::Faulted(error.to_string())),
+    match sender.context.stages.run(move || (job(), turning)).await {
+        Ok((Err(error), _)) if error.kind() == io::ErrorKind::InvalidData => Err(Sent::Faulted(error.to_string())),
         Ok(staged) => Ok(staged),
         Err(JobDied::Panicked(panic)) => Err(Sent::Faulted(format!(
             "internal error: giving a parcel up panicked: {}",

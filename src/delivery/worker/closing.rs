@@ -92,7 +92,7 @@ impl Worker {
             }
         }
         senders.shutdown().await;
-        // A turn that was being stored is in the journal before the next worker reads it, or never.
+        // A turn that was being made is in the journal before the next worker reads it, or never.
         drop(self.turning.lock().await);
     }
 }

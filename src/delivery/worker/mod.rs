@@ -82,7 +82,7 @@ pub struct Worker {
     pub wishes: watch::Receiver<Wishes>,
     /// Asks to stop.
     pub stop: Stop,
-    /// Held while a turn is being stored.
+    /// Held while a turn is being made and stored.
     pub turning: Arc<tokio::sync::Mutex<()>>,
 }
 
