@@ -214,6 +214,30 @@ mod tests {
         assert_eq!(verdict(&Answer { reason: Some("x".repeat(64)), ..good() }), Ok(()));
     }
 
+    /// A name is what JSON says it is, however it is written.
+    #[test]
+    fn escapes_in_names_and_values_are_read() {
+        let escaped = ID.replacen('0', "\\u0030", 1);
+        for body in [
+            format!(r#"{{"request\u0049d":"{ID}","timestamp":1}}"#),
+            format!(r#"{{"\u0072equestId":"{escaped}","\u0074imest\u0061mp":1.5e12}}"#),
+            format!(r#"{{"error\u004dessage":null,"timestamp":1,"requestId":"{escaped}"}}"#),
+        ] {
+            assert_eq!(verdict(&with_body(&body)), Ok(()), "{body}");
+        }
+        let invalid = Err(("HttpEndpoint.InvalidResponseFromDestination".to_owned(), Retry::Backoff));
+        for body in [
+            // Twice, which is not seen from the letters alone.
+            format!(r#"{{"requestId":"{ID}","request\u0049d":"{ID}","timestamp":1}}"#),
+            format!(r#"{{"request\\u0049d":"{ID}","timestamp":1}}"#),
+            format!(r#"{{"requestId":"{ID}","timestamp":1,"m\u006fre":1}}"#),
+        ] {
+            assert_eq!(verdict(&with_body(&body)), invalid, "{body}");
+        }
+        let said = Answer { status: 500, ..with_body(r#"{"more":[1],"error\u004dessage":"d\u0069sk","re":{}}"#) };
+        assert!(judge(&said, ID, Firehose, NOW_MS).unwrap_err().message.ends_with(" 500: disk"));
+    }
+
     #[test]
     fn other_statuses_are_tried_again_but_413() {
         for (status, retry) in [
