@@ -1,7 +1,8 @@
 //! Keeps the secrets of stream definitions: nothing under the data folder shows them without the key file.
 //!
 //! From: `control` hides them before a row is stored. To: `destination` asks for them at each attempt. The key file,
-//! `secrets.key` in the data folder with mode 0600, is made when the first secret is hidden; whoever copies the catalog
+//! `secrets.key` in the data folder with mode 0600, is made when the first secret is hidden, and taken with any mode by which
+//! its owner alone may use it; whoever copies the catalog
 //! without it copies no secret.
 //!
 //! Form of a hidden secret: `v1:` and the base64 of a 12-byte nonce, the text enciphered by AES-256-GCM, and its 16-byte
@@ -39,6 +40,14 @@ pub enum VaultError {
         "a secret was hidden by another key than that of {0}: restore the file, or update the stream with its secret"
     )]
     OtherKey(PathBuf),
+    /// Others than its owner may read or write the key file.
+    #[error("the key file {path} has mode {mode:04o}, by which others than its owner may use it: chmod 600 it")]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// The key file cannot be read or written.
     #[error("the key file {path} cannot be {what}: {reason}")]
     Io {
@@ -59,7 +68,7 @@ impl Fault for VaultError {
     fn retry(&self) -> Retry {
         match self {
             Self::Io { .. } => Retry::Backoff,
-            Self::NoKey(_) | Self::BadKey(_) | Self::OtherKey(_) => Retry::AfterOperator,
+            Self::NoKey(_) | Self::BadKey(_) | Self::OtherKey(_) | Self::Exposed { .. } => Retry::AfterOperator,
         }
     }
 }
@@ -147,7 +156,11 @@ impl Vault {
             io::ErrorKind::NotFound => VaultError::NoKey(self.path.clone()),
             _ => VaultError::Io { path: self.path.clone(), what: "read", reason: error.to_string() },
         };
-        let file = self.disk.open(&self.path).map_err(io)?;
+        let file = self.disk.open_to_read(&self.path).map_err(io)?;
+        let mode = file.mode().map_err(io)?;
+        if mode & 0o077 != 0 {
+            return Err(VaultError::Exposed { path: self.path.clone(), mode });
+        }
         let mut text = vec![0; file.len_bytes().map_err(io)?.min(200) as usize];
         file.read_exact_at(&mut text, 0).map_err(io)?;
         let secret = std::str::from_utf8(&text).ok().and_then(parse);
@@ -198,6 +211,9 @@ impl Disk for Private<'_> {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn crate::disk::DiskFile>> {
         self.0.open(path)
     }
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn crate::disk::DiskFile>> {
+        self.0.open_to_read(path)
+    }
     fn list(&self, dir: &Path) -> io::Result<Vec<crate::disk::Entry>> {
         self.0.list(dir)
     }
@@ -228,6 +244,11 @@ mod tests {
         Vault::new(Arc::new(RealDisk), dir.join("secrets.key"))
     }
 
+    fn write_key(path: &Path, text: &str) {
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
     #[test]
     fn a_secret_is_shown_by_its_key_alone() {
         let dir = tempfile::tempdir().unwrap();
@@ -249,6 +270,26 @@ mod tests {
         other.hide("x").unwrap();
         for bad in [&hidden.0, "v1:", "v1:AAAA", "v2:AAAA", "", "v1:!"] {
             assert!(matches!(other.show(&Hidden(bad.to_owned())), Err(VaultError::OtherKey(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_is_for_its_owner_alone_who_need_not_be_able_to_write_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let hidden = vault(dir.path()).hide("x").unwrap();
+        let path = dir.path().join("secrets.key");
+        let set_mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o400, 0o600, 0o700] {
+            set_mode(mode);
+            assert_eq!(vault(dir.path()).show(&hidden).unwrap(), "x", "{mode:o}");
+        }
+        // Root may write what has mode 0400; nobody is to ask for it.
+        assert!(RealDisk.open_to_read(&path).unwrap().write_all_at(&[b"x"], 0).is_err());
+        for mode in [0o640, 0o604, 0o602, 0o610] {
+            set_mode(mode);
+            let error = vault(dir.path()).show(&hidden).unwrap_err();
+            assert!(matches!(error, VaultError::Exposed { mode: found, .. } if found == mode), "{mode:o}: {error}");
+            assert_eq!(error.retry(), Retry::AfterOperator);
         }
     }
 
@@ -276,7 +317,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secrets.key");
         for text in ["", "hydrant-key-2 00", "hydrant-key-1 zz"] {
-            std::fs::write(&path, text).unwrap();
+            write_key(&path, text);
             assert!(matches!(vault(dir.path()).hide("x"), Err(VaultError::BadKey(_))));
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
@@ -287,7 +328,7 @@ mod tests {
     fn golden() {
         let dir = tempfile::tempdir().unwrap();
         let key = format!("hydrant-key-1 {}\n", "0123456789abcdef".repeat(4));
-        std::fs::write(dir.path().join("secrets.key"), key).unwrap();
+        write_key(&dir.path().join("secrets.key"), &key);
         let hidden = Hidden(include_str!("../tests/golden/vault/v1.txt").trim_end().to_owned());
         let vault = vault(dir.path());
         assert_eq!(vault.show(&hidden).unwrap(), "open sesame");

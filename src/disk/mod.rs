@@ -44,6 +44,10 @@ pub trait Disk: Send + Sync + Debug {
     }
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens an existing file for reading alone: its owner may have no right to write it.
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.open(path)
+    }
     /// The entries of a folder, sorted by name. A missing folder is `NotFound`.
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
     /// Creates one folder; an existing one is `Ok`.
@@ -72,6 +76,10 @@ pub trait DiskFile: Send + Sync + Debug {
     fn read_at(&self, buffer: &mut [u8], offset_bytes: u64) -> io::Result<usize>;
     /// Current length.
     fn len_bytes(&self) -> io::Result<u64>;
+    /// Who may do what with it, as Unix has it; where a disk knows nothing of that, its owner alone.
+    fn mode(&self) -> io::Result<u32> {
+        Ok(0o600)
+    }
     /// Makes data and length durable (fdatasync).
     fn sync_data(&self) -> io::Result<()>;
 }
