@@ -33,7 +33,11 @@ pub struct Warehouse {
     settles: Mutex<Vec<(String, Option<DeliveryError>)>>,
     /// What settling is answered with, as long as it stands here.
     unsettled: Mutex<Option<DeliveryError>>,
+    /// Attempts and settlings.
     under_way: AtomicUsize,
+    /// Attempts that failed without a trace, and those that were loaded all the same.
+    failed: AtomicUsize,
+    late: AtomicUsize,
     /// Where the objects must be before.
     store: Arc<MemoryStore>,
 }
@@ -54,6 +58,8 @@ impl Warehouse {
             settles: Mutex::default(),
             unsettled: Mutex::default(),
             under_way: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
+            late: AtomicUsize::new(0),
             store: store.clone(),
         })
     }
@@ -74,6 +80,17 @@ impl Warehouse {
         lines
     }
 
+    /// For as long as it is there, nothing else of the lane goes on.
+    async fn alone(&self) -> Alone<'_> {
+        assert_eq!(self.under_way.fetch_add(1, Ordering::SeqCst), 0, "two at once of a lane");
+        let alone = Alone(&self.under_way);
+        // Whoever would come in between has the time for it.
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        alone
+    }
+
     /// Moves the row of a load; `false`: it is loaded already.
     fn move_row(&self, parcel: &Parcel, loaded: bool) -> bool {
         let ParcelKind::Load(load) = &parcel.kind else { panic!("{parcel:?} is no load") };
@@ -88,6 +105,14 @@ impl Warehouse {
     }
 }
 
+struct Alone<'a>(&'a AtomicUsize);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 #[async_trait]
 impl Destination for Warehouse {
     fn guarantee(&self) -> Guarantee {
@@ -97,9 +122,7 @@ impl Destination for Warehouse {
     async fn deliver(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
         let parcel = &consignment.parcel;
         let ParcelKind::Load(load) = &parcel.kind else { panic!("{parcel:?} is no load") };
-        assert_eq!(self.under_way.fetch_add(1, Ordering::SeqCst), 0, "two loads of a lane at once");
-        tokio::task::yield_now().await;
-        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        let _alone = self.alone().await;
         assert_eq!(parcel.key, consignment.seal.parcel_uuid(parcel.number));
         assert!(consignment.definition.as_ref().is_some_and(|definition| definition.redshift.is_some()));
         // The object and its manifest are there, and the load has the object's bytes.
@@ -119,18 +142,23 @@ impl Destination for Warehouse {
         };
         let outcome = (self.script.lock())(&parcel.key, before);
         if let Outcome::Fails(error) = outcome {
+            self.failed.fetch_add(1, Ordering::SeqCst);
             return Err(error);
         }
         if self.move_row(parcel, true) {
             assert!(self.table.lock().insert(parcel.key.clone(), bytes).is_none(), "loaded twice");
         }
         match outcome {
-            Outcome::Late(error) => Err(error),
+            Outcome::Late(error) => {
+                self.late.fetch_add(1, Ordering::SeqCst);
+                Err(error)
+            }
             _ => Ok(()),
         }
     }
 
     async fn settle(&self, _: SealId, parcel: &Parcel, newest: Option<&Definition>) -> Result<Settled, DeliveryError> {
+        let _alone = self.alone().await;
         assert!(newest.is_some_and(|definition| definition.redshift.is_some()));
         let unsettled = self.unsettled.lock().clone();
         self.settles.lock().push((parcel.key.clone(), unsettled.clone()));
@@ -187,13 +215,22 @@ pub fn given_up_lines(store: &MemoryStore) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cuts_are_loaded_one_after_the_other_each_once() {
     let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::default()));
-    // Some fail a while, and of some the answer is lost.
-    let warehouse = Warehouse::new(&store, |id, before| match (id.as_bytes()[0] % 3, before) {
-        (0, 0..3) => Outcome::Fails(down()),
-        (1, 0) => Outcome::Late(down()),
-        _ => Outcome::Loads,
+    // Of each three loads one fails a while, and of one the answer is lost.
+    let seen = Mutex::new(Vec::new());
+    let warehouse = Warehouse::new(&store, move |id, before| {
+        let mut seen = seen.lock();
+        if before == 0 {
+            seen.push(id.to_owned());
+        }
+        match (seen.iter().position(|each| each == id).unwrap() % 3, before) {
+            (0, 0..3) => Outcome::Fails(down()),
+            (1, 0) => Outcome::Late(down()),
+            _ => Outcome::Loads,
+        }
     });
-    let definition = to_warehouse(7_200_000);
+    let mut definition = to_warehouse(7_200_000);
+    // Many cuts, whatever the times.
+    definition.hints.size_bytes = 20_000;
     let incarnation = definition.incarnation;
     let mut node = start(dir.path(), &store, &warehouse).await;
     node.create(definition).unwrap();
@@ -209,6 +246,10 @@ async fn cuts_are_loaded_one_after_the_other_each_once() {
     let status = node.until("s", |s| s.ledger.delivered.records == 4000 && s.open_seals == 0).await;
     assert_eq!((status.ledger.received, status.ledger.refused), (status.ledger.delivered, Count::default()));
     assert_eq!(warehouse.lines(), expected(4000));
+    let (loads, failed, late) = (warehouse.table.lock().len(), &warehouse.failed, &warehouse.late);
+    let played = (failed.load(Ordering::SeqCst), late.load(Ordering::SeqCst));
+    assert!(loads >= 9, "{loads} loads");
+    assert_eq!(played, (3 * loads.div_ceil(3), (loads + 1) / 3), "{loads} loads");
     let folders: BTreeSet<_> = store.objects.lock().keys().map(|key| key.split('/').nth(1).unwrap().len()).collect();
     assert_eq!(folders.into_iter().collect::<Vec<_>>(), [4, 9], "objects below a year, and manifests");
     node.stop().await;
@@ -227,6 +268,7 @@ async fn a_load_that_is_given_up_leaves_its_manifest_and_counts_as_refused() {
     assert_eq!((status.ledger.received, status.ledger.delivered), (status.ledger.refused, Count::default()));
     assert_eq!((status.destination.given_up, status.destination.successes), (1, 0));
     assert_eq!(status.destination.attempts, warehouse.attempts() as u64);
+    assert_eq!(warehouse.failed.load(Ordering::SeqCst), warehouse.attempts());
     assert_eq!(given_up_lines(&store), expected(2000));
     assert_eq!(warehouse.ledger.lock().values().map(|row| row.2).collect::<Vec<_>>(), [false]);
     // The next one is behind it in the ledger.
@@ -288,6 +330,7 @@ async fn a_load_that_came_out_late_is_delivered_although_its_time_is_over() {
     node.put(incarnation, &records(0, 10)).await.unwrap();
     let status = node.until("s", |s| s.ledger.delivered.records == 10 && s.open_seals == 0).await;
     assert_eq!((warehouse.attempts(), warehouse.settles.lock().len(), status.destination.given_up), (1, 1, 0));
+    assert_eq!(warehouse.late.load(Ordering::SeqCst), 1);
     assert_eq!(warehouse.lines(), expected(10));
     node.stop().await;
 }
