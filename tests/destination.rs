@@ -26,6 +26,16 @@ async fn http_endpoints_keep_the_contract_of_destinations() {
     conformance::suite(&conformance::http::Http::start().await).await;
 }
 
+#[tokio::test]
+async fn an_answer_before_the_whole_request_is_no_delivery_and_ends_the_request() {
+    conformance::early::answers_end_requests().await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_answers_and_takes_nothing_more_loses_its_connection() {
+    conformance::early::connections_do_not_stay().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redshift_keeps_the_contract_of_destinations() {
     conformance::suite(&conformance::redshift::Redshift::start().await).await;

@@ -18,6 +18,9 @@ pub struct HttpSection {
 /// Each holds buffers of its own.
 const MAX_REQUESTS_IN_FLIGHT: usize = 1000;
 
+/// With less, each request would go out in small pieces.
+const LEAST_BODY_MEMORY_BYTES: u64 = 1 << 20;
+
 /// Reads the section.
 pub fn read(mut section: Section, problems: &mut Problems) -> HttpSection {
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -29,6 +32,7 @@ pub fn read(mut section: Section, problems: &mut Problems) -> HttpSection {
         connect_timeout_ms: section.duration("connect_timeout", problems).map(ms),
         answer_timeout_ms: section.duration("answer_timeout", problems).map(ms),
         stall_timeout_ms: section.duration("stall_timeout", problems).map(ms),
+        body_memory_bytes: section.size("body_memory", problems),
     };
     let requests_in_flight = section.count("requests_in_flight", problems);
     for (member, zero) in [
@@ -42,6 +46,9 @@ pub fn read(mut section: Section, problems: &mut Problems) -> HttpSection {
     }
     if requests_in_flight.is_some_and(|count| count > MAX_REQUESTS_IN_FLIGHT) {
         section.problem("requests_in_flight", format!("must be at most {MAX_REQUESTS_IN_FLIGHT}"), problems);
+    }
+    if settings.body_memory_bytes.is_some_and(|bytes| bytes < LEAST_BODY_MEMORY_BYTES) {
+        section.problem("body_memory", "must be at least 1MiB", problems);
     }
     section.finish(problems);
     HttpSection { settings, requests_in_flight }

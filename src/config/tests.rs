@@ -49,6 +49,7 @@ http_endpoint:
   connect_timeout: 3s
   answer_timeout: 90s
   stall_timeout: 7s
+  body_memory: 96MiB
   requests_in_flight: 6
 redshift:
   ca_file: ca.pem
@@ -152,6 +153,7 @@ fn a_full_file_means_what_it_says() {
                 connect_timeout_ms: Some(3_000),
                 answer_timeout_ms: Some(90_000),
                 stall_timeout_ms: Some(7_000),
+                body_memory_bytes: Some(96 << 20),
             },
             requests_in_flight: Some(6),
         },

@@ -1,9 +1,10 @@
 //! The body of an upload or a request: a range of a parcel, read in pieces on threads that may block.
 //!
-//! From: [`ParcelBytes`]. To: the HTTP client. At most two pieces are in the heap, whatever the parcel's size. The bytes
-//! are summed on their way; when the sum is not the expected one the last piece is withheld, so that the store never
+//! From: [`ParcelBytes`]. To: the HTTP client. At most two pieces are in the heap, whatever the parcel's size, and those of
+//! bodies that share a `room` are within that. The bytes are summed on their way; when the sum is not the expected one the last piece is withheld, so that the store never
 //! has a whole body of damaged bytes to keep.
 
+use super::room::{Piece, Room, Taken};
 use crate::destination::{DeliveryError, ParcelBytes};
 use crate::fault::{Class, Retry};
 use bytes::Bytes;
@@ -35,13 +36,17 @@ pub enum LocalFault {
         /// Checksum of what was read.
         found: u32,
     },
+    /// What it was sent for has ended.
+    #[error("the answer came before all of the request was sent")]
+    Over,
 }
 
 impl LocalFault {
     /// What an attempt fails with for it.
     pub fn error(&self) -> DeliveryError {
         let (code, retry) = match self {
-            Self::Unreadable(_) => ("Outbox.Unreadable", Retry::Backoff),
+            // What has ended is not told as this; see `Progress::end`.
+            Self::Unreadable(_) | Self::Over => ("Outbox.Unreadable", Retry::Backoff),
             Self::Damaged { .. } => ("Outbox.Damaged", Retry::Never),
         };
         let message = self.to_string();
@@ -56,6 +61,7 @@ pub struct Progress {
     taken_bytes: AtomicU64,
     is_all_taken: AtomicBool,
     all_taken: Notify,
+    is_over: AtomicBool,
 }
 
 impl Progress {
@@ -72,6 +78,11 @@ impl Progress {
     /// Whether the last byte was handed to the connection.
     pub fn is_all_taken(&self) -> bool {
         self.is_all_taken.load(Ordering::Relaxed)
+    }
+
+    /// Nothing more of the body is to be sent: there is an answer, or nobody waits for one. What is on its way is cut off.
+    pub fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
     }
 
     fn set_all_taken(&self) {
@@ -99,6 +110,7 @@ pub struct ParcelBody {
     expected_crc32c: u32,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     progress: Arc<Progress>,
+    room: Option<Arc<Room>>,
 }
 
 impl ParcelBody {
@@ -116,20 +128,28 @@ impl ParcelBody {
             expected_crc32c,
             reading: None,
             progress,
+            room: None,
         }
     }
 
+    /// With pieces in this room.
+    pub fn within(self, room: Arc<Room>) -> Self {
+        Self { room: Some(room), ..self }
+    }
+
     fn read_ahead(&mut self) {
-        let length_bytes = PIECE_BYTES.min(self.upto - self.next);
-        if length_bytes == 0 || self.reading.is_some() {
+        let wanted_bytes = PIECE_BYTES.min(self.upto - self.next);
+        if wanted_bytes == 0 || self.reading.is_some() {
             return;
         }
+        let taken = self.room.as_ref().map(|room| room.take(wanted_bytes));
+        let length_bytes = taken.as_ref().map_or(wanted_bytes, Taken::length_bytes);
         let (bytes, offset_bytes) = (Arc::clone(&self.bytes), self.next);
         self.next += length_bytes;
         self.reading = Some(tokio::task::spawn_blocking(move || {
             let mut piece = vec![0; length_bytes as usize];
             bytes.read_exact_at(&mut piece, offset_bytes)?;
-            Ok(piece.into())
+            Ok(Bytes::from_owner(Piece::new(piece, taken)))
         }));
     }
 
@@ -148,6 +168,9 @@ impl Body for ParcelBody {
         let this = self.get_mut();
         if this.left_bytes == 0 {
             return Poll::Ready(None);
+        }
+        if this.progress.is_over.load(Ordering::Relaxed) {
+            return Poll::Ready(Some(Err(LocalFault::Over)));
         }
         this.read_ahead();
         let Some(reading) = this.reading.as_mut() else { return Poll::Ready(None) };
@@ -204,6 +227,7 @@ pub async fn crc32c_of(bytes: Arc<dyn ParcelBytes>, range: Range<u64>) -> Result
 
 #[cfg(test)]
 mod tests {
+    use super::super::room::LEAST_PIECE_BYTES;
     use super::*;
     use http_body_util::BodyExt;
     use parking_lot::Mutex;
@@ -251,6 +275,41 @@ mod tests {
             progress.all_taken().await;
             assert!(bytes.reads.lock().iter().all(|(_, length)| *length as u64 <= PIECE_BYTES));
         }
+    }
+
+    #[tokio::test]
+    async fn pieces_are_as_large_as_there_is_room() {
+        let bytes = Watched::new(3 * PIECE_BYTES as usize + 17);
+        let sum = crc32c::crc32c(&bytes.bytes);
+        let body = |room: &Arc<Room>| {
+            let whole = 0..bytes.length_bytes();
+            ParcelBody::new(bytes.clone(), whole, sum, Arc::default()).within(room.clone())
+        };
+        let room = Arc::new(Room::new(16 * PIECE_BYTES));
+        let mut waits = body(&room);
+        let first = waits.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first.len() as u64, PIECE_BYTES);
+        // What waits takes away from what the others have, and gives it back.
+        assert!(room.take(PIECE_BYTES).length_bytes() < PIECE_BYTES);
+        assert_eq!(body(&room).collect().await.unwrap().to_bytes(), bytes.bytes);
+        drop(waits);
+        drop(first);
+        let none = Arc::new(Room::new(0));
+        bytes.reads.lock().clear();
+        assert_eq!(body(&none).collect().await.unwrap().to_bytes(), bytes.bytes);
+        assert!(bytes.reads.lock().iter().all(|(_, length)| *length as u64 <= LEAST_PIECE_BYTES));
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_cut_off() {
+        let bytes = Watched::new(3 * PIECE_BYTES as usize);
+        let progress = Arc::new(Progress::default());
+        let mut body = ParcelBody::new(bytes.clone(), 0..bytes.length_bytes(), 1, progress.clone());
+        body.frame().await.unwrap().unwrap();
+        progress.end();
+        assert_eq!(body.frame().await.unwrap().unwrap_err(), LocalFault::Over);
+        // It is nobody's fault.
+        assert!(progress.fault().is_none() && !progress.is_all_taken());
     }
 
     #[tokio::test]

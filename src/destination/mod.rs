@@ -27,6 +27,7 @@ mod body;
 pub mod http;
 pub mod redshift;
 pub mod retry;
+mod room;
 mod router;
 pub mod s3;
 mod secrets;

@@ -57,20 +57,51 @@ impl Http {
         });
         let folder = tempfile::tempdir().unwrap();
         let vault = Arc::new(Vault::new(Arc::new(RealDisk), folder.path().join("secrets.key")));
-        let request = serde_json::json!({
-            "DeliveryStreamName": "s",
-            "HttpEndpointDestinationConfiguration": {
-                "EndpointConfiguration": {"Url": format!("http://{addr}/in?x=1")},
-                "S3Configuration": {
-                    "RoleARN": "arn:aws:iam::000000000000:role/r", "BucketARN": "arn:aws:s3:::b",
-                },
-            },
-        });
-        let mut definition = plan(&Rules::default(), Id128([1; 16]), request).unwrap().definition;
-        definition.http.as_mut().unwrap().access_key = Some(vault.hide(KEY).unwrap());
-        let definition = Arc::new(definition);
+        let definition = definition(addr, &vault);
         Self { addr, receiver, definition, vault, accepting, _folder: folder }
     }
+}
+
+/// A stream to the endpoint at `addr`.
+pub fn definition(addr: SocketAddr, vault: &Vault) -> Arc<Definition> {
+    let request = serde_json::json!({
+        "DeliveryStreamName": "s",
+        "HttpEndpointDestinationConfiguration": {
+            "EndpointConfiguration": {"Url": format!("http://{addr}/in?x=1")},
+            "S3Configuration": {
+                "RoleARN": "arn:aws:iam::000000000000:role/r", "BucketARN": "arn:aws:s3:::b",
+            },
+        },
+    });
+    let mut definition = plan(&Rules::default(), Id128([1; 16]), request).unwrap().definition;
+    definition.http.as_mut().unwrap().access_key = Some(vault.hide(KEY).unwrap());
+    Arc::new(definition)
+}
+
+/// A request of that stream, not seen before, with these bytes.
+pub fn request(definition: &Arc<Definition>, bytes: Arc<dyn ParcelBytes>, crc32c: u32) -> Consignment {
+    let seal = SealId::random();
+    let request = Request {
+        format: RequestFormat::Firehose,
+        common_attributes: Some(r#"{"commonAttributes":{"a":"b"}}"#.to_owned()),
+        source_bytes: 1,
+        oldest_arrival_ms: 1,
+        notes: Notes { offset_bytes: 0, length_bytes: 0, crc32c: 0 },
+    };
+    let parcel = Parcel {
+        number: 0,
+        kind: ParcelKind::Request(request),
+        bucket: String::new(),
+        key: seal.parcel_uuid(0),
+        content_type: "application/json".to_owned(),
+        content_encoding: None,
+        kms_key: None,
+        length_bytes: bytes.length_bytes(),
+        crc32c,
+        records: 1,
+        place: Place::Log,
+    };
+    Consignment { seal, parcel, bytes, definition: Some(definition.clone()) }
 }
 
 impl Receiver {
@@ -150,28 +181,7 @@ impl Outside for Http {
     }
 
     fn parcel(&self, bytes: Arc<dyn ParcelBytes>, crc32c: u32) -> Consignment {
-        let seal = SealId::random();
-        let request = Request {
-            format: RequestFormat::Firehose,
-            common_attributes: Some(r#"{"commonAttributes":{"a":"b"}}"#.to_owned()),
-            source_bytes: 1,
-            oldest_arrival_ms: 1,
-            notes: Notes { offset_bytes: 0, length_bytes: 0, crc32c: 0 },
-        };
-        let parcel = Parcel {
-            number: 0,
-            kind: ParcelKind::Request(request),
-            bucket: String::new(),
-            key: seal.parcel_uuid(0),
-            content_type: "application/json".to_owned(),
-            content_encoding: None,
-            kms_key: None,
-            length_bytes: bytes.length_bytes(),
-            crc32c,
-            records: 1,
-            place: Place::Log,
-        };
-        Consignment { seal, parcel, bytes, definition: Some(self.definition.clone()) }
+        request(&self.definition, bytes, crc32c)
     }
 
     async fn held(&self, consignment: &Consignment) -> Option<Held> {

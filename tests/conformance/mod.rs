@@ -2,8 +2,10 @@
 //! there, what is not delivered is an error whose handling is data, and the same parcel twice does no harm.
 //!
 //! `suite` asserts; [`Outside`] is what a destination brings for it: a faulty outside world, a parcel of its kind, and a
-//! judge's look at what the world holds. `s3`, `http` and `redshift` bring theirs.
+//! judge's look at what the world holds. `s3`, `http` and `redshift` bring theirs. `early` is
+//! about endpoints alone.
 
+pub mod early;
 pub mod http;
 pub mod redshift;
 pub mod s3;
@@ -79,7 +81,7 @@ impl ParcelBytes for Memory {
     }
 }
 
-fn bytes_of(length: usize) -> Vec<u8> {
+pub fn bytes_of(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i * 31 % 251) as u8).collect()
 }
 

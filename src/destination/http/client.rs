@@ -50,6 +50,10 @@ impl Connections {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(settings.connect_timeout()));
+        // An endpoint that answers early and takes nothing more would have its connection wait for ever: the client is
+        // asked for the rest of a body only when there is room for it.
+        #[cfg(target_os = "linux")]
+        tcp.set_tcp_user_timeout(Some(settings.stall_timeout()));
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())

@@ -18,6 +18,7 @@ pub use settings::{HttpSettings, may_be_used};
 
 use super::aws_http::host_of;
 use super::body::{LocalFault, ParcelBody, Progress};
+use super::room::Room;
 use super::secrets::{Secrets, without};
 use super::trust::CaFileError;
 use super::{Consignment, DeliveryError, Destination, Guarantee};
@@ -48,6 +49,8 @@ pub struct HttpDestination {
     connections: Connections,
     settings: HttpSettings,
     secrets: Secrets,
+    /// For what is under way of all bodies.
+    room: Arc<Room>,
     clock: Arc<dyn Clock>,
 }
 
@@ -56,7 +59,8 @@ impl HttpDestination {
     pub fn new(settings: HttpSettings, vault: Arc<Vault>, clock: Arc<dyn Clock>) -> Result<Self, CaFileError> {
         let connections = Connections::new(settings.clone())?;
         let secrets = Secrets { section: "http_endpoint", by_arn: settings.secrets.clone(), vault };
-        Ok(Self { connections, settings, secrets, clock })
+        let room = Arc::new(Room::new(settings.body_memory_bytes()));
+        Ok(Self { connections, settings, secrets, room, clock })
     }
 
     async fn attempt(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
@@ -83,10 +87,14 @@ impl HttpDestination {
             return Err(failed("MakeRequestFailure.IllegalUriException", message, Class::User, Retry::AfterOperator));
         }
         let progress = Arc::new(Progress::default());
-        let body = ParcelBody::new(consignment.bytes.clone(), 0..parcel.length_bytes, parcel.crc32c, progress.clone());
+        let body = ParcelBody::new(consignment.bytes.clone(), 0..parcel.length_bytes, parcel.crc32c, progress.clone())
+            .within(self.room.clone());
         let access_key = self.access_key(target).await?;
         let head = head(consignment, definition, target, request, access_key.as_deref())?;
-        let answer = match self.connections.exchange(head.map(|()| body), &progress).await {
+        let exchanged = self.connections.exchange(head.map(|()| body), &progress).await;
+        // No attempt goes on behind its end.
+        progress.end();
+        let answer = match exchanged {
             Ok(answer) => answer,
             Err(unanswered) => {
                 return Err(match progress.fault() {

@@ -21,6 +21,8 @@ pub struct HttpSettings {
     pub answer_timeout_ms: Option<u64>,
     /// How long an endpoint may take no byte of a body.
     pub stall_timeout_ms: Option<u64>,
+    /// Bytes of bodies that may be in the heap, of all requests under way.
+    pub body_memory_bytes: Option<u64>,
 }
 
 impl HttpSettings {
@@ -37,6 +39,11 @@ impl HttpSettings {
     /// How long an endpoint may take nothing, the TLS handshake included.
     pub fn stall_timeout(&self) -> Duration {
         Duration::from_millis(self.stall_timeout_ms.unwrap_or(30_000))
+    }
+
+    /// Bytes of bodies that may be in the heap, of all requests under way.
+    pub fn body_memory_bytes(&self) -> u64 {
+        self.body_memory_bytes.unwrap_or(64 << 20)
     }
 }
 
