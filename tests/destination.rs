@@ -41,6 +41,16 @@ async fn redshift_keeps_the_contract_of_destinations() {
     conformance::suite(&conformance::redshift::Redshift::start().await).await;
 }
 
+#[tokio::test]
+async fn what_a_cluster_says_at_the_end_of_a_session_is_told() {
+    conformance::clusters::last_words_are_told().await;
+}
+
+#[tokio::test]
+async fn what_a_cluster_says_beside_its_answers_shows_no_record_and_no_password() {
+    conformance::clusters::notices_show_nothing().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_fault_at_every_call_leaves_each_parcel_there_exactly_once() {
     let upstream = Arc::new(Upstream::start().await);

@@ -64,8 +64,13 @@ fn unreadable(message: String, class: Class, retry: Retry) -> DeliveryError {
 /// What a destination says goes into logs and error records; it may repeat the secret that it was given, which becomes
 /// `(<what>)`.
 pub fn without(mut error: DeliveryError, secret: Option<&str>, what: &str) -> DeliveryError {
-    if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
-        error.message = error.message.replace(secret, &format!("({what})"));
+    if let Some(secret) = secret {
+        error.message = hidden(&error.message, secret, what);
     }
     error
+}
+
+/// `text` with `(<what>)` in place of the secret.
+pub fn hidden(text: &str, secret: &str, what: &str) -> String {
+    if secret.is_empty() { text.to_owned() } else { text.replace(secret, &format!("({what})")) }
 }

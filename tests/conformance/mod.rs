@@ -3,8 +3,9 @@
 //!
 //! `suite` asserts; [`Outside`] is what a destination brings for it: a faulty outside world, a parcel of its kind, and a
 //! judge's look at what the world holds. `s3`, `http` and `redshift` bring theirs. `early` is
-//! about endpoints alone.
+//! about endpoints alone, `clusters` about Redshift.
 
+pub mod clusters;
 pub mod early;
 pub mod http;
 pub mod redshift;

@@ -14,15 +14,26 @@ use hydrant::vault::Vault;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedMutexGuard;
 
-const PASSWORD: &str = "sesame";
+pub const PASSWORD: &str = "sesame";
+/// What a talkative cluster says of records.
+pub const QUOTED: &str = "row 17 is odd";
 
 #[derive(Default)]
-struct Cluster {
+pub struct Cluster {
+    /// COPY statements, as they came.
+    pub copies: Mutex<Vec<String>>,
+    /// What a COPY is refused with that holds this text: SQLSTATE and message.
+    pub refused: Mutex<Vec<(&'static str, &'static str, &'static str)>>,
+    /// Says something beside its answers, of the password behind the login and of records while they come.
+    pub is_talkative: AtomicBool,
+    /// Says why, and ends the next session in which rows come.
+    pub dies: AtomicBool,
     troubles: Mutex<VecDeque<Trouble>>,
     has_ledger: Mutex<bool>,
     /// Rows by lane; whoever changes one in a transaction holds it until the end of that.
@@ -34,8 +45,8 @@ struct Cluster {
 type Row = (u64, String, bool);
 
 pub struct Redshift {
-    cluster: Arc<Cluster>,
-    definition: Arc<Definition>,
+    pub cluster: Arc<Cluster>,
+    pub definition: Arc<Definition>,
     vault: Arc<Vault>,
     accepting: tokio::task::JoinHandle<()>,
     _folder: tempfile::TempDir,
@@ -80,6 +91,13 @@ impl Redshift {
     }
 }
 
+impl Cluster {
+    fn refusal(&self, statement: &str) -> Option<(&'static str, &'static str)> {
+        let refused = self.refused.lock();
+        refused.iter().find(|(part, ..)| statement.contains(part)).map(|(_, state, text)| (*state, *text))
+    }
+}
+
 /// A transaction: the row it holds, and what that becomes.
 struct Change {
     row: OwnedMutexGuard<Row>,
@@ -108,6 +126,10 @@ fn error(state: &str, text: &str) -> Vec<u8> {
     message(b'E', format!("SERROR\0VERROR\0C{state}\0M{text}\0\0").as_bytes())
 }
 
+fn notice(text: &str) -> Vec<u8> {
+    message(b'N', format!("SNOTICE\0VNOTICE\0C00000\0M{text}\0\0").as_bytes())
+}
+
 /// The text between `before` and `behind`.
 fn between<'a>(text: &'a str, before: &str, behind: &str) -> &'a str {
     text.split_once(before).and_then(|(_, rest)| rest.split_once(behind)).map_or("", |(found, _)| found)
@@ -122,7 +144,10 @@ impl Session {
         assert_eq!(password, format!("{PASSWORD}\0").as_bytes());
         let ready = message(b'Z', b"I");
         self.send(&[message(b'R', &0u32.to_be_bytes()), message(b'K', &[0; 8]), ready.clone()].concat()).await;
-        let mut is_copying = false;
+        if self.cluster.is_talkative.load(SeqCst) {
+            self.send(&notice(&format!("welcome, {PASSWORD}"))).await;
+        }
+        let (mut is_copying, mut statement) = (false, String::new());
         while let Some((kind, content)) = self.read().await {
             let text = String::from_utf8_lossy(&content).into_owned();
             let answer = match kind {
@@ -133,21 +158,36 @@ impl Session {
                 b'Q' => [self.query(text.trim_end_matches('\0')).await, ready.clone()].concat(),
                 // One statement: COPY.
                 b'P' => {
-                    assert!(text.contains("COPY t FROM STDIN"), "{text}");
+                    statement = text.split('\0').nth(1).unwrap_or_default().to_owned();
+                    assert!(statement.starts_with("COPY "), "{statement}");
+                    self.cluster.copies.lock().push(statement.clone());
                     message(b'1', &[])
                 }
                 b'D' => [message(b't', &[0, 0]), message(b'n', &[])].concat(),
                 b'B' => message(b'2', &[]),
                 b'E' if trouble == Some(Trouble::Refuse) => error("53100", "Disk Full"),
-                b'E' => {
-                    is_copying = true;
-                    message(b'G', &[0, 0, 0])
-                }
+                b'E' => match self.cluster.refusal(&statement) {
+                    Some((state, text)) => error(state, text),
+                    None => {
+                        is_copying = true;
+                        message(b'G', &[0, 0, 0])
+                    }
+                },
                 // As the protocol has it: no copying, no copied data; while copying, no sync.
                 b'd' | b'c' | b'f' if !is_copying => continue,
                 b'S' if is_copying => continue,
                 b'd' if trouble == Some(Trouble::CutOff) => return,
+                b'd' if self.cluster.dies.swap(false, SeqCst) => {
+                    self.send(&error("57P01", "terminating connection due to administrator command")).await;
+                    let _ = self.client.shutdown().await;
+                    // Unread bytes would take what was said with them.
+                    while let Ok(1..) = self.client.read(&mut [0; 4096]).await {}
+                    return;
+                }
                 b'd' => {
+                    if self.cluster.is_talkative.load(SeqCst) {
+                        self.send(&notice(QUOTED)).await;
+                    }
                     self.copied.extend_from_slice(&content);
                     continue;
                 }

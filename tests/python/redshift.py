@@ -255,7 +255,7 @@ def late(folder):
     def script(moment, number):
         # The first ones play everything.
         if moment == "copy":
-            return rng.choice(["disk full", "cut in copy"]) if number % 7 == 5 else None
+            return rng.choice(["disk full", "cut in copy", "shut down"]) if number % 7 == 5 else None
         return ["late", "lost", "never", None][(number - 1) % 4] if number <= 8 else rng.choice(["late", "lost", "never", None, None])
 
     streams = {}
@@ -456,10 +456,28 @@ def mistakes(folder):
     service.kill()
 
 
+@suite.test("a cluster that says why it ends a session: that is what is told")
+def last_words(folder):
+    postgres = database("words")
+    service = service_for(folder).start()
+    proxy = Proxy(postgres, service.s3_client(), service.bucket, lambda moment, number: "shut down" if moment == "copy" else None)
+    for stream, method in (("read", "COPY"), ("sent", "COPY_FROM_STDIN")):
+        create(service, stream, postgres.url("words", proxy.port), method=method, interval_s=0)
+        put(service, stream, lines(0, 500))
+    for stream in ("read", "sent"):
+        error = lambda: service.stream(stream)["last_error"] or ""
+        until(lambda: f"{stream} tells why: {error()}", lambda: "by the operator of the cluster (SQLSTATE 57P01)" in error())
+        assert error().startswith("Redshift.ConnectionFailed: ") and service.stream(stream)["state"] == "retrying", service.stream(stream)
+    assert not proxy.deviations, proxy.deviations
+    service.kill()
+
+
 @suite.test("boto3: created, described, updated; the password is nowhere")
 def api(folder):
     postgres = database("api")
     sql("api", "CREATE TABLE other (id bigint, pad text)")
+    sql("api", """CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'took %', NEW.pad; RETURN NEW; END $$;
+        CREATE TRIGGER tell BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION tell()""")
     service = service_for(folder, log={"level": "debug"}).start()
     firehose = service.firehose()
     configuration = cluster(service, "s", postgres.url("api"), method=None)
@@ -514,6 +532,9 @@ def api(folder):
     refused("S3 backup destination configuration is required", S3BackupMode="Enabled")
     answers = json.dumps([described(), service.stream("s")], default=str) + service.admin("/metrics")[1].decode()
     assert service.stop() == 0
+    # What the server says of records is not told either.
+    log = service.log_path.read_text()
+    assert "a server's notice, of which the text may quote records" in log and "took x" not in log
     for secret in (PASSWORD, "another-0123456789"):
         for path in [*service.data_dir.rglob("*"), service.log_path]:
             if path.is_file():
@@ -559,12 +580,21 @@ def tls(folder):
     put(trusting, "s", lines(0, 500))
     trusting.drained("s")
     same(range(500), [int(i) for i in query("SELECT id FROM events").split()], "by TLS")
-    assert trusting.stop() == 0
+    # By another name than the certificate's.
+    create(trusting, "elsewhere", url.replace("127.0.0.1", "localhost"), interval_s=0)
+    put(trusting, "elsewhere", lines(500, 5))
+    error = lambda: trusting.stream("elsewhere")["last_error"] or ""
+    until(lambda: f"it is refused: {error()}", lambda: error().startswith("Redshift.SslFailure: localhost:"))
+    assert "certificate is for another host" in error() and trusting.stream("elsewhere")["state"] == "needs_operator", error()
+    assert query("SELECT count(*) FROM events") == "500"
+    trusting.kill()
     wary = folder.hydrant_with_store("wary", redshift=FAST).start()
     create(wary, "s", url, interval_s=0)
     put(wary, "s", lines(500, 5))
     error = lambda: wary.stream("s")["last_error"] or ""
     until(lambda: f"it is wary: {error()}", lambda: error().startswith("Redshift.SslFailure: ") and "UnknownIssuer" in error())
+    # It does not pass by itself, and what to do is told.
+    assert "redshift.ca_file" in error() and wary.stream("s")["state"] == "needs_operator", wary.stream("s")
     wary.kill()
     postgres.remove()
 

@@ -16,7 +16,7 @@ import threading
 import time
 
 # What may become of a session at its COPY.
-COPY_FAULTS = ("disk full", "cut in copy", "forgotten")
+COPY_FAULTS = ("disk full", "cut in copy", "shut down", "forgotten")
 # What may become of a session at its COMMIT.
 COMMIT_FAULTS = ("late", "lost", "never")
 STATEMENT = re.compile(
@@ -181,6 +181,15 @@ class Session:
                     # Nobody ever tells the server that the other side is gone.
                     self.proxy.forgotten.append(self.backend)
                     self.cut()
+                    return
+                if fault == "shut down":
+                    self.is_cut.set()
+                    self.client.sendall(error("57P01", "terminating connection by the operator of the cluster"))
+                    self.client.shutdown(socket.SHUT_WR)
+                    # Unread bytes would take what was said with them.
+                    while self.client.recv(65536):
+                        pass
+                    hang_up(self.backend)
                     return
                 if fault == "cut in copy":
                     self.cut()

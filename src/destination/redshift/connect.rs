@@ -1,12 +1,15 @@
 //! Sessions: a connection, TLS by rustls where the URL has it, login; and driving the connection while something is done.
 //!
-//! From: [`RedshiftSettings`], [`Server`]. To: `mod`, a session for each attempt: loads are rare and long. Nothing is
-//! spawned: whoever drops a session closes it.
+//! From: [`RedshiftSettings`], [`Server`]. Through: `reach`, `last_words`. To: `mod`, a session for each attempt: loads are rare
+//! and long. Nothing is spawned: whoever drops a session closes it.
 
 use super::RedshiftSettings;
-use super::errors::{failed, of_session};
+use super::errors::{failed, of_session, with_last_words};
+use super::last_words::{Heard, LastWords};
+use super::reach;
 use super::url::Server;
 use crate::destination::DeliveryError;
+use crate::destination::secrets::hidden;
 use crate::destination::trust::{CaFileError, client_config};
 use crate::fault::Retry;
 use rustls::pki_types::ServerName;
@@ -15,11 +18,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::error::DbError;
 use tokio_postgres::tls::{ChannelBinding, TlsConnect};
 use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection};
 use tokio_rustls::rustls::{self, ClientConfig};
@@ -27,8 +32,6 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// What sessions are called in the cluster.
 const APPLICATION: &str = "hydrant";
-/// How long the other side may say nothing at all, while a load takes its time, before it is asked whether it is there.
-const KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long taking leave may take.
 const LEAVE: Duration = Duration::from_secs(1);
 
@@ -55,8 +58,22 @@ pub struct Connector {
     settings: RedshiftSettings,
 }
 
+/// What work in a session has of it.
+#[derive(Debug)]
+pub struct Session {
+    /// Asks the server.
+    pub client: Client,
+    /// That records are on their way: what the server says from then on may quote them.
+    pub is_loading: AtomicBool,
+}
+
 /// The connection of a session, until it ends.
-pub struct Link(Option<Connection<TcpStream, Secured>>);
+pub struct Link {
+    connection: Option<Connection<Heard<TcpStream>, Heard<Secured>>>,
+    words: LastWords,
+    /// Not to be logged.
+    password: String,
+}
 
 impl Connector {
     /// Blocks: certificates are read.
@@ -65,7 +82,7 @@ impl Connector {
     }
 
     /// A session, within the time for it.
-    pub async fn connect(&self, server: &Server, login: &Login) -> Result<(Client, Link), DeliveryError> {
+    pub async fn connect(&self, server: &Server, login: &Login) -> Result<(Session, Link), DeliveryError> {
         let limit = self.settings.connect_timeout();
         let place = format!("{}:{}", server.host, server.port);
         match tokio::time::timeout(limit, self.begin(server, login, &place)).await {
@@ -81,7 +98,7 @@ impl Connector {
     pub async fn cancel(&self, server: &Server, token: CancelToken) {
         let place = format!("{}:{}", server.host, server.port);
         let asked = async {
-            let (stream, tls) = self.reach(server, &place).await?;
+            let (stream, tls) = self.reach(server, &place, &LastWords::default()).await?;
             token.cancel_query_raw(stream, tls).await.map_err(|error| of_session(&error, &place))
         };
         match tokio::time::timeout(LEAVE, asked).await {
@@ -91,13 +108,16 @@ impl Connector {
         }
     }
 
-    /// A connection, and how it is made secret.
-    async fn reach(&self, server: &Server, place: &str) -> Result<(TcpStream, Handshake), DeliveryError> {
-        let unreached = |error: io::Error| failed("ConnectionFailed", format!("{place}: {error}"), Retry::Backoff);
-        let stream = TcpStream::connect((server.host.as_str(), server.port)).await.map_err(unreached)?;
-        stream.set_nodelay(true).map_err(unreached)?;
-        let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
-        socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(unreached)?;
+    /// A connection, and how it is made secret. `words` hears what the server says by it.
+    async fn reach(
+        &self,
+        server: &Server,
+        place: &str,
+        words: &LastWords,
+    ) -> Result<(Heard<TcpStream>, Handshake), DeliveryError> {
+        let stream = reach::connect(&server.host, server.port, self.settings.connect_timeout())
+            .await
+            .map_err(|error| failed("ConnectionFailed", format!("{place}: {error}"), Retry::Backoff))?;
         let name = match server.tls {
             true => ServerName::try_from(server.host.clone()).map_err(|_| {
                 failed("SslFailure", format!("{place}: no certificate can name this host"), Retry::AfterOperator)
@@ -105,75 +125,98 @@ impl Connector {
             // Nobody asks for it.
             false => ServerName::from(IpAddr::from(Ipv4Addr::LOCALHOST)),
         };
-        Ok((stream, Handshake { connector: TlsConnector::from(self.tls.clone()), name }))
+        let outside = Heard::new(stream, (!server.tls).then(|| words.clone()));
+        Ok((outside, Handshake { connector: TlsConnector::from(self.tls.clone()), name, words: words.clone() }))
     }
 
-    async fn begin(&self, server: &Server, login: &Login, place: &str) -> Result<(Client, Link), DeliveryError> {
-        let (stream, tls) = self.reach(server, place).await?;
+    async fn begin(&self, server: &Server, login: &Login, place: &str) -> Result<(Session, Link), DeliveryError> {
+        let words = LastWords::default();
+        let (stream, tls) = self.reach(server, place, &words).await?;
         let mut config = Config::new();
         config.user(&login.user).password(&login.password).dbname(&server.database).application_name(APPLICATION);
         config.ssl_mode(if server.tls { SslMode::Require } else { SslMode::Disable });
         let (client, connection) = config.connect_raw(stream, tls).await.map_err(|error| of_session(&error, place))?;
-        Ok((client, Link(Some(connection))))
+        let session = Session { client, is_loading: AtomicBool::new(false) };
+        Ok((session, Link { connection: Some(connection), words, password: login.password.clone() }))
     }
 }
 
 impl Link {
-    /// Does `work`, which uses the session's client, while its messages go to and fro.
-    pub async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
+    /// Does `work` in the session while its messages go to and fro. Where that fails because the session ended, and the server
+    /// said why, the error is what it said.
+    pub async fn during<T>(
+        &mut self,
+        session: &Session,
+        work: impl Future<Output = Result<T, DeliveryError>>,
+    ) -> Result<T, DeliveryError> {
         let mut work = pin!(work);
-        poll_fn(|cx| {
-            self.drive(cx);
+        let done = poll_fn(|cx| {
+            self.drive(&session.is_loading, cx);
             work.as_mut().poll(cx)
         })
-        .await
+        .await;
+        done.map_err(|error| with_last_words(error, self.words.error()))
     }
 
     /// Takes leave.
-    pub async fn end(mut self, client: Client) {
+    pub async fn end(mut self, session: Session) {
+        let Session { client, is_loading } = session;
         drop(client);
         let left = poll_fn(|cx| {
-            self.drive(cx);
-            if self.0.is_none() { Poll::Ready(()) } else { Poll::Pending }
+            self.drive(&is_loading, cx);
+            if self.connection.is_none() { Poll::Ready(()) } else { Poll::Pending }
         });
         // Who does not let us go is left.
         let _ = tokio::time::timeout(LEAVE, left).await;
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        while let Some(connection) = &mut self.0 {
+    fn drive(&mut self, is_loading: &AtomicBool, cx: &mut Context<'_>) {
+        while let Some(connection) = &mut self.connection {
             match connection.poll_message(cx) {
-                Poll::Ready(Some(Ok(AsyncMessage::Notice(notice)))) => {
-                    tracing::debug!(severity = notice.severity(), text = notice.message(), "a server's notice");
-                }
+                Poll::Ready(Some(Ok(AsyncMessage::Notice(notice)))) => self.tell(&notice, is_loading.load(Relaxed)),
                 Poll::Ready(Some(Ok(_))) => {}
                 // Dropped, so that whoever waits for an answer is told that none comes.
-                Poll::Ready(Some(Err(_)) | None) => self.0 = None,
+                Poll::Ready(Some(Err(_)) | None) => self.connection = None,
                 Poll::Pending => return,
             }
         }
+    }
+
+    /// Logs a notice: its text without the password, and not at all where it may quote a record.
+    fn tell(&self, notice: &DbError, is_loading: bool) {
+        let (severity, state) = (notice.severity(), notice.code().code());
+        if is_loading {
+            tracing::debug!(severity, state, "a server's notice, of which the text may quote records");
+            return;
+        }
+        let text = hidden(notice.message(), &self.password, "password");
+        tracing::debug!(severity, state, text, "a server's notice");
     }
 }
 
 struct Handshake {
     connector: TlsConnector,
     name: ServerName<'static>,
+    words: LastWords,
 }
 
-impl TlsConnect<TcpStream> for Handshake {
-    type Stream = Secured;
+impl TlsConnect<Heard<TcpStream>> for Handshake {
+    type Stream = Heard<Secured>;
     type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Secured>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Stream>> + Send>>;
 
-    fn connect(self, stream: TcpStream) -> Self::Future {
-        Box::pin(async move { Ok(Secured(Box::new(self.connector.connect(self.name, stream).await?))) })
+    fn connect(self, stream: Heard<TcpStream>) -> Self::Future {
+        Box::pin(async move {
+            let secured = Secured(Box::new(self.connector.connect(self.name, stream).await?));
+            Ok(Heard::new(secured, Some(self.words)))
+        })
     }
 }
 
 /// A TLS stream as the client library takes it.
-struct Secured(Box<TlsStream<TcpStream>>);
+struct Secured(Box<TlsStream<Heard<TcpStream>>>);
 
-impl tokio_postgres::tls::TlsStream for Secured {
+impl tokio_postgres::tls::TlsStream for Heard<Secured> {
     fn channel_binding(&self) -> ChannelBinding {
         ChannelBinding::none()
     }

@@ -4,11 +4,13 @@
 //! PostgreSQL tells errors apart by SQLSTATE. Redshift does so where it is one, and has many of its own under `XX000`,
 //! which the text alone tells apart.
 
+use super::last_words::Said;
 use crate::destination::DeliveryError;
 use crate::destination::aws_http::chain;
 use crate::destination::trust::tls_error;
 use crate::fault::{Class, Retry};
 use tokio_postgres::Error;
+use tokio_rustls::rustls;
 
 /// Longest text of a server that is kept, in characters.
 const MAX_TEXT_CHARACTERS: usize = 2000;
@@ -23,13 +25,15 @@ pub fn failed(code: &str, message: impl Into<String>, retry: Retry) -> DeliveryE
 pub fn of_session(error: &Error, doing: &str) -> DeliveryError {
     let Some(server) = error.as_db_error() else {
         let text = chain(error);
-        let is_tls = tls_error(error).is_some() || text.contains("TLS handshake");
-        let code = match () {
-            () if text.contains("server does not support TLS") => "SslNotSupported",
-            () if is_tls => "SslFailure",
-            () => "ConnectionFailed",
-        };
-        return failed(code, format!("{doing}: {text}"), Retry::Backoff);
+        // What stands here does not pass by itself.
+        if text.contains("server does not support TLS") {
+            let advice = "give it a certificate, or add sslmode=disable to ClusterJDBCURL if nobody else is on the way";
+            return failed("SslNotSupported", format!("{doing}: {text}; {advice}"), Retry::AfterOperator);
+        }
+        if let Some(tls) = tls_error(error) {
+            return failed("SslFailure", format!("{doing}: {text}; {}", advice(tls)), Retry::AfterOperator);
+        }
+        return failed("ConnectionFailed", format!("{doing}: {text}"), Retry::Backoff);
     };
     let (code, retry) = of_server(server.code().code(), server.message());
     let mut text = format!("{doing}: {} (SQLSTATE {})", server.message(), server.code().code());
@@ -45,13 +49,52 @@ pub fn of_session(error: &Error, doing: &str) -> DeliveryError {
     failed(code, cut(&text), retry)
 }
 
-/// Codes of objects that the cluster cannot read: no other command would help.
-const OF_OBJECTS: &[&str] = &["AccessDenied", "IncorrectBucketRegion", "MissingS3File", "S3BucketAccessDenied"];
+/// What to do about an error of TLS.
+fn advice(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError as Certificate;
+    let rustls::Error::InvalidCertificate(certificate) = error else {
+        return "the server and Hydrant have no TLS in common; see what it is set up for";
+    };
+    match certificate {
+        Certificate::UnknownIssuer => {
+            "the server's certificate is by an authority that is not trusted here: name its certificate (PEM) as \
+             redshift.ca_file in the configuration of Hydrant"
+        }
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+            "the server's certificate is for another host: have ClusterJDBCURL name the host as the certificate does"
+        }
+        Certificate::Expired | Certificate::ExpiredContext { .. } => "the server's certificate has expired: renew it",
+        _ => "the server's certificate cannot be used: replace it, or see redshift.ca_file",
+    }
+}
+
+/// An error of a session that just ended, told by what the server had said before, if it had.
+pub fn with_last_words(error: DeliveryError, said: Option<Said>) -> DeliveryError {
+    let Some(Said { state, message }) = said.filter(|_| error.code == "Redshift.ConnectionFailed") else {
+        return error;
+    };
+    let (code, retry) = of_server(&state, &message);
+    failed(code, cut(&format!("{}, behind {message} (SQLSTATE {state})", error.message)), retry)
+}
+
+/// Codes of what no other command would help: objects that the cluster cannot read, and the session.
+const NOT_OF_COMMAND: &[&str] = &[
+    "AccessDenied",
+    "AuthenticationFailed",
+    "IncorrectBucketRegion",
+    "MissingS3File",
+    "S3BucketAccessDenied",
+    "SslFailure",
+    "SslNotSupported",
+];
 
 /// Whether another command may do what this one failed to.
 pub fn blames_command(error: &DeliveryError) -> bool {
-    let code = error.code.strip_prefix("Redshift.").unwrap_or_default();
-    error.retry == Retry::AfterOperator && !OF_OBJECTS.contains(&code)
+    error.retry == Retry::AfterOperator && !NOT_OF_COMMAND.contains(&code_of(error))
+}
+
+fn code_of(error: &DeliveryError) -> &str {
+    error.code.strip_prefix("Redshift.").unwrap_or_default()
 }
 
 fn cut(text: &str) -> &str {
@@ -132,6 +175,37 @@ pub fn of_server(state: &str, message: &str) -> (&'static str, Retry) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_servers_last_words_are_told_where_a_session_ended() {
+        let said = Said { state: "57P01".to_owned(), message: "terminating connection by command".to_owned() };
+        let closed = failed("ConnectionFailed", "public.t: connection closed", Retry::Backoff);
+        let told = with_last_words(closed.clone(), Some(said.clone()));
+        assert_eq!(
+            told.message,
+            "public.t: connection closed, behind terminating connection by command (SQLSTATE 57P01)"
+        );
+        assert_eq!((told.code.as_str(), told.retry), ("Redshift.ConnectionFailed", Retry::Backoff));
+        let full = Said { state: "53100".to_owned(), message: "no space left".to_owned() };
+        assert_eq!(with_last_words(closed.clone(), Some(full)).code, "Redshift.DiskFull");
+        assert_eq!(with_last_words(closed.clone(), None), closed);
+        // What was told of a request stands.
+        let refused = failed("TableNotFound", "public.t: no such table", Retry::AfterOperator);
+        assert_eq!(with_last_words(refused.clone(), Some(said)), refused);
+    }
+
+    #[test]
+    fn errors_of_tls_say_what_to_do() {
+        for (certificate, expected) in [
+            (rustls::CertificateError::UnknownIssuer, "redshift.ca_file"),
+            (rustls::CertificateError::NotValidForName, "for another host"),
+            (rustls::CertificateError::Expired, "renew it"),
+            (rustls::CertificateError::BadEncoding, "replace it"),
+        ] {
+            assert!(advice(&rustls::Error::InvalidCertificate(certificate)).contains(expected));
+        }
+        assert!(advice(&rustls::Error::HandshakeNotComplete).contains("in common"));
+    }
 
     #[test]
     fn errors_have_the_codes_of_the_service() {

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`settings`] | the section `redshift:` of the configuration |
 //! | [`url`] | ClusterJDBCURL |
-//! | `connect` | sessions, and TLS |
+//! | `connect`, `reach`, `last_words` | sessions, and TLS; addresses; why a session ended |
 //! | `ledger` | the compare-and-set that makes a load exactly once |
 //! | `copy`, [`manifest`] | texts: COPY and its options, the manifest |
 //! | `rows`, `json`, `end_mark` | an object as rows, for COPY from standard input |
@@ -21,8 +21,10 @@ mod copy;
 mod end_mark;
 mod errors;
 mod json;
+mod last_words;
 mod ledger;
 pub mod manifest;
+mod reach;
 mod rows;
 pub mod settings;
 pub mod url;
@@ -42,7 +44,7 @@ use crate::telemetry::metrics::{self, LoadOutcome};
 use crate::vault::Vault;
 use async_trait::async_trait;
 use bytes::Bytes;
-use connect::{Connector, Login};
+use connect::{Connector, Login, Session};
 use copy::{Shape, StdinOptions, column_names, from_manifest};
 use errors::{blames_command, failed, of_session};
 use futures::SinkExt;
@@ -51,7 +53,6 @@ use rows::{Rows, columns};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use tokio_postgres::Client;
 use url::Server;
 
 /// Loads into the tables of streams; one serves all.
@@ -80,17 +81,21 @@ impl RedshiftDestination {
     }
 
     /// Opens a session and does `work` in it, within the time for a load.
-    async fn in_session<'a, T, W>(&self, job: &Job<'a>, work: impl FnOnce(Arc<Client>) -> W) -> Result<T, DeliveryError>
+    async fn in_session<'a, T, W>(
+        &self,
+        job: &Job<'a>,
+        work: impl FnOnce(Arc<Session>) -> W,
+    ) -> Result<T, DeliveryError>
     where
         W: Future<Output = Result<T, DeliveryError>>,
     {
         let server = self.server(job.target)?;
         let login = self.login(job.target).await?;
         let done = async {
-            let (client, mut link) = self.connector.connect(&server, &login).await?;
-            let client = Arc::new(client);
-            let (limit, token) = (self.settings.load_timeout(), client.cancel_token());
-            let done = match tokio::time::timeout(limit, link.during(work(client.clone()))).await {
+            let (session, mut link) = self.connector.connect(&server, &login).await?;
+            let session = Arc::new(session);
+            let (limit, token) = (self.settings.load_timeout(), session.client.cancel_token());
+            let done = match tokio::time::timeout(limit, link.during(&session, work(session.clone()))).await {
                 Ok(done) => done,
                 Err(_) => {
                     // Else it would go on, and the next attempt wait for it.
@@ -102,8 +107,8 @@ impl RedshiftDestination {
                     return Err(failed("QueryCancelled", message, Retry::Backoff));
                 }
             };
-            if let Some(client) = Arc::into_inner(client) {
-                link.end(client).await;
+            if let Some(session) = Arc::into_inner(session) {
+                link.end(session).await;
             }
             done
         };
@@ -140,7 +145,7 @@ impl RedshiftDestination {
 
     /// Loads by this command, in a session of its own: one in which a COPY failed is of no more use.
     async fn load(&self, job: &Job<'_>, consignment: &Consignment, copy: &CopyCommand) -> Result<(), DeliveryError> {
-        self.in_session(job, |client| async move { job.transaction(&client, consignment, copy).await }).await
+        self.in_session(job, |session| async move { job.transaction(&session, consignment, copy).await }).await
     }
 }
 
@@ -165,14 +170,16 @@ impl Job<'_> {
 
     async fn transaction(
         &self,
-        client: &Client,
+        session: &Session,
         consignment: &Consignment,
         copy: &CopyCommand,
     ) -> Result<(), DeliveryError> {
+        let client = &session.client;
         if self.row().move_row(client, true).await? == Moved::LoadedBefore {
             return Ok(());
         }
-        if let Err(error) = self.copy(client, consignment, copy).await {
+        session.is_loading.store(true, Relaxed);
+        if let Err(error) = self.copy(session, consignment, copy).await {
             self.is_refused.store(blames_command(&error), Relaxed);
             return Err(error);
         }
@@ -180,23 +187,30 @@ impl Job<'_> {
         client.batch_execute("COMMIT").await.map_err(|error| of_session(&error, "the commit of a load"))
     }
 
-    async fn copy(&self, client: &Client, consignment: &Consignment, copy: &CopyCommand) -> Result<(), DeliveryError> {
+    async fn copy(
+        &self,
+        session: &Session,
+        consignment: &Consignment,
+        copy: &CopyCommand,
+    ) -> Result<(), DeliveryError> {
+        let client = &session.client;
         match self.load.method {
             LoadMethod::Copy => {
                 let statement = from_manifest(self.parcel, self.load, copy, &self.target.role_arn);
                 // By the protocol that takes one statement alone, whatever the options hold.
                 client.execute(&statement, &[]).await.map(drop).map_err(|error| of_session(&error, &copy.table))
             }
-            LoadMethod::CopyFromStdin => self.send_rows(client, consignment, copy).await,
+            LoadMethod::CopyFromStdin => self.send_rows(session, consignment, copy).await,
         }
     }
 
     async fn send_rows(
         &self,
-        client: &Client,
+        session: &Session,
         consignment: &Consignment,
         copy: &CopyCommand,
     ) -> Result<(), DeliveryError> {
+        let client = &session.client;
         let about = |error: &tokio_postgres::Error| of_session(error, &copy.table);
         let options = StdinOptions::of(&copy.options)?;
         let names = match options.shape {
@@ -249,10 +263,11 @@ impl Destination for RedshiftDestination {
         newest: Option<&Definition>,
     ) -> Result<Settled, DeliveryError> {
         let job = job(parcel, newest)?;
-        self.in_session(&job, |client| {
+        self.in_session(&job, |session| {
             let job = &job;
             async move {
-                if job.row().move_row(&client, false).await? == Moved::LoadedBefore {
+                let client = &session.client;
+                if job.row().move_row(client, false).await? == Moved::LoadedBefore {
                     return Ok(Settled::Delivered);
                 }
                 client.batch_execute("COMMIT").await.map_err(|error| of_session(&error, "giving a load up"))?;
