@@ -63,6 +63,9 @@ pub struct Connector {
 pub struct Session {
     /// Asks the server.
     pub client: Client,
+    /// Whether a backslash in a string literal escapes what stands behind it. So it is in Redshift, which knows nothing of
+    /// the setting by which a server says that it is not.
+    pub has_escapes: bool,
     /// That records are on their way: what the server says from then on may quote them.
     pub is_loading: AtomicBool,
 }
@@ -136,7 +139,8 @@ impl Connector {
         config.user(&login.user).password(&login.password).dbname(&server.database).application_name(APPLICATION);
         config.ssl_mode(if server.tls { SslMode::Require } else { SslMode::Disable });
         let (client, connection) = config.connect_raw(stream, tls).await.map_err(|error| of_session(&error, place))?;
-        let session = Session { client, is_loading: AtomicBool::new(false) };
+        let has_escapes = connection.parameter("standard_conforming_strings") != Some("on");
+        let session = Session { client, has_escapes, is_loading: AtomicBool::new(false) };
         Ok((session, Link { connection: Some(connection), words, password: login.password.clone() }))
     }
 }
@@ -160,7 +164,7 @@ impl Link {
 
     /// Takes leave.
     pub async fn end(mut self, session: Session) {
-        let Session { client, is_loading } = session;
+        let Session { client, is_loading, .. } = session;
         drop(client);
         let left = poll_fn(|cx| {
             self.drive(&is_loading, cx);

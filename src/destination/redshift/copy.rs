@@ -11,16 +11,18 @@ use crate::stream::definition::CopyCommand;
 use crate::stream::seal::{Load, Parcel};
 
 /// `COPY <table> [(<columns>)] FROM 's3://…' CREDENTIALS 'aws_iam_role=…' MANIFEST <options>`. Options that name credentials
-/// of their own do without those of the role.
-pub fn from_manifest(parcel: &Parcel, load: &Load, copy: &CopyCommand, role_arn: &str) -> String {
-    let url = quoted(&format!("s3://{}/{}", parcel.bucket, load.manifest_key));
-    let has_own = words(&copy.options).iter().any(|word| {
-        let names = ["CREDENTIALS", "IAM_ROLE", "ACCESS_KEY_ID"];
-        matches!(word, Word::Plain(text) if names.iter().any(|name| text.eq_ignore_ascii_case(name)))
-    });
+/// of their own do without those of the role. `has_escapes`: backslashes escape in the server's string literals.
+pub fn from_manifest(parcel: &Parcel, load: &Load, copy: &CopyCommand, role_arn: &str, has_escapes: bool) -> String {
+    let literal = |text: &str| {
+        let text = if has_escapes { text.replace('\\', "\\\\") } else { text.to_owned() };
+        quoted(&text)
+    };
+    let url = literal(&format!("s3://{}/{}", parcel.bucket, load.manifest_key));
+    let names = ["CREDENTIALS", "IAM_ROLE", "ACCESS_KEY_ID"];
+    let has_own = words(&copy.options, has_escapes).iter().any(|word| names.iter().any(|name| word.is_option(name)));
     let credentials = match has_own {
         true => String::new(),
-        false => format!(" CREDENTIALS {}", quoted(&format!("aws_iam_role={role_arn}"))),
+        false => format!(" CREDENTIALS {}", literal(&format!("aws_iam_role={role_arn}"))),
     };
     joined(&format!("{} FROM {url}{credentials} MANIFEST", target(copy)), &copy.options)
 }
@@ -58,28 +60,35 @@ pub enum Shape {
 pub struct StdinOptions {
     /// How rows come about.
     pub shape: Shape,
+    is_csv: bool,
     /// What the server is told.
     rest: String,
 }
 
+/// `CSV` by itself, or `FORMAT csv` in a list of options.
+fn is_csv(words: &[Word]) -> bool {
+    let is_format = |pair: &[Word]| {
+        let says = pair[1].value.as_deref().unwrap_or(&pair[1].text);
+        pair[0].is_listed("FORMAT") && says.eq_ignore_ascii_case("csv")
+    };
+    words.iter().any(|word| word.is_option("CSV")) || words.windows(2).any(is_format)
+}
+
 impl StdinOptions {
-    /// Reads CopyOptions.
-    pub fn of(options: &str) -> Result<Self, DeliveryError> {
+    /// Reads CopyOptions; `has_escapes`: backslashes escape in the server's string literals. What stands in parentheses is
+    /// the server's own, names of columns included.
+    pub fn of(options: &str, has_escapes: bool) -> Result<Self, DeliveryError> {
         // `AS` says nothing, in either dialect.
-        let words: Vec<Word> = words(options).into_iter().filter(|word| !word.is("AS")).collect();
-        let mut rest: Vec<String> = Vec::new();
+        let words: Vec<Word> = words(options, has_escapes).into_iter().filter(|word| !word.is_option("AS")).collect();
+        let mut rest: Vec<&str> = Vec::new();
         let (mut shape, mut at) = (Shape::AsIs, 0);
         while let Some(word) = words.get(at) {
             at += 1;
             let next = words.get(at);
-            let value = match next {
-                Some(Word::Quoted(text)) => Some(text.as_str()),
-                _ => None,
-            };
-            let name = if let Word::Plain(name) = word { name.to_ascii_uppercase() } else { String::new() };
-            match name.as_str() {
+            let value = next.and_then(|next| next.value.as_deref());
+            match word.option().as_str() {
                 "GZIP" | "MANIFEST" => {}
-                "FORMAT" if next.is_some_and(|next| next.is("JSON")) => {}
+                "FORMAT" if next.is_some_and(|next| next.is_option("JSON")) => {}
                 "JSON" => {
                     shape = shape_of(value.unwrap_or("auto"))?;
                     at += usize::from(value.is_some());
@@ -87,27 +96,27 @@ impl StdinOptions {
                 // How Redshift reads, compresses and counts, which says nothing of the rows.
                 "COMPUPDATE" | "STATUPDATE" => {
                     let is_switch =
-                        |next: &Word| ["ON", "OFF", "TRUE", "FALSE", "PRESET"].iter().any(|one| next.is(one));
+                        |next: &Word| ["ON", "OFF", "TRUE", "FALSE", "PRESET"].iter().any(|one| next.is_option(one));
                     at += usize::from(next.is_some_and(is_switch));
                 }
                 "REGION" | "CREDENTIALS" | "IAM_ROLE" | "ACCESS_KEY_ID" | "SECRET_ACCESS_KEY" | "SESSION_TOKEN" => {
                     at += 1
                 }
                 "TIMEFORMAT" | "DATEFORMAT" if value.is_some_and(|value| value.eq_ignore_ascii_case("auto")) => at += 1,
-                _ => rest.push(word.text()),
+                _ => rest.push(&word.text),
             }
         }
+        let rest = rest.join(" ");
         if shape != Shape::AsIs && !rest.is_empty() {
-            let message =
-                format!("CopyOptions: {} means nothing beside JSON with LoadMethod COPY_FROM_STDIN", rest.join(" "));
+            let message = format!("CopyOptions: {rest} means nothing beside JSON with LoadMethod COPY_FROM_STDIN");
             return Err(failed("InvalidCopyOptionForJson", message, Retry::AfterOperator));
         }
-        Ok(Self { shape, rest: rest.join(" ") })
+        Ok(Self { shape, is_csv: is_csv(&words), rest })
     }
 
     /// Whether objects are CSV as they are.
     pub fn is_csv(&self) -> bool {
-        words(&self.rest).iter().any(|word| word.is("CSV"))
+        self.is_csv
     }
 
     /// The statement.
@@ -130,10 +139,12 @@ fn shape_of(json: &str) -> Result<Shape, DeliveryError> {
     }
 }
 
-/// Why a CopyCommand would load nothing, or only some, and say that it did; `None` if it loads all or fails.
+/// Why a CopyCommand would load nothing, or only some, and say that it did; `None` if it loads all or fails. The server is
+/// not known here, so both readings of literals count.
 pub fn skips_rows(options: &str) -> Option<&'static str> {
-    let words = words(options);
-    ["NOLOAD", "ON_ERROR"].into_iter().find(|name| words.iter().any(|word| word.is(name)))
+    let readings = [false, true].map(|has_escapes| words(options, has_escapes));
+    let is_there = |name: &str| readings.iter().flatten().any(|word| word.is_option(name) || word.is_listed(name));
+    ["NOLOAD", "ON_ERROR"].into_iter().find(|name| is_there(name))
 }
 
 /// The names in a list of columns as the server knows them: quoted ones as they are, others in lower case.
@@ -170,62 +181,67 @@ fn quoted_name(inner: &str) -> (String, &str) {
 
 /// A piece of the options.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Word {
-    /// Letters, digits, signs.
-    Plain(String),
-    /// A string literal, without its quotes and doublings.
-    Quoted(String),
-    /// A string literal of another form (E'…'), as it is.
-    Other(String),
+struct Word {
+    /// As it stands there.
+    text: String,
+    /// Of a string literal, without its quotes and doublings; not of those of other forms (E'…').
+    value: Option<String>,
+    /// Parentheses around it.
+    depth: usize,
+    /// Whether it stands first in its parentheses, or behind a comma.
+    is_first: bool,
 }
 
 impl Word {
-    fn is(&self, name: &str) -> bool {
-        matches!(self, Self::Plain(text) if text.eq_ignore_ascii_case(name))
+    /// The option that it names outside of all parentheses, in capitals; else nothing.
+    fn option(&self) -> String {
+        let is_name = self.depth == 0 && !self.text.contains('\'');
+        if is_name { self.text.to_ascii_uppercase() } else { String::new() }
     }
 
-    fn text(&self) -> String {
-        match self {
-            Self::Plain(text) | Self::Other(text) => text.clone(),
-            Self::Quoted(text) => quoted(text),
-        }
+    fn is_option(&self, name: &str) -> bool {
+        self.depth == 0 && self.text.eq_ignore_ascii_case(name)
+    }
+
+    /// Whether it names this option in a list of them, `WITH (…)`.
+    fn is_listed(&self, name: &str) -> bool {
+        self.depth == 1 && self.is_first && self.text.eq_ignore_ascii_case(name)
     }
 }
 
 /// The options in pieces. A literal that does not end is one all the same: the server says what is wrong with it.
-fn words(options: &str) -> Vec<Word> {
-    let mut words = Vec::new();
-    let mut rest = options.trim_start();
+fn words(options: &str, has_escapes: bool) -> Vec<Word> {
+    let mut words: Vec<Word> = Vec::new();
+    let (mut rest, mut depth) = (options.trim_start(), 0_usize);
     while let Some(first) = rest.chars().next() {
         let end = match first {
-            '\'' => literal_end(rest, 0),
-            'E' | 'e' if rest[1..].starts_with('\'') => literal_end(rest, 1),
+            '\'' | '"' => quoted_end(rest, 0, first == '\'' && has_escapes),
+            'E' | 'e' if rest[1..].starts_with('\'') => quoted_end(rest, 1, true),
             '(' | ')' | ',' => 1,
-            _ => rest.find(|c: char| c.is_whitespace() || matches!(c, '\'' | '(' | ')' | ',')).unwrap_or(rest.len()),
+            _ => rest
+                .find(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '(' | ')' | ','))
+                .unwrap_or(rest.len()),
         };
-        let piece = &rest[..end];
-        words.push(match first {
-            '\'' => {
-                let inner = &piece[1..];
-                Word::Quoted(inner.strip_suffix('\'').unwrap_or(inner).replace("''", "'"))
-            }
-            _ if piece.contains('\'') => Word::Other(piece.to_owned()),
-            _ => Word::Plain(piece.to_owned()),
-        });
+        let text = rest[..end].to_owned();
+        let value = text.strip_prefix('\'').map(|inner| inner.strip_suffix('\'').unwrap_or(inner).replace("''", "'"));
+        depth -= usize::from(first == ')' && depth > 0);
+        let is_first = words.last().is_some_and(|before| matches!(before.text.as_str(), "(" | ","));
+        words.push(Word { text, value, depth, is_first });
+        depth += usize::from(first == '(');
         rest = rest[end..].trim_start();
     }
     words
 }
 
-/// Where the literal ends whose quote stands at `quote`; behind an E backslashes escape.
-fn literal_end(text: &str, quote: usize) -> usize {
+/// Where the literal or the name ends whose quote stands at `quote`.
+fn quoted_end(text: &str, quote: usize, has_escapes: bool) -> usize {
     let bytes = text.as_bytes();
-    let mut at = quote + 1;
+    let (mut at, sign) = (quote + 1, bytes[quote]);
     while at < bytes.len() {
         match bytes[at] {
-            b'\\' if quote > 0 => at += 2,
-            b'\'' if bytes.get(at + 1) == Some(&b'\'') => at += 2,
-            b'\'' => return at + 1,
+            b'\\' if has_escapes => at += 2,
+            byte if byte == sign && bytes.get(at + 1) == Some(&sign) => at += 2,
+            byte if byte == sign => return at + 1,
             _ => at += 1,
         }
     }
@@ -277,6 +293,10 @@ mod tests {
         for (options, expected) in [
             ("json 'auto' noload", Some("NOLOAD")),
             ("WITH (FORMAT csv, ON_ERROR ignore)", Some("ON_ERROR")),
+            ("WITH (on_error ignore)", Some("ON_ERROR")),
+            ("WITH (FORMAT csv, FORCE_NULL (on_error, noload))", None),
+            ("CSV QUOTE '\\' NOLOAD QUOTE ''", Some("NOLOAD")),
+            (r"CSV QUOTE '\'' NOLOAD", Some("NOLOAD")),
             ("CSV QUOTE 'NOLOAD'", None),
             ("", None),
         ] {
@@ -286,10 +306,18 @@ mod tests {
 
     #[test]
     fn csv_is_known_in_any_form() {
-        for (options, is_csv) in
-            [("CSV", true), ("WITH (FORMAT csv, NULL '-')", true), ("DELIMITER '|'", false), ("NULL 'csv'", false)]
-        {
-            assert_eq!(StdinOptions::of(options).unwrap().is_csv(), is_csv, "{options}");
+        for (options, is_csv) in [
+            ("CSV", true),
+            ("WITH (FORMAT csv, NULL '-')", true),
+            ("WITH (NULL '-', format 'CSV')", true),
+            ("(FORMAT csv)", true),
+            ("DELIMITER '|'", false),
+            ("NULL 'csv'", false),
+            ("WITH (FORMAT text, NULL 'csv')", false),
+            ("WITH (FORMAT text, FORCE_NULL (csv))", false),
+            ("WITH (DELIMITER csv)", false),
+        ] {
+            assert_eq!(StdinOptions::of(options, false).unwrap().is_csv(), is_csv, "{options}");
         }
     }
 
@@ -306,8 +334,26 @@ mod tests {
             ("", "iam_role 'arn:x' CSV", format!("COPY public.t {from} MANIFEST iam_role 'arn:x' CSV")),
             ("", "null 'IAM_ROLE'", format!("COPY public.t {from} {by_role} null 'IAM_ROLE'")),
         ] {
-            assert_eq!(from_manifest(&parcel(&load), &load, &copy(columns, options), role), expected);
+            assert_eq!(from_manifest(&parcel(&load), &load, &copy(columns, options), role, false), expected);
+            // Nothing of these has a backslash.
+            assert_eq!(from_manifest(&parcel(&load), &load, &copy(columns, options), role, true), expected);
         }
+    }
+
+    #[test]
+    fn backslashes_of_keys_are_themselves_in_either_dialect() {
+        let load = Load { manifest_key: r"a\b\'c/manifests/m".to_owned(), ..load() };
+        for (has_escapes, url) in
+            [(false, r"'s3://stage/a\b\''c/manifests/m'"), (true, r"'s3://stage/a\\b\\''c/manifests/m'")]
+        {
+            let statement = from_manifest(&parcel(&load), &load, &copy("", ""), "r", has_escapes);
+            assert_eq!(statement, format!("COPY public.t FROM {url} CREDENTIALS 'aws_iam_role=r' MANIFEST"));
+        }
+        // A quote that is escaped ends nothing.
+        let options = copy("", r"CSV QUOTE '\' IAM_ROLE '");
+        let has_role =
+            |has_escapes| from_manifest(&parcel(&load), &load, &options, "r", has_escapes).contains("aws_iam");
+        assert_eq!((has_role(true), has_role(false)), (true, false));
     }
 
     #[test]
@@ -327,6 +373,17 @@ mod tests {
                 Shape::AsIs,
                 "COPY public.t FROM STDIN CSV QUOTE E'\\x01' DELIMITER e'\\''",
             ),
+            (
+                "WITH (FORMAT csv, FORCE_NULL (gzip, json, \"re \"\"gion\", as), HEADER) gzip",
+                Shape::AsIs,
+                "COPY public.t FROM STDIN WITH ( FORMAT csv , FORCE_NULL ( gzip , json , \"re \"\"gion\" , as ) , HEADER )",
+            ),
+            (
+                "(DELIMITER ';', ENCODING 'gzip') MANIFEST",
+                Shape::AsIs,
+                "COPY public.t FROM STDIN ( DELIMITER ';' , ENCODING 'gzip' )",
+            ),
+            (r"CSV NULL '\N' gzip", Shape::AsIs, r"COPY public.t FROM STDIN CSV NULL '\N'"),
             ("json 'auto'", members, "COPY public.t FROM STDIN WITH (FORMAT csv)"),
             (
                 "FORMAT AS JSON 'auto' REGION AS 'x' COMPUPDATE OFF TIMEFORMAT 'auto'",
@@ -340,14 +397,14 @@ mod tests {
             ),
             ("json 'noshred'", Shape::Whole, "COPY public.t FROM STDIN WITH (FORMAT csv)"),
         ] {
-            let read = StdinOptions::of(options).unwrap();
+            let read = StdinOptions::of(options, false).unwrap();
             assert_eq!((read.shape, read.statement(&copy("", options)).as_str()), (shape, statement), "{options}");
         }
         for (options, code) in [
             ("json 's3://b/paths.json'", "Redshift.InvalidCopyOptionJSONPathFormat"),
             ("json 'auto' MAXERROR 10", "Redshift.InvalidCopyOptionForJson"),
         ] {
-            assert_eq!(StdinOptions::of(options).unwrap_err().code, code, "{options}");
+            assert_eq!(StdinOptions::of(options, false).unwrap_err().code, code, "{options}");
         }
     }
 

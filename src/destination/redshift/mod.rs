@@ -196,7 +196,8 @@ impl Job<'_> {
         let client = &session.client;
         match self.load.method {
             LoadMethod::Copy => {
-                let statement = from_manifest(self.parcel, self.load, copy, &self.target.role_arn);
+                let role = &self.target.role_arn;
+                let statement = from_manifest(self.parcel, self.load, copy, role, session.has_escapes);
                 // By the protocol that takes one statement alone, whatever the options hold.
                 client.execute(&statement, &[]).await.map(drop).map_err(|error| of_session(&error, &copy.table))
             }
@@ -212,7 +213,7 @@ impl Job<'_> {
     ) -> Result<(), DeliveryError> {
         let client = &session.client;
         let about = |error: &tokio_postgres::Error| of_session(error, &copy.table);
-        let options = StdinOptions::of(&copy.options)?;
+        let options = StdinOptions::of(&copy.options, session.has_escapes)?;
         let names = match options.shape {
             Shape::Members { .. } if column_names(&copy.columns).is_empty() => {
                 let whole = client.prepare(&format!("SELECT * FROM {} LIMIT 0", copy.table)).await;
