@@ -42,6 +42,11 @@ async fn redshift_keeps_the_contract_of_destinations() {
 }
 
 #[tokio::test]
+async fn a_load_goes_another_way_only_where_it_may() {
+    conformance::clusters::loads_go_another_way().await;
+}
+
+#[tokio::test]
 async fn what_a_cluster_says_at_the_end_of_a_session_is_told() {
     conformance::clusters::last_words_are_told().await;
 }

@@ -182,6 +182,7 @@ impl Sender {
         let (area, key): (Area, Key) = (Area::of(&parcel.kind), (seal.number, parcel.number));
         let pauses = self.context.options.pauses();
         let mut range = None;
+        let mut resumes_seen = self.wishes.borrow().resumes;
         loop {
             if !self.may_start().await {
                 return Brought::Not(Sent::Stopped);
@@ -193,7 +194,8 @@ impl Sender {
             }
             failpoint::crash_at(failpoint::DURING_DELIVER);
             let started = self.context.clock.monotonic();
-            let attempt = self.attempt(seal, parcel, &mut range).await;
+            let resumes = self.wishes.borrow().resumes;
+            let attempt = self.attempt(seal, parcel, resumes != resumes_seen, &mut range).await;
             drop(permits);
             let error = match attempt {
                 Ok(()) => {
@@ -205,6 +207,10 @@ impl Sender {
                 }
                 Err(error) => error,
             };
+            // An order stands until an attempt comes to an answer.
+            if error.retry != Retry::Backoff {
+                resumes_seen = resumes;
+            }
             tried.failed = tried.failed.saturating_add(1);
             // What is wrong on this side is no reason to give up.
             let retry_time = self.retry_time(parcel).filter(|_| !error.is_of_this_side());
@@ -326,12 +332,13 @@ impl Sender {
         }
     }
 
-    /// One attempt. The bytes are opened for it alone: a parcel that waits for the next one keeps no file open, be it of
+    /// One attempt; `is_ordered`: the operator asked for it. The bytes are opened for it alone: a parcel that waits for the next one keeps no file open, be it of
     /// the outbox or a superseded one of the journal. A `range` of the log is kept: it took reading the run to find it.
     async fn attempt(
         &self,
         seal: &Seal,
         parcel: &Parcel,
+        is_ordered: bool,
         range: &mut Option<Arc<dyn ParcelBytes>>,
     ) -> Result<(), DeliveryError> {
         let bytes = match range {
@@ -341,8 +348,9 @@ impl Sender {
         if parcel.place == Place::Log {
             *range = Some(bytes.clone());
         }
-        let consignment = Consignment { seal: seal.id, parcel: parcel.clone(), bytes, definition: self.newest() };
-        self.context.destinations.of(parcel).deliver(&consignment).await
+        let (parcel, definition) = (parcel.clone(), self.newest());
+        let consignment = Consignment { seal: seal.id, parcel, bytes, definition, is_ordered };
+        self.context.destinations.of(&consignment.parcel).deliver(&consignment).await
     }
 
     /// Makes sure that a parcel which is to be given up does not come out late.

@@ -63,6 +63,7 @@ counters!(
 );
 // LoadOutcome
 counters!(LOADS: r#"outcome="loaded""#, r#"outcome="refused""#, r#"outcome="failed""#);
+counters!(MOVED_LOADS: "");
 counters!(TURNS: "");
 counters!(CLOSES: "");
 counters!(STAGE_PANICS: "");
@@ -187,6 +188,11 @@ pub static ALL: &[Metric] = &[
         name: "hydrant_redshift_loads_total",
         help: "Attempts of loads into tables: loaded, refused by the cluster, or failed in passing.",
         series: Series::Counters(&LOADS),
+    },
+    Metric {
+        name: "hydrant_redshift_moved_loads_total",
+        help: "Loads made into another table than the one they were cut for.",
+        series: Series::Counters(&MOVED_LOADS),
     },
     Metric {
         name: "hydrant_turns_total",
@@ -390,6 +396,11 @@ pub enum LoadOutcome {
 /// An attempt of a load ended.
 pub fn load_ended(outcome: LoadOutcome) {
     LOADS[outcome as usize].add(1);
+}
+
+/// A load is in another table than the one it was sealed for.
+pub fn load_moved() {
+    MOVED_LOADS[0].add(1);
 }
 
 /// A parcel was given up.

@@ -101,7 +101,7 @@ pub fn request(definition: &Arc<Definition>, bytes: Arc<dyn ParcelBytes>, crc32c
         records: 1,
         place: Place::Log,
     };
-    Consignment { seal, parcel, bytes, definition: Some(definition.clone()) }
+    Consignment { seal, parcel, bytes, definition: Some(definition.clone()), is_ordered: false }
 }
 
 impl Receiver {

@@ -343,7 +343,7 @@ impl Outside for Redshift {
             records: 1,
             place: Place::Log,
         };
-        Consignment { seal, parcel, bytes, definition: Some(self.definition.clone()) }
+        Consignment { seal, parcel, bytes, definition: Some(self.definition.clone()), is_ordered: false }
     }
 
     async fn held(&self, consignment: &Consignment) -> Option<Held> {

@@ -88,7 +88,7 @@ pub fn consignment(key: String, number: u32, bytes: Vec<u8>) -> Consignment {
         records: 7,
         place: Place::Log,
     };
-    Consignment { seal: SealId::random(), parcel, bytes: Arc::new(Memory(bytes)), definition: None }
+    Consignment { seal: SealId::random(), parcel, bytes: Arc::new(Memory(bytes)), definition: None, is_ordered: false }
 }
 
 /// What the judge must find for a delivered parcel.

@@ -88,9 +88,17 @@ const NOT_OF_COMMAND: &[&str] = &[
     "SslNotSupported",
 ];
 
+/// Codes of a table that is not there.
+const NOT_THERE: &[&str] = &["SchemaNotFound", "TableNotFound"];
+
 /// Whether another command may do what this one failed to.
 pub fn blames_command(error: &DeliveryError) -> bool {
     error.retry == Retry::AfterOperator && !NOT_OF_COMMAND.contains(&code_of(error))
+}
+
+/// Whether the table of the command is not there.
+pub fn misses_table(error: &DeliveryError) -> bool {
+    NOT_THERE.contains(&code_of(error))
 }
 
 fn code_of(error: &DeliveryError) -> &str {

@@ -13,8 +13,9 @@
 //!
 //! Promise: each load is in the table exactly once, whatever is cut off, repeated or late. An attempt is a transaction: the
 //! ledger's row is moved, COPY, commit; one whose end is not known is found out by the next attempt, or by `settle`.
-//! It is by the CopyCommand that was sealed (rule D5). Where the cluster refuses that, and the stream has another by now, the
-//! operator has mended it, and the load is made by that one.
+//! It is by the CopyCommand and the method that were sealed (rule D5). Where the cluster refuses those, and the stream has
+//! others by now, the operator has mended them, and the load is made by those. Into another table it goes only if the sealed
+//! one is not there, or at the operator's order, and is counted.
 
 mod connect;
 mod copy;
@@ -46,7 +47,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use connect::{Connector, Login, Session};
 use copy::{Shape, StdinOptions, column_names, from_manifest};
-use errors::{blames_command, failed, of_session};
+use errors::{blames_command, failed, misses_table, of_session};
 use futures::SinkExt;
 use ledger::{Moved, Row};
 use rows::{Rows, columns};
@@ -71,6 +72,13 @@ struct Job<'a> {
     target: &'a RedshiftTarget,
     /// That the cluster refused the COPY of the attempt, in a way that another one may mend.
     is_refused: AtomicBool,
+}
+
+/// How a load is made: by the sealed command, or the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Way<'a> {
+    copy: &'a CopyCommand,
+    method: LoadMethod,
 }
 
 impl RedshiftDestination {
@@ -133,19 +141,32 @@ impl RedshiftDestination {
 
     async fn attempt(&self, consignment: &Consignment) -> Result<(), DeliveryError> {
         let job = job(&consignment.parcel, consignment.definition.as_deref())?;
-        let (sealed, newest) = (&job.load.copy, &job.target.copy);
-        match self.load(&job, consignment, sealed).await {
-            Err(error) if job.is_refused.load(Relaxed) && newest != sealed => {
-                tracing::info!(stream = job.stream, %error, "the sealed COPY fails; the stream's newest one is tried");
-                self.load(&job, consignment, newest).await
-            }
-            loaded => loaded,
+        let sealed = Way { copy: &job.load.copy, method: job.load.method };
+        let newest = Way { copy: &job.target.copy, method: job.target.method };
+        let refusal = match self.load(&job, consignment, sealed).await {
+            Err(refusal) if job.is_refused.load(Relaxed) && newest != sealed => refusal,
+            ended => return ended,
+        };
+        let (stream, table) = (job.stream, &newest.copy.table);
+        let moves = *table != sealed.copy.table;
+        if moves && !misses_table(&refusal) && !consignment.is_ordered {
+            let message = format!(
+                "{}; the stream loads into {table} by now: POST /streams/{stream}/resume has this load go there too",
+                refusal.message
+            );
+            return Err(DeliveryError { message, ..refusal });
         }
+        tracing::info!(stream, error = %refusal, table, "the sealed COPY fails; the stream's newest one is tried");
+        self.load(&job, consignment, newest).await?;
+        if moves {
+            metrics::load_moved();
+        }
+        Ok(())
     }
 
-    /// Loads by this command, in a session of its own: one in which a COPY failed is of no more use.
-    async fn load(&self, job: &Job<'_>, consignment: &Consignment, copy: &CopyCommand) -> Result<(), DeliveryError> {
-        self.in_session(job, |session| async move { job.transaction(&session, consignment, copy).await }).await
+    /// Loads this way, in a session of its own: one in which a COPY failed is of no more use.
+    async fn load(&self, job: &Job<'_>, consignment: &Consignment, way: Way<'_>) -> Result<(), DeliveryError> {
+        self.in_session(job, |session| async move { job.transaction(&session, consignment, way).await }).await
     }
 }
 
@@ -172,14 +193,14 @@ impl Job<'_> {
         &self,
         session: &Session,
         consignment: &Consignment,
-        copy: &CopyCommand,
+        way: Way<'_>,
     ) -> Result<(), DeliveryError> {
         let client = &session.client;
         if self.row().move_row(client, true).await? == Moved::LoadedBefore {
             return Ok(());
         }
         session.is_loading.store(true, Relaxed);
-        if let Err(error) = self.copy(session, consignment, copy).await {
+        if let Err(error) = self.copy(session, consignment, way).await {
             self.is_refused.store(blames_command(&error), Relaxed);
             return Err(error);
         }
@@ -187,14 +208,9 @@ impl Job<'_> {
         client.batch_execute("COMMIT").await.map_err(|error| of_session(&error, "the commit of a load"))
     }
 
-    async fn copy(
-        &self,
-        session: &Session,
-        consignment: &Consignment,
-        copy: &CopyCommand,
-    ) -> Result<(), DeliveryError> {
-        let client = &session.client;
-        match self.load.method {
+    async fn copy(&self, session: &Session, consignment: &Consignment, way: Way<'_>) -> Result<(), DeliveryError> {
+        let (copy, client) = (way.copy, &session.client);
+        match way.method {
             LoadMethod::Copy => {
                 let role = &self.target.role_arn;
                 let statement = from_manifest(self.parcel, self.load, copy, role, session.has_escapes);
@@ -211,8 +227,8 @@ impl Job<'_> {
         consignment: &Consignment,
         copy: &CopyCommand,
     ) -> Result<(), DeliveryError> {
-        let client = &session.client;
         let about = |error: &tokio_postgres::Error| of_session(error, &copy.table);
+        let client = &session.client;
         let options = StdinOptions::of(&copy.options, session.has_escapes)?;
         let names = match options.shape {
             Shape::Members { .. } if column_names(&copy.columns).is_empty() => {
