@@ -403,7 +403,8 @@ def client(service, endpoint, retries=5, **config):
         config=Config(
             retries={"total_max_attempts": retries, "mode": "standard"},
             connect_timeout=20,
-            read_timeout=180,
+            # CreateDeliveryStream compiles the transform; those that the long form builds are large.
+            read_timeout=DEADLINE_S * (5 if FULL else 1),
             max_pool_connections=32,
             **({"s3": {"addressing_style": "path"}} if service == "s3" else {}),
             **config,
