@@ -40,8 +40,8 @@ pub enum VaultError {
         "a secret was hidden by another key than that of {0}: restore the file, or update the stream with its secret"
     )]
     OtherKey(PathBuf),
-    /// Others than its owner may read or write the key file.
-    #[error("the key file {path} has mode {mode:04o}, by which others than its owner may use it: chmod 600 it")]
+    /// Everybody may read or write the key file.
+    #[error("the key file {path} has mode {mode:04o}, by which everybody on this machine may use it: chmod 600 it")]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -158,8 +158,12 @@ impl Vault {
         };
         let file = self.disk.open_to_read(&self.path).map_err(io)?;
         let mode = file.mode().map_err(io)?;
-        if mode & 0o077 != 0 {
+        if mode & 0o007 != 0 {
             return Err(VaultError::Exposed { path: self.path.clone(), mode });
+        }
+        // Who mounts a volume may give it to a group each time (fsGroup of Kubernetes), which is no reason to stand still.
+        if mode & 0o070 != 0 {
+            tracing::warn!(path = %self.path.display(), "the key file is open to its group, by mode {mode:04o}");
         }
         let mut text = vec![0; file.len_bytes().map_err(io)?.min(200) as usize];
         file.read_exact_at(&mut text, 0).map_err(io)?;
@@ -274,18 +278,18 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_is_for_its_owner_alone_who_need_not_be_able_to_write_it() {
+    fn a_key_file_is_not_for_everybody_and_its_owner_need_not_be_able_to_write_it() {
         let dir = tempfile::tempdir().unwrap();
         let hidden = vault(dir.path()).hide("x").unwrap();
         let path = dir.path().join("secrets.key");
         let set_mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        for mode in [0o400, 0o600, 0o700] {
+        for mode in [0o400, 0o600, 0o700, 0o660] {
             set_mode(mode);
             assert_eq!(vault(dir.path()).show(&hidden).unwrap(), "x", "{mode:o}");
         }
         // Root may write what has mode 0400; nobody is to ask for it.
         assert!(RealDisk.open_to_read(&path).unwrap().write_all_at(&[b"x"], 0).is_err());
-        for mode in [0o640, 0o604, 0o602, 0o610] {
+        for mode in [0o644, 0o604, 0o602, 0o601] {
             set_mode(mode);
             let error = vault(dir.path()).show(&hidden).unwrap_err();
             assert!(matches!(error, VaultError::Exposed { mode: found, .. } if found == mode), "{mode:o}: {error}");

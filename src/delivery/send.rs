@@ -6,7 +6,7 @@
 //! its endpoint refuses it for good, and nothing of it can come out late: a turn is stored (`turning`, rule D3), and the
 //! error parcel goes out in its place. The objects of a load are put once more before. How often it failed, and what of the
 //! retry time is used up, is stored with the seal before each pause and behind it, so a restart neither begins anew nor
-//! gives up early.
+//! gives up early; a kill costs the part of one pause that had gone by.
 
 use super::health::{Area, Key};
 use super::status::LaneStatus;
@@ -182,7 +182,6 @@ impl Sender {
         let (area, key): (Area, Key) = (Area::of(&parcel.kind), (seal.number, parcel.number));
         let pauses = self.context.options.pauses();
         let mut range = None;
-        let mut resumes_seen = self.wishes.borrow().resumes;
         loop {
             if !self.may_start().await {
                 return Brought::Not(Sent::Stopped);
@@ -195,7 +194,7 @@ impl Sender {
             failpoint::crash_at(failpoint::DURING_DELIVER);
             let started = self.context.clock.monotonic();
             let resumes = self.wishes.borrow().resumes;
-            let attempt = self.attempt(seal, parcel, resumes != resumes_seen, &mut range).await;
+            let attempt = self.attempt(seal, parcel, &mut range).await;
             drop(permits);
             let error = match attempt {
                 Ok(()) => {
@@ -207,10 +206,6 @@ impl Sender {
                 }
                 Err(error) => error,
             };
-            // An order stands until an attempt comes to an answer.
-            if error.retry != Retry::Backoff {
-                resumes_seen = resumes;
-            }
             tried.failed = tried.failed.saturating_add(1);
             // What is wrong on this side is no reason to give up.
             let retry_time = self.retry_time(parcel).filter(|_| !error.is_of_this_side());
@@ -249,7 +244,7 @@ impl Sender {
             if retry_time.is_some() {
                 self.keep(seal, parcel, &tried, &error).await;
             }
-            let (waited, is_stopped) = self.wait(pause).await;
+            let (waited, is_stopped) = self.wait(pause, resumes).await;
             if retry_time.is_some() {
                 tried.paused += waited;
                 // Else who stops the service again and again, now or in the middle of the next attempt, would have the
@@ -264,11 +259,11 @@ impl Sender {
         }
     }
 
-    /// A pause, which a resume or a stop ends; how long it was, and whether a stop ended it.
-    async fn wait(&self, pause: Duration) -> (Duration, bool) {
+    /// A pause, which a stop ends, or a resume beyond those that the attempt before it knew of; how long it was, and whether
+    /// a stop ended it.
+    async fn wait(&self, pause: Duration, resumes: u64) -> (Duration, bool) {
         let began = self.context.clock.monotonic();
         let mut wishes = self.wishes.clone();
-        let resumes = wishes.borrow().resumes;
         let is_stopped = tokio::select! {
             () = tokio::time::sleep(pause) => false,
             _ = wishes.wait_for(|wishes| wishes.resumes != resumes) => false,
@@ -332,13 +327,12 @@ impl Sender {
         }
     }
 
-    /// One attempt; `is_ordered`: the operator asked for it. The bytes are opened for it alone: a parcel that waits for the next one keeps no file open, be it of
-    /// the outbox or a superseded one of the journal. A `range` of the log is kept: it took reading the run to find it.
+    /// One attempt. The bytes are opened for it alone: a parcel that waits for the next one keeps no file open, be it of the
+    /// outbox or a superseded one of the journal. A `range` of the log is kept: it took reading the run to find it.
     async fn attempt(
         &self,
         seal: &Seal,
         parcel: &Parcel,
-        is_ordered: bool,
         range: &mut Option<Arc<dyn ParcelBytes>>,
     ) -> Result<(), DeliveryError> {
         let bytes = match range {
@@ -349,6 +343,8 @@ impl Sender {
             *range = Some(bytes.clone());
         }
         let (parcel, definition) = (parcel.clone(), self.newest());
+        let ordered_revision = self.wishes.borrow().ordered_revision;
+        let is_ordered = definition.as_ref().is_some_and(|newest| newest.revision == ordered_revision);
         let consignment = Consignment { seal: seal.id, parcel, bytes, definition, is_ordered };
         self.context.destinations.of(&consignment.parcel).deliver(&consignment).await
     }

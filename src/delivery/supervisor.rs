@@ -199,10 +199,13 @@ impl Operations for Supervisor {
     }
 
     fn resume(&self, name: &str) -> Result<(), OperationError> {
+        // By the catalog, for an update that was answered may not be among the wishes yet.
+        let revision = self.context.catalog.find(name).map_or(0, |record| record.definition.revision);
         // Counted as a change even when it was not paused: it also restarts a faulted stream.
         self.wish(name, |wishes| {
             wishes.paused = false;
             wishes.resumes += 1;
+            wishes.ordered_revision = revision;
         })
     }
 

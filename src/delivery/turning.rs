@@ -2,8 +2,8 @@
 //!
 //! From: `send`, when no attempt of the parcel runs. Through: `stage::request`, which takes the sealed body of a request
 //! apart again; `loads`.
-//! Invariants: the error parcel's bytes are durable before the turn, the turn before the first byte of it is sent. From its
-//! first byte on disk to its end, a turn holds the lane's lock `turning`.
+//! Invariants: the error parcel's bytes are durable before the turn, the turn before the first byte of it is sent. Whenever
+//! something of a turn runs it holds the lane's lock `turning`; over its pauses it does not.
 
 use super::error_record::{self, EndpointFailure};
 use super::loads;

@@ -1,8 +1,8 @@
 //! The body of an upload or a request: a range of a parcel, read in pieces on threads that may block.
 //!
 //! From: [`ParcelBytes`]. To: the HTTP client. At most two pieces are in the heap, whatever the parcel's size, and those of
-//! bodies that share a `room` are within that. The bytes are summed on their way; when the sum is not the expected one the last piece is withheld, so that the store never
-//! has a whole body of damaged bytes to keep.
+//! bodies that share a `room` are within that. The bytes are summed on their way; when the sum is not the
+//! expected one the last piece is withheld, so that the store never has a whole body of damaged bytes to keep.
 
 use super::room::{Piece, Room, Taken};
 use crate::destination::{DeliveryError, ParcelBytes};

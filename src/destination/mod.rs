@@ -66,7 +66,8 @@ pub struct Consignment {
     pub bytes: Arc<dyn ParcelBytes>,
     /// The newest definition of its stream, for how it is sent; `None`: there is none any more.
     pub definition: Option<Arc<Definition>>,
-    /// The operator asked for this attempt: where it goes may be what is set now in place of what was sealed (rule D5).
+    /// The operator has resumed the stream since its newest update: where this goes may be what is set now in place of what
+    /// was sealed (rule D5).
     pub is_ordered: bool,
 }
 

@@ -6,7 +6,7 @@ use crate::stream::SealId;
 use crate::stream::definition::{CopyCommand, LoadMethod, RedshiftTarget};
 use crate::stream::seal::{Parcel, ParcelKind};
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What becomes of an attempt.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct Warehouse {
     late: AtomicUsize,
     /// Where the objects must be before.
     store: Arc<MemoryStore>,
+    /// Only what is ordered is taken.
+    wants_order: AtomicBool,
 }
 
 impl std::fmt::Debug for Warehouse {
@@ -61,6 +63,7 @@ impl Warehouse {
             failed: AtomicUsize::new(0),
             late: AtomicUsize::new(0),
             store: store.clone(),
+            wants_order: AtomicBool::new(false),
         })
     }
 
@@ -140,7 +143,10 @@ impl Destination for Warehouse {
             *count += 1;
             *count - 1
         };
-        let outcome = (self.script.lock())(&parcel.key, before);
+        let outcome = match self.wants_order.load(Ordering::SeqCst) && !consignment.is_ordered {
+            true => Outcome::Fails(fault("the table is another one by now", Retry::AfterOperator)),
+            false => (self.script.lock())(&parcel.key, before),
+        };
         if let Outcome::Fails(error) = outcome {
             self.failed.fetch_add(1, Ordering::SeqCst);
             return Err(error);
@@ -252,6 +258,30 @@ async fn cuts_are_loaded_one_after_the_other_each_once() {
     assert_eq!(played, (3 * loads.div_ceil(3), (loads + 1) / 3), "{loads} loads");
     let folders: BTreeSet<_> = store.objects.lock().keys().map(|key| key.split('/').nth(1).unwrap().len()).collect();
     assert_eq!(folders.into_iter().collect::<Vec<_>>(), [4, 9], "objects below a year, and manifests");
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resume_behind_an_update_is_the_order_for_all_that_was_cut_before() {
+    let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::default()));
+    let warehouse = Warehouse::new(&store, |_, _| Outcome::Loads);
+    warehouse.wants_order.store(true, Ordering::SeqCst);
+    let definition = to_warehouse(7_200_000);
+    let incarnation = definition.incarnation;
+    let node = start(dir.path(), &store, &warehouse).await;
+    node.create(definition).unwrap();
+    // No order for what comes: there is no update yet, and the next one would not be behind it.
+    node.supervisor.resume("s").unwrap();
+    node.redefine("s", |definition| definition.redshift.as_mut().unwrap().copy.table = "u".to_owned()).unwrap();
+    for cut in 0..2 {
+        node.put(incarnation, &records(cut * 500, 500)).await.unwrap();
+        node.until("s", |s| s.open_seals as usize > cut && warehouse.attempts() > 0).await;
+    }
+    assert!(warehouse.lines().is_empty());
+    // One is enough, however many loads there are.
+    node.supervisor.resume("s").unwrap();
+    node.until("s", |s| s.ledger.delivered.records == 1000 && s.open_seals == 0).await;
+    assert_eq!(warehouse.lines(), expected(1000));
     node.stop().await;
 }
 

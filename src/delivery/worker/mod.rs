@@ -38,6 +38,8 @@ pub struct Wishes {
     pub flushes: u64,
     /// Goes up by one for each resume asked for.
     pub resumes: u64,
+    /// Revision of the stream's definition at the last resume: what was sealed before may go where it says (rule D5).
+    pub ordered_revision: u64,
     /// The stream has a source backup.
     pub backup: bool,
     /// The stream is being deleted.

@@ -101,7 +101,7 @@ impl Connector {
     pub async fn cancel(&self, server: &Server, token: CancelToken) {
         let place = format!("{}:{}", server.host, server.port);
         let asked = async {
-            let (stream, tls) = self.reach(server, &place, &LastWords::default()).await?;
+            let (stream, tls) = self.reach(server, &place, LEAVE, &LastWords::default()).await?;
             token.cancel_query_raw(stream, tls).await.map_err(|error| of_session(&error, &place))
         };
         match tokio::time::timeout(LEAVE, asked).await {
@@ -111,14 +111,15 @@ impl Connector {
         }
     }
 
-    /// A connection, and how it is made secret. `words` hears what the server says by it.
+    /// A connection within about `limit`, and how it is made secret. `words` hears what the server says by it.
     async fn reach(
         &self,
         server: &Server,
         place: &str,
+        limit: Duration,
         words: &LastWords,
     ) -> Result<(Heard<TcpStream>, Handshake), DeliveryError> {
-        let stream = reach::connect(&server.host, server.port, self.settings.connect_timeout())
+        let stream = reach::connect(&server.host, server.port, limit)
             .await
             .map_err(|error| failed("ConnectionFailed", format!("{place}: {error}"), Retry::Backoff))?;
         let name = match server.tls {
@@ -134,7 +135,8 @@ impl Connector {
 
     async fn begin(&self, server: &Server, login: &Login, place: &str) -> Result<(Session, Link), DeliveryError> {
         let words = LastWords::default();
-        let (stream, tls) = self.reach(server, place, &words).await?;
+        let limit = self.settings.connect_timeout();
+        let (stream, tls) = self.reach(server, place, limit, &words).await?;
         let mut config = Config::new();
         config.user(&login.user).password(&login.password).dbname(&server.database).application_name(APPLICATION);
         config.ssl_mode(if server.tls { SslMode::Require } else { SslMode::Disable });

@@ -5,6 +5,7 @@
 
 use super::errors::failed;
 use super::ledger::quoted;
+use super::words::{Word, words};
 use crate::destination::DeliveryError;
 use crate::fault::Retry;
 use crate::stream::definition::CopyCommand;
@@ -79,7 +80,9 @@ impl StdinOptions {
     /// the server's own, names of columns included.
     pub fn of(options: &str, has_escapes: bool) -> Result<Self, DeliveryError> {
         // `AS` says nothing, in either dialect.
-        let words: Vec<Word> = words(options, has_escapes).into_iter().filter(|word| !word.is_option("AS")).collect();
+        let mut words: Vec<Word> =
+            words(options, has_escapes).into_iter().filter(|word| !word.is_option("AS")).collect();
+        while words.pop_if(|last| last.is_option(";")).is_some() {}
         let mut rest: Vec<&str> = Vec::new();
         let (mut shape, mut at) = (Shape::AsIs, 0);
         while let Some(word) = words.get(at) {
@@ -144,7 +147,7 @@ fn shape_of(json: &str) -> Result<Shape, DeliveryError> {
 pub fn skips_rows(options: &str) -> Option<&'static str> {
     let readings = [false, true].map(|has_escapes| words(options, has_escapes));
     let is_there = |name: &str| readings.iter().flatten().any(|word| word.is_option(name) || word.is_listed(name));
-    ["NOLOAD", "ON_ERROR"].into_iter().find(|name| is_there(name))
+    ["NOLOAD", "ON_ERROR", "IGNOREALLERRORS", "WHERE"].into_iter().find(|name| is_there(name))
 }
 
 /// The names in a list of columns as the server knows them: quoted ones as they are, others in lower case.
@@ -177,75 +180,6 @@ fn quoted_name(inner: &str) -> (String, &str) {
         from = quote + 2;
     }
     (inner.to_owned(), "")
-}
-
-/// A piece of the options.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Word {
-    /// As it stands there.
-    text: String,
-    /// Of a string literal, without its quotes and doublings; not of those of other forms (E'…').
-    value: Option<String>,
-    /// Parentheses around it.
-    depth: usize,
-    /// Whether it stands first in its parentheses, or behind a comma.
-    is_first: bool,
-}
-
-impl Word {
-    /// The option that it names outside of all parentheses, in capitals; else nothing.
-    fn option(&self) -> String {
-        let is_name = self.depth == 0 && !self.text.contains('\'');
-        if is_name { self.text.to_ascii_uppercase() } else { String::new() }
-    }
-
-    fn is_option(&self, name: &str) -> bool {
-        self.depth == 0 && self.text.eq_ignore_ascii_case(name)
-    }
-
-    /// Whether it names this option in a list of them, `WITH (…)`.
-    fn is_listed(&self, name: &str) -> bool {
-        self.depth == 1 && self.is_first && self.text.eq_ignore_ascii_case(name)
-    }
-}
-
-/// The options in pieces. A literal that does not end is one all the same: the server says what is wrong with it.
-fn words(options: &str, has_escapes: bool) -> Vec<Word> {
-    let mut words: Vec<Word> = Vec::new();
-    let (mut rest, mut depth) = (options.trim_start(), 0_usize);
-    while let Some(first) = rest.chars().next() {
-        let end = match first {
-            '\'' | '"' => quoted_end(rest, 0, first == '\'' && has_escapes),
-            'E' | 'e' if rest[1..].starts_with('\'') => quoted_end(rest, 1, true),
-            '(' | ')' | ',' => 1,
-            _ => rest
-                .find(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '(' | ')' | ','))
-                .unwrap_or(rest.len()),
-        };
-        let text = rest[..end].to_owned();
-        let value = text.strip_prefix('\'').map(|inner| inner.strip_suffix('\'').unwrap_or(inner).replace("''", "'"));
-        depth -= usize::from(first == ')' && depth > 0);
-        let is_first = words.last().is_some_and(|before| matches!(before.text.as_str(), "(" | ","));
-        words.push(Word { text, value, depth, is_first });
-        depth += usize::from(first == '(');
-        rest = rest[end..].trim_start();
-    }
-    words
-}
-
-/// Where the literal or the name ends whose quote stands at `quote`.
-fn quoted_end(text: &str, quote: usize, has_escapes: bool) -> usize {
-    let bytes = text.as_bytes();
-    let (mut at, sign) = (quote + 1, bytes[quote]);
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' if has_escapes => at += 2,
-            byte if byte == sign && bytes.get(at + 1) == Some(&sign) => at += 2,
-            byte if byte == sign => return at + 1,
-            _ => at += 1,
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]
@@ -292,6 +226,10 @@ mod tests {
     fn options_that_leave_rows_out_are_known() {
         for (options, expected) in [
             ("json 'auto' noload", Some("NOLOAD")),
+            ("json 'auto' NOLOAD;", Some("NOLOAD")),
+            ("json 'auto' IGNOREALLERRORS", Some("IGNOREALLERRORS")),
+            ("WITH (FORMAT csv) WHERE id > 5", Some("WHERE")),
+            ("WITH (FORMAT csv, FORCE_NULL (\"where\"))", None),
             ("WITH (FORMAT csv, ON_ERROR ignore)", Some("ON_ERROR")),
             ("WITH (on_error ignore)", Some("ON_ERROR")),
             ("WITH (FORMAT csv, FORCE_NULL (on_error, noload))", None),

@@ -35,7 +35,11 @@ pub fn of_session(error: &Error, doing: &str) -> DeliveryError {
         }
         return failed("ConnectionFailed", format!("{doing}: {text}"), Retry::Backoff);
     };
-    let (code, retry) = of_server(server.code().code(), server.message());
+    let (mut code, retry) = of_server(server.code().code(), server.message());
+    // Said within a trigger or a function of the table, it is not the table that is missing.
+    if NOT_THERE.contains(&code) && server.where_().is_some() {
+        code = "DataLoadFailed";
+    }
     let mut text = format!("{doing}: {} (SQLSTATE {})", server.message(), server.code().code());
     // What is said of a value quotes the record it is in, which is for the error area.
     let is_of_data = ["22", "23"].iter().any(|class| server.code().code().starts_with(class));
@@ -73,6 +77,9 @@ pub fn with_last_words(error: DeliveryError, said: Option<Said>) -> DeliveryErro
     let Some(Said { state, message }) = said.filter(|_| error.code == "Redshift.ConnectionFailed") else {
         return error;
     };
+    if error.message.contains(&message) {
+        return error;
+    }
     let (code, retry) = of_server(&state, &message);
     failed(code, cut(&format!("{}, behind {message} (SQLSTATE {state})", error.message)), retry)
 }

@@ -29,6 +29,7 @@ mod reach;
 mod rows;
 pub mod settings;
 pub mod url;
+mod words;
 
 pub use copy::skips_rows;
 pub use settings::RedshiftSettings;
