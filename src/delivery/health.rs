@@ -46,6 +46,8 @@ struct Trouble {
     retry: Retry,
     /// That the operator is needed was told.
     told_operator: bool,
+    /// That parcels are given up was told.
+    told_giving_up: bool,
 }
 
 impl Health {
@@ -53,8 +55,10 @@ impl Health {
     pub fn trouble(&mut self, text: String, retry: Retry) -> bool {
         let needs_operator = retry == Retry::AfterOperator;
         let is_news = self.trouble.as_ref().is_none_or(|known| needs_operator && !known.told_operator);
-        let told_operator = needs_operator || self.trouble.as_ref().is_some_and(|known| known.told_operator);
-        self.trouble = Some(Trouble { text, retry, told_operator });
+        let known = self.trouble.as_ref();
+        let told_operator = needs_operator || known.is_some_and(|known| known.told_operator);
+        let told_giving_up = known.is_some_and(|known| known.told_giving_up);
+        self.trouble = Some(Trouble { text, retry, told_operator, told_giving_up });
         is_news
     }
 
@@ -78,10 +82,12 @@ impl Health {
         self.recovered()
     }
 
-    /// Notes that a parcel is given up: its failures say nothing of the others any more.
-    pub fn gave_up(&mut self, key: Key) {
+    /// Notes that a parcel is given up: its failures say nothing of the others any more. Whether it is news.
+    pub fn gave_up(&mut self, key: Key) -> bool {
         self.failing.remove(&key);
         self.status.given_up += 1;
+        // Without a trouble it was told by whoever ran before.
+        self.trouble.as_mut().is_some_and(|trouble| !std::mem::replace(&mut trouble.told_giving_up, true))
     }
 
     /// What was in the way is gone, unless parcels fail. Whether that ends a trouble.
@@ -130,7 +136,7 @@ mod tests {
         assert!(health.failed((2, 0), text(3), Retry::AfterOperator, 9));
         assert!(!health.failed((2, 0), text(4), Retry::Backoff, 10));
         assert!(!health.failed((2, 0), text(5), Retry::AfterOperator, 11));
-        health.gave_up((2, 1));
+        assert!(health.gave_up((2, 1)));
         assert!(!health.recovered());
         assert!(health.succeeded((2, 0), 12));
         assert_eq!(health.told(), None);
@@ -138,5 +144,19 @@ mod tests {
         assert_eq!((status.attempts, status.successes, status.given_up, status.failing_parcels), (8, 3, 1, 0));
         assert_eq!((status.last_error.as_deref(), status.last_error_ms), (Some("error 5"), Some(11)));
         assert_eq!(status.last_success_ms, Some(12));
+    }
+
+    #[test]
+    fn giving_up_is_told_once_and_ends_no_trouble() {
+        let mut health = Health::default();
+        let refused = || "refused".to_owned();
+        assert!(health.failed((2, 0), refused(), Retry::AfterOperator, 5));
+        assert!(health.gave_up((2, 0)));
+        assert!(health.told().is_some());
+        assert!(!health.failed((3, 0), refused(), Retry::AfterOperator, 6) && !health.gave_up((3, 0)));
+        assert!(health.succeeded((4, 0), 8));
+        assert_eq!(health.told(), None);
+        // In the next trouble it is news again.
+        assert!(health.failed((5, 0), refused(), Retry::Backoff, 9) && health.gave_up((5, 0)));
     }
 }

@@ -146,13 +146,21 @@ impl LaneStatus {
         inner.open.push_back(seal.into());
     }
 
-    /// A parcel of an open seal was given up: these records of it are refused.
+    /// A parcel of an open seal was given up: these records of it are refused. Logs the first one of a trouble.
     pub fn turned(&self, key: Key, refused: Tally) {
         let mut inner = self.inner.lock();
         if let Some(open) = inner.open.iter_mut().find(|open| open.number == key.0) {
             open.fates.turn(refused);
         }
-        inner.endpoint.gave_up(key);
+        let is_news = inner.endpoint.gave_up(key);
+        drop(inner);
+        let (stream, lane, records) = (&self.name, self.role, refused.records);
+        if is_news {
+            let what = "records are given up and go to the error area, as will others until delivery works again";
+            tracing::warn!(stream, lane, records, "{what}");
+        } else {
+            tracing::debug!(stream, lane, records, "records are given up");
+        }
     }
 
     /// The oldest open seal was closed.

@@ -37,7 +37,10 @@ fn url(checks: &Checks, destination: &Value) -> Result<(), ApiError> {
         return violations.finish();
     }
     if !may_be_used(url, true) {
-        return refuse("EndpointConfiguration.Url is not a URL that requests can be sent to.");
+        return refuse(
+            "EndpointConfiguration.Url is not a URL that requests can be sent to: it needs a host, a port from 1 to 65535 if any, \
+             and no user or password.",
+        );
     }
     if !may_be_used(url, checks.rules.allow_http) {
         return refuse(

@@ -2,7 +2,7 @@
 
 use super::{Checks, destination, http, partitioning, processing, refuse};
 use crate::control::members::{filled, flag, given, text};
-use crate::destination::redshift::{skips_rows, url};
+use crate::destination::redshift::{refused_for_stdin, skips_rows, url};
 use crate::stream::prefix::TimeZone;
 use crate::wire::{ApiError, Compatibility, Pattern, Violations};
 use serde_json::Value;
@@ -58,10 +58,15 @@ fn copy_command(destination: &Value) -> Result<(), ApiError> {
         None | Some("") => refuse("CopyCommand.DataTableName must name a table.")?,
         Some(_) => {}
     }
-    match filled(copy, "CopyOptions").and_then(skips_rows) {
-        Some(option) => refuse(&format!(
+    let options = filled(copy, "CopyOptions");
+    if let Some(option) = options.and_then(skips_rows) {
+        refuse(&format!(
             "CopyCommand.CopyOptions must not have {option}: records would count as delivered that are in no table."
-        )),
+        ))?;
+    }
+    let from_stdin = options.filter(|_| text(destination, "LoadMethod") == Some("COPY_FROM_STDIN"));
+    match from_stdin.and_then(refused_for_stdin) {
+        Some(reason) => refuse(&format!("CopyCommand.{reason}.")),
         None => Ok(()),
     }
 }

@@ -53,9 +53,20 @@ pub fn may_be_used(url: &str, allow_http: bool) -> bool {
         Ok(uri) if uri.host().is_none_or(str::is_empty) => false,
         // A name and a password there would be shown by Describe, and are not sent.
         Ok(uri) if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => false,
+        // The client would take the usual port in place of one that is none.
+        Ok(uri) if !has_good_port(&uri) => false,
         Ok(uri) if uri.scheme_str() == Some("https") => true,
         Ok(uri) if uri.scheme_str() == Some("http") => allow_http || Reach::of(Some(url)) == Reach::Loopback,
         _ => false,
+    }
+}
+
+/// Whether the port is left out, or is one.
+fn has_good_port(uri: &http::Uri) -> bool {
+    let port = uri.authority().and_then(|authority| authority.as_str().strip_prefix(authority.host()));
+    match port {
+        None | Some("") => true,
+        Some(port) => port.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()).is_some_and(|port| port > 0),
     }
 }
 
@@ -74,6 +85,12 @@ mod tests {
             ("http://example.com/", false, true),
             ("http://127.0.0.1.example.com/", false, true),
             ("https://user:password@example.com/", false, false),
+            ("http://127.0.0.1:99999/x", false, false),
+            ("http://127.0.0.1:abc/", false, false),
+            ("http://127.0.0.1:/x", false, false),
+            ("http://127.0.0.1:0/x", false, false),
+            ("http://[::1]:70000/", false, false),
+            ("https://example.com:65535/", true, true),
             ("ftp://example.com/", false, false),
             ("example.com", false, false),
             ("https://", false, false),

@@ -150,6 +150,14 @@ pub fn skips_rows(options: &str) -> Option<&'static str> {
     ["NOLOAD", "ON_ERROR", "IGNOREALLERRORS", "WHERE"].into_iter().find(|name| is_there(name))
 }
 
+/// Why options cannot be those of a COPY from standard input, where both readings of literals agree.
+pub fn refused_for_stdin(options: &str) -> Option<String> {
+    match [false, true].map(|has_escapes| StdinOptions::of(options, has_escapes)) {
+        [Err(error), Err(_)] => Some(error.message),
+        _ => None,
+    }
+}
+
 /// The names in a list of columns as the server knows them: quoted ones as they are, others in lower case.
 pub fn column_names(columns: &str) -> Vec<String> {
     let columns = columns.trim();

@@ -61,7 +61,7 @@ impl EndMark {
 }
 
 fn found() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "they hold \\\\. where the server takes it for the end of all data")
+    io::Error::new(io::ErrorKind::InvalidData, "they hold \\. where the server takes it for the end of all data")
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub mod settings;
 pub mod url;
 mod words;
 
-pub use copy::skips_rows;
+pub use copy::{refused_for_stdin, skips_rows};
 pub use settings::RedshiftSettings;
 
 use super::secrets::{Secrets, without};
