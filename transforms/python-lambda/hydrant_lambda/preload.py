@@ -123,17 +123,19 @@ def _read_own(name):
     if parent:
         if not (parent in _own and _own[parent][1]):
             return
-        # The parent is not imported, so its folder is searched here.
-        spec = importlib.machinery.PathFinder.find_spec(name, [_own[parent][2].rpartition("/")[0]])
+        # The parent is not imported, so its folder is searched here, as if for a module at the top.
+        spec = importlib.machinery.PathFinder.find_spec(name.rpartition(".")[2], [_own[parent][2].rpartition("/")[0]])
         if spec is None:
             return  # a name in the module rather than a module
     else:
         spec = importlib.util.find_spec(name)
-        if spec is None or not hasattr(spec.loader, "get_source"):
+        if spec is None or not (spec.loader is None or hasattr(spec.loader, "get_source")):
             raise ModuleNotFoundError(f"there is no module {name} beside the handler")
     package = spec.submodule_search_locations is not None
     path = f"/var/task/{name.replace('.', '/')}{'/__init__' if package else ''}.py"
-    _keep(name, path, _origin(spec), spec.loader.get_source(name), package)
+    # Of a folder without `__init__.py` there is no loader.
+    source = spec.loader.get_source(spec.name) if spec.loader else ""
+    _keep(name, path, _origin(spec), source, package)
 
 
 def _origin(spec):
