@@ -24,7 +24,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// which is longer than a put waits for all else.
 const SHORT_TICK: Duration = Duration::from_micros(500);
 
-/// A call that takes longer goes on in turns of so long, and so does the next one of its module. Processor time.
+/// A call that takes longer goes on in turns of so long, and the next one of its module begins in one, as behind one that
+/// failed after a tick. Processor time.
 const LONG: Duration = Duration::from_millis(500);
 const TURN: Duration = Duration::from_millis(100);
 
@@ -338,9 +339,14 @@ impl Confined {
         !self.was_interrupted
     }
 
-    /// Whether it has taken long enough to go on in turns by its own doing.
-    pub fn is_long(&self) -> bool {
+    fn is_long(&self) -> bool {
         thread_time() >= self.began + LONG
+    }
+
+    /// Whether the next call of its module waits for a turn before it begins. Not behind a failure that took nothing: of those
+    /// there may be thousands a batch, and a turn of somebody else before each.
+    pub fn is_to_wait_next(&self, has_failed: bool) -> bool {
+        self.is_long() || (has_failed && thread_time() >= self.began + TICK)
     }
 
     /// The place that it has, for who goes on in its name.

@@ -45,7 +45,7 @@ pub struct Module {
     entry: Entry,
     pub(super) guest_log: GuestLog,
     last_words: LastWords,
-    /// Its last call took long or failed, and so may the next one: it waits for a turn before it begins.
+    /// Its last call took long, and so may the next one: it waits for a turn before it begins.
     goes_in_turns: AtomicBool,
 }
 
@@ -315,7 +315,7 @@ impl Module {
             return Err(CallError::Interrupted);
         }
         let answered = self.answer(&mut store, invocation, records, limits, packed);
-        self.goes_in_turns.store(answered.is_err() || store.data().is_long(), Ordering::Relaxed);
+        self.goes_in_turns.store(store.data().is_to_wait_next(answered.is_err()), Ordering::Relaxed);
         let left = limits.fuel.and_then(|fuel| Some(fuel.saturating_sub(store.get_fuel().ok()?)));
         *used = Used { memory_bytes: store.data().used_bytes as u64, fuel: left };
         let turn = store.data_mut().take_turn();

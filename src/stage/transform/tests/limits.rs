@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::stage::transform::host::processors;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::stage::transform::turns::Turn;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[test]
 fn an_endless_loop_is_stopped() {
@@ -61,25 +62,37 @@ fn an_interrupt_ends_the_call_that_runs_and_those_to_come() {
 }
 
 #[test]
-fn who_failed_waits_for_a_turn_until_it_has_done_well() {
-    let spec = TransformSpec { retries: 0, ..spec("poison-packed") };
+fn who_failed_late_waits_for_a_turn_until_it_has_done_well() {
+    let spec = TransformSpec { retries: 0, timeout_ms: 50, ..spec("poison-packed") };
     let module = folder(guests()).load(&spec).unwrap();
-    let take_all = || -> Vec<_> { (1..processors().max(2)).map(|_| module.host.turns.take(|| false)).collect() };
-    // Whether a call is answered; one that waits for a turn asks again and is told to stop.
-    let is_answered = || {
-        let asked = AtomicUsize::new(0);
-        let interrupted = Arc::new(move || asked.fetch_add(1, Ordering::Relaxed) > 0);
-        let chunk = Chunk::from_records([&b"good"[..]], 100, ARRIVAL_MS);
-        let staged = module.stage(&spec, info(), LambdaKeys::default(), interrupted).apply(chunk);
-        assert_eq!(staged.passed.slots.len() + staged.refused.len(), 1);
-        staged.refused.is_empty()
+    let take_all = || -> Vec<_> { (1..processors().max(2)).filter_map(|_| module.host.turns.take(|| false)).collect() };
+    // Whether a call waits for one of the places; if so it is told to stop.
+    let waits = |taken: &[Turn], record: &str, passes: bool| {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stopped);
+        let interrupted = Arc::new(move || asked.load(Ordering::Relaxed));
+        let chunk = Chunk::from_records([record.as_bytes()], 100, ARRIVAL_MS);
+        let mut stage = module.stage(&spec, info(), LambdaKeys::default(), interrupted);
+        std::thread::scope(|scope| {
+            let call = scope.spawn(move || stage.apply(chunk));
+            while !call.is_finished() {
+                if taken.iter().any(Turn::is_wanted) {
+                    stopped.store(true, Ordering::Relaxed);
+                }
+                std::thread::yield_now();
+            }
+            let (staged, has_waited) = (call.join().unwrap(), stopped.load(Ordering::Relaxed));
+            assert_eq!(staged.refused.is_empty(), passes && !has_waited, "{:?}", staged.refused);
+            has_waited
+        })
     };
     let taken = take_all();
-    assert!(is_answered(), "it has done no harm yet");
-    assert_eq!(apply_with(&module, &spec, &["trap!"]).refused.len(), 1);
-    assert!(!is_answered(), "it has failed, and there is no place");
+    assert!(!waits(&taken, "good", true), "it has done no harm yet");
+    assert!(!waits(&taken, "trap!", false) && !waits(&taken, "good", true), "what fails at once takes nothing");
+    assert!(!waits(&taken, "loop!", false), "it has not been long yet");
+    assert!(waits(&taken, "good", true), "it has failed late, and there is no place");
     drop(taken);
-    assert!(is_answered(), "there is a place");
-    let _taken = take_all();
-    assert!(is_answered(), "it has done well since");
+    assert!(!waits(&[], "good", true), "there is a place");
+    let taken = take_all();
+    assert!(!waits(&taken, "good", true), "it has done well since");
 }
