@@ -4,7 +4,8 @@
 //! went bad or is gone does no harm to who uses it: the module in use stays, and the problem is reported until mended.
 
 use super::host::{Host, HostError, TransformLimits};
-use super::module::{LoadError, Module};
+use super::load_error::LoadError;
+use super::module::Module;
 use crate::stream::definition::TransformSpec;
 use parking_lot::Mutex;
 use std::collections::HashMap;

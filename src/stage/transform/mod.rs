@@ -7,8 +7,8 @@
 //! - [`host`]: the engine and its limits; [`turns`]: how calls that take long share processors;
 //! - [`abi`]: the contract's types; [`packed`]: its packed layout;
 //! - [`lasting`]: what is left out of a component; [`adapted`]: what is put in; [`flat`]: the answer it then leaves;
-//! - [`module`]: one validated component and one call of it; [`reply`]: what a call returned; [`folder`]: the modules of a
-//!   folder, reloaded on change;
+//! - [`module`]: one validated component and one call of it; [`load_error`]: why there is none; [`reply`]: what a call
+//!   returned; [`folder`]: the modules of a folder, reloaded on change;
 //! - [`id`]: record ids; [`verdict`]: what an answer says of each record; [`cause`]: codes and messages;
 //! - [`last_words`]: what a guest said before it trapped; [`halving`]: which records make a call fail; [`harvest`]: what
 //!   calls have come to; [`guest_log`]: guest lines into the log; [`observe`]: who sees them instead; [`stage`]: all
@@ -29,6 +29,7 @@ mod host;
 mod id;
 mod last_words;
 mod lasting;
+mod load_error;
 mod module;
 mod observe;
 mod packed;
@@ -50,7 +51,8 @@ pub use abi::{LogLevel, LogLine, Operation, PACKED, TRANSFORMER};
 pub use flat::flat_texts;
 pub use folder::{TransformFolder, file_name};
 pub use host::{Host, HostError, Interrupted, TransformLimits};
-pub use module::{LoadError, Module, Used};
+pub use load_error::LoadError;
+pub use module::{Module, Used};
 pub use observe::{Call, Observer};
 pub use packed::packed_texts;
 pub use stage::InvocationInfo;
