@@ -51,9 +51,11 @@ enum {
   KINESIS = 24, // options in a record
   KAFKA = 72,
   ANSWER_BYTES = 12,
+  PROBE_BYTES = 64,
+  GIVEN_BACK_BYTES = 1 << 16, // at a time
 };
 
-static const u8 *take_invocation(const u8 *from, u8 *to) {
+static void take_invocation(const u8 *from, u8 *to) {
   TAKE_BYTES(to); // invocation-id
   TAKE_BYTES(to + 8); // delivery-stream-arn
   to[16] = *from++;
@@ -73,12 +75,10 @@ static const u8 *take_invocation(const u8 *from, u8 *to) {
     TAKE_BYTES(variable);
     TAKE_BYTES(variable + 8);
   }
-  return from;
 }
 
-static const u8 *take_record(const u8 *from, u8 *to) {
-  const u8 *upto = from + 4 + GET_U32(from);
-  from += 4;
+static void take_record(const u8 *from, u8 *to) {
+  from += 4; // its length
   TAKE_BYTES(to); // record-id
   TAKE_U64(to + 8); // approximate-arrival-timestamp
   TAKE_BYTES(to + 16); // data
@@ -97,21 +97,46 @@ static const u8 *take_record(const u8 *from, u8 *to) {
     TAKE_BYTES(to + KAFKA + 24); // partition-id
     TAKE_U64(to + KAFKA + 32); // approximate-arrival-timestamp
   }
-  return upto;
+}
+
+// Whether the guest makes an allocation smaller where it is.
+static int shrinks_in_place(void) {
+  u32 probe = guest_realloc(0, 0, 1, 2 * PROBE_BYTES);
+  return guest_realloc(probe, 2 * PROBE_BYTES, 1, PROBE_BYTES) == probe;
+}
+
+// The records of a batch, from the last to the first: what has been copied is given back as the end of the batch, and is
+// where the next copies go. So a batch is in memory once, and memory grows once for it.
+static void take_records(u8 *batch, u32 batch_bytes, u8 *records, u32 count) {
+  u32 at = 4;
+  for (u8 *record = records; record < records + count * RECORD_BYTES; record += RECORD_BYTES) {
+    PUT_U32(record, at);
+    at += 4 + GET_U32(batch + at);
+  }
+  int gives_back = batch_bytes >= 2 * GIVEN_BACK_BYTES && shrinks_in_place();
+  for (u8 *record = records + count * RECORD_BYTES; record > records;) {
+    record -= RECORD_BYTES;
+    at = *(u32 *)record;
+    take_record(batch + at, record);
+    if (gives_back && batch_bytes - at >= GIVEN_BACK_BYTES) {
+      u8 *rest = (u8 *)guest_realloc((u32)batch, batch_bytes, 1, at);
+      gives_back = rest == batch;
+      batch = rest;
+      batch_bytes = at;
+    }
+  }
 }
 
 // Answers with the place of the function's result, and all memory as a list of bytes.
-__attribute__((export_name("call"))) u8 *call(const u8 *invocation, u32 invocation_bytes, const u8 *batch, u32 batch_bytes) {
+__attribute__((export_name("call"))) u8 *call(const u8 *invocation, u32 invocation_bytes, u8 *batch, u32 batch_bytes) {
   (void)invocation_bytes;
-  (void)batch_bytes;
   u8 *arguments = ALLOCATE(8, ARGUMENTS_BYTES);
   take_invocation(invocation, arguments);
   u32 count = GET_U32(batch);
-  batch += 4;
-  u8 *record = ALLOCATE(8, count * RECORD_BYTES);
-  PUT_U32(arguments + 88, record);
+  u8 *records = ALLOCATE(8, count * RECORD_BYTES);
+  PUT_U32(arguments + 88, records);
   PUT_U32(arguments + 92, count);
-  for (; count > 0; count--, record += RECORD_BYTES) batch = take_record(batch, record);
+  take_records(batch, batch_bytes, records, count);
   // Before the call: what it returns is nobody's yet, and an allocation might take it.
   u8 *answer = ALLOCATE(4, ANSWER_BYTES);
   u32 result = guest_transform((u32)arguments);

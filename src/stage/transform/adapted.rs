@@ -25,7 +25,7 @@ use wasmparser::{
 pub const EXPORT: &str = "adapted-call";
 
 /// Built by `transforms/build`.
-const ADAPTER: &[u8] = include_bytes!("adapter.wasm");
+pub(super) const ADAPTER: &[u8] = include_bytes!("adapter.wasm");
 
 /// Magic, version and layer of a component.
 const HEADER_BYTES: usize = 8;

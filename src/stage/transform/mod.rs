@@ -39,6 +39,8 @@ mod turns;
 mod verdict;
 
 #[cfg(test)]
+mod adapter_memory_tests;
+#[cfg(test)]
 mod adapter_tests;
 #[cfg(test)]
 mod enrich_tests;
