@@ -45,7 +45,7 @@ impl LocalFault {
     /// What an attempt fails with for it.
     pub fn error(&self) -> DeliveryError {
         let (code, retry) = match self {
-            // What has ended is not told as this; see `Progress::end`.
+            // What has ended is not told as this; see `Attempt`.
             Self::Unreadable(_) | Self::Over => ("Outbox.Unreadable", Retry::Backoff),
             Self::Damaged { .. } => ("Outbox.Damaged", Retry::Never),
         };
@@ -80,11 +80,6 @@ impl Progress {
         self.is_all_taken.load(Ordering::Relaxed)
     }
 
-    /// Nothing more of the body is to be sent: there is an answer, or nobody waits for one. What is on its way is cut off.
-    pub fn end(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
-    }
-
     fn set_all_taken(&self) {
         self.is_all_taken.store(true, Ordering::Relaxed);
         self.all_taken.notify_one();
@@ -93,6 +88,19 @@ impl Progress {
     /// Returns when the last byte was handed to the connection. For one waiter.
     pub async fn all_taken(&self) {
         self.all_taken.notified().await;
+    }
+}
+
+/// What a body is sent for. When this is dropped, with an answer or for nobody waits for one any more, nothing more of the
+/// body is sent: what is on its way is cut off.
+#[derive(Debug, Default)]
+pub struct Attempt {
+    pub progress: Arc<Progress>,
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.progress.is_over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -303,10 +311,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_over_is_cut_off() {
         let bytes = Watched::new(3 * PIECE_BYTES as usize);
-        let progress = Arc::new(Progress::default());
+        let attempt = Attempt::default();
+        let progress = attempt.progress.clone();
         let mut body = ParcelBody::new(bytes.clone(), 0..bytes.length_bytes(), 1, progress.clone());
         body.frame().await.unwrap().unwrap();
-        progress.end();
+        drop(attempt);
         assert_eq!(body.frame().await.unwrap().unwrap_err(), LocalFault::Over);
         // It is nobody's fault.
         assert!(progress.fault().is_none() && !progress.is_all_taken());

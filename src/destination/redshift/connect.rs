@@ -4,11 +4,12 @@
 //! and long. Nothing is spawned: whoever drops a session closes it.
 
 use super::RedshiftSettings;
-use super::errors::{failed, of_session, with_last_words};
+use super::errors::{failed, of_session, with_end, with_last_words};
 use super::last_words::{Heard, LastWords};
 use super::reach;
 use super::url::Server;
 use crate::destination::DeliveryError;
+use crate::destination::aws_http::chain;
 use crate::destination::secrets::hidden;
 use crate::destination::trust::{CaFileError, client_config};
 use crate::fault::Retry;
@@ -74,6 +75,8 @@ pub struct Session {
 pub struct Link {
     connection: Option<Connection<Heard<TcpStream>, Heard<Secured>>>,
     words: LastWords,
+    /// What the connection ended with, if it failed.
+    end: Option<String>,
     /// Not to be logged.
     password: String,
 }
@@ -143,7 +146,7 @@ impl Connector {
         let (client, connection) = config.connect_raw(stream, tls).await.map_err(|error| of_session(&error, place))?;
         let has_escapes = connection.parameter("standard_conforming_strings") != Some("on");
         let session = Session { client, has_escapes, is_loading: AtomicBool::new(false) };
-        Ok((session, Link { connection: Some(connection), words, password: login.password.clone() }))
+        Ok((session, Link { connection: Some(connection), words, end: None, password: login.password.clone() }))
     }
 }
 
@@ -161,7 +164,7 @@ impl Link {
             work.as_mut().poll(cx)
         })
         .await;
-        done.map_err(|error| with_last_words(error, self.words.error()))
+        done.map_err(|error| with_end(with_last_words(error, self.words.error()), self.end.as_deref()))
     }
 
     /// Takes leave.
@@ -182,7 +185,12 @@ impl Link {
                 Poll::Ready(Some(Ok(AsyncMessage::Notice(notice)))) => self.tell(&notice, is_loading.load(Relaxed)),
                 Poll::Ready(Some(Ok(_))) => {}
                 // Dropped, so that whoever waits for an answer is told that none comes.
-                Poll::Ready(Some(Err(_)) | None) => self.connection = None,
+                Poll::Ready(ended) => {
+                    // What the server said by it is among its last words.
+                    let error = ended.and_then(Result::err).filter(|error| error.as_db_error().is_none());
+                    self.end = error.map(|error| chain(&error));
+                    self.connection = None;
+                }
                 Poll::Pending => return,
             }
         }

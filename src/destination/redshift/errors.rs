@@ -84,6 +84,16 @@ pub fn with_last_words(error: DeliveryError, said: Option<Said>) -> DeliveryErro
     failed(code, cut(&format!("{}, behind {message} (SQLSTATE {state})", error.message)), retry)
 }
 
+/// An error of a session that just ended, with what ended its connection, if that is known.
+pub fn with_end(error: DeliveryError, end: Option<&str>) -> DeliveryError {
+    match end {
+        Some(end) if error.code == "Redshift.ConnectionFailed" && !error.message.contains(end) => {
+            DeliveryError { message: cut(&format!("{}: {end}", error.message)).to_owned(), ..error }
+        }
+        _ => error,
+    }
+}
+
 /// Codes of what no other command would help: objects that the cluster cannot read, and the session.
 const NOT_OF_COMMAND: &[&str] = &[
     "AccessDenied",
@@ -204,6 +214,12 @@ mod tests {
         let full = Said { state: "53100".to_owned(), message: "no space left".to_owned() };
         assert_eq!(with_last_words(closed.clone(), Some(full)).code, "Redshift.DiskFull");
         assert_eq!(with_last_words(closed.clone(), None), closed);
+        let ended = with_end(closed.clone(), Some("connection reset by peer"));
+        assert_eq!(ended.message, "public.t: connection closed: connection reset by peer");
+        assert_eq!(with_end(ended.clone(), Some("connection reset by peer")), ended);
+        assert_eq!(with_end(closed.clone(), None), closed);
+        let other = failed("DiskFull", "public.t: no room", Retry::Backoff);
+        assert_eq!(with_end(other.clone(), Some("connection reset by peer")), other);
         // What was told of a request stands.
         let refused = failed("TableNotFound", "public.t: no such table", Retry::AfterOperator);
         assert_eq!(with_last_words(refused.clone(), Some(said)), refused);
