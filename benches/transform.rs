@@ -24,8 +24,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Batches of each thread where wall time is measured: enough that starting it and filling its heap, which threads that
-/// stay do once, count for little.
+/// Batches of each thread where wall time is measured: so many that the start of a thread and the filling of its heap, which
+/// the threads of the service do once, count for little.
 const ROUNDS: u32 = 16;
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -52,6 +52,11 @@ async fn what_a_cluster_says_at_the_end_of_a_session_is_told() {
 }
 
 #[tokio::test]
+async fn what_ended_a_connection_to_a_cluster_is_told() {
+    conformance::clusters::what_ended_a_connection_is_told().await;
+}
+
+#[tokio::test]
 async fn what_a_cluster_says_beside_its_answers_shows_no_record_and_no_password() {
     conformance::clusters::notices_show_nothing().await;
 }

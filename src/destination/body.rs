@@ -37,7 +37,7 @@ pub enum LocalFault {
         found: u32,
     },
     /// What it was sent for has ended.
-    #[error("the answer came before all of the request was sent")]
+    #[error("what it was sent for ended before all of it was sent")]
     Over,
 }
 
@@ -45,7 +45,7 @@ impl LocalFault {
     /// What an attempt fails with for it.
     pub fn error(&self) -> DeliveryError {
         let (code, retry) = match self {
-            // What has ended is not told as this; see `Attempt`.
+            // What has ended is not told as this; see `Sending`.
             Self::Unreadable(_) | Self::Over => ("Outbox.Unreadable", Retry::Backoff),
             Self::Damaged { .. } => ("Outbox.Damaged", Retry::Never),
         };
@@ -91,14 +91,15 @@ impl Progress {
     }
 }
 
-/// What a body is sent for. When this is dropped, with an answer or for nobody waits for one any more, nothing more of the
-/// body is sent: what is on its way is cut off.
+/// What a body is sent for. When this is dropped, with an answer or because nobody waits for one any more, nothing more of
+/// the body is sent: what is on its way is cut off. For receivers that act on requests; in a store, what is still put after
+/// an attempt is the same object.
 #[derive(Debug, Default)]
-pub struct Attempt {
+pub struct Sending {
     pub progress: Arc<Progress>,
 }
 
-impl Drop for Attempt {
+impl Drop for Sending {
     fn drop(&mut self) {
         self.progress.is_over.store(true, Ordering::Relaxed);
     }
@@ -311,11 +312,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_over_is_cut_off() {
         let bytes = Watched::new(3 * PIECE_BYTES as usize);
-        let attempt = Attempt::default();
-        let progress = attempt.progress.clone();
+        let sending = Sending::default();
+        let progress = sending.progress.clone();
         let mut body = ParcelBody::new(bytes.clone(), 0..bytes.length_bytes(), 1, progress.clone());
         body.frame().await.unwrap().unwrap();
-        drop(attempt);
+        drop(sending);
         assert_eq!(body.frame().await.unwrap().unwrap_err(), LocalFault::Over);
         // It is nobody's fault.
         assert!(progress.fault().is_none() && !progress.is_all_taken());

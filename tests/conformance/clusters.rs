@@ -95,6 +95,15 @@ pub async fn last_words_are_told() {
     assert_eq!(outside.held(&consignment).await.unwrap().times, 1);
 }
 
+pub async fn what_ended_a_connection_is_told() {
+    let outside = Redshift::start().await;
+    let destination = outside.meeting(&[]).await;
+    outside.cluster.resets.store(true, SeqCst);
+    let error = attempt(&*destination, &load(&outside, 8 << 20)).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.retry), ("Redshift.ConnectionFailed", Retry::Backoff));
+    assert!(error.message.contains("os error"), "{error}");
+}
+
 /// A log in memory.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

@@ -34,6 +34,8 @@ pub struct Cluster {
     pub is_talkative: AtomicBool,
     /// Says why, and ends the next session in which rows come.
     pub dies: AtomicBool,
+    /// The next session is reset where rows come.
+    pub resets: AtomicBool,
     troubles: Mutex<VecDeque<Trouble>>,
     has_ledger: Mutex<bool>,
     /// Rows by lane; whoever changes one in a transaction holds it until the end of that.
@@ -177,6 +179,7 @@ impl Session {
                 b'd' | b'c' | b'f' if !is_copying => continue,
                 b'S' if is_copying => continue,
                 b'd' if trouble == Some(Trouble::CutOff) => return,
+                b'd' if self.cluster.resets.swap(false, SeqCst) => return self.client.set_zero_linger().unwrap(),
                 b'd' if self.cluster.dies.swap(false, SeqCst) => {
                     self.send(&error("57P01", "terminating connection due to administrator command")).await;
                     let _ = self.client.shutdown().await;

@@ -52,7 +52,7 @@ enum {
   KAFKA = 72,
   ANSWER_BYTES = 12,
   PROBE_BYTES = 64,
-  GIVEN_BACK_BYTES = 1 << 16, // at a time
+  GIVEN_BACK_BYTES = 1 << 16, // at least, at a time
 };
 
 static void take_invocation(const u8 *from, u8 *to) {
@@ -99,23 +99,27 @@ static void take_record(const u8 *from, u8 *to) {
   }
 }
 
-// Whether the guest makes an allocation smaller where it is.
+// Whether the guest makes an allocation smaller where it is, with another one behind it: the last one of all may be the
+// only one for which that is easy, and the batch is not.
 static int shrinks_in_place(void) {
   u32 probe = guest_realloc(0, 0, 1, 2 * PROBE_BYTES);
+  guest_realloc(0, 0, 1, PROBE_BYTES);
   return guest_realloc(probe, 2 * PROBE_BYTES, 1, PROBE_BYTES) == probe;
 }
 
 // The records of a batch, from the last to the first: what has been copied is given back as the end of the batch, and is
-// where the next copies go. So a batch is in memory once, and memory grows once for it.
+// where the next copies go, if the guest makes allocations smaller where they are. So a large batch is in memory about
+// once, and memory does not grow bit by bit. A guest that moves the batch all the same is not asked again.
 static void take_records(u8 *batch, u32 batch_bytes, u8 *records, u32 count) {
   u32 at = 4;
-  for (u8 *record = records; record < records + count * RECORD_BYTES; record += RECORD_BYTES) {
-    PUT_U32(record, at);
+  for (u32 i = 0; i < count; i++) {
+    PUT_U32(records + i * RECORD_BYTES, at);
     at += 4 + GET_U32(batch + at);
   }
+  // A batch of one piece is not worth the question.
   int gives_back = batch_bytes >= 2 * GIVEN_BACK_BYTES && shrinks_in_place();
-  for (u8 *record = records + count * RECORD_BYTES; record > records;) {
-    record -= RECORD_BYTES;
+  for (u32 i = count; i-- > 0;) {
+    u8 *record = records + i * RECORD_BYTES;
     at = *(u32 *)record;
     take_record(batch + at, record);
     if (gives_back && batch_bytes - at >= GIVEN_BACK_BYTES) {

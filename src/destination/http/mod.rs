@@ -17,7 +17,7 @@ pub mod settings;
 pub use settings::{HttpSettings, may_be_used};
 
 use super::aws_http::host_of;
-use super::body::{Attempt, LocalFault, ParcelBody};
+use super::body::{LocalFault, ParcelBody, Sending};
 use super::room::Room;
 use super::secrets::{Secrets, without};
 use super::trust::CaFileError;
@@ -86,15 +86,15 @@ impl HttpDestination {
             );
             return Err(failed("MakeRequestFailure.IllegalUriException", message, Class::User, Retry::AfterOperator));
         }
-        let attempt = Attempt::default();
-        let progress = attempt.progress.clone();
+        let sending = Sending::default();
+        let progress = sending.progress.clone();
         let body = ParcelBody::new(consignment.bytes.clone(), 0..parcel.length_bytes, parcel.crc32c, progress.clone())
             .within(self.room.clone());
         let access_key = self.access_key(target).await?;
         let head = head(consignment, definition, target, request, access_key.as_deref())?;
         let exchanged = self.connections.exchange(head.map(|()| body), &progress).await;
         // No attempt goes on behind its end.
-        drop(attempt);
+        drop(sending);
         let answer = match exchanged {
             Ok(answer) => answer,
             Err(unanswered) => {

@@ -202,6 +202,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_ended_a_connection_is_told_once() {
+        let closed = failed("ConnectionFailed", "public.t: connection closed", Retry::Backoff);
+        let ended = with_end(closed.clone(), Some("connection reset by peer"));
+        assert_eq!(ended.message, "public.t: connection closed: connection reset by peer");
+        assert_eq!(with_end(ended.clone(), Some("connection reset by peer")), ended);
+        assert_eq!(with_end(closed.clone(), None), closed);
+        let other = failed("DiskFull", "public.t: no room", Retry::Backoff);
+        assert_eq!(with_end(other.clone(), Some("connection reset by peer")), other);
+    }
+
+    #[test]
     fn the_servers_last_words_are_told_where_a_session_ended() {
         let said = Said { state: "57P01".to_owned(), message: "terminating connection by command".to_owned() };
         let closed = failed("ConnectionFailed", "public.t: connection closed", Retry::Backoff);
@@ -214,12 +225,6 @@ mod tests {
         let full = Said { state: "53100".to_owned(), message: "no space left".to_owned() };
         assert_eq!(with_last_words(closed.clone(), Some(full)).code, "Redshift.DiskFull");
         assert_eq!(with_last_words(closed.clone(), None), closed);
-        let ended = with_end(closed.clone(), Some("connection reset by peer"));
-        assert_eq!(ended.message, "public.t: connection closed: connection reset by peer");
-        assert_eq!(with_end(ended.clone(), Some("connection reset by peer")), ended);
-        assert_eq!(with_end(closed.clone(), None), closed);
-        let other = failed("DiskFull", "public.t: no room", Retry::Backoff);
-        assert_eq!(with_end(other.clone(), Some("connection reset by peer")), other);
         // What was told of a request stands.
         let refused = failed("TableNotFound", "public.t: no such table", Retry::AfterOperator);
         assert_eq!(with_last_words(refused.clone(), Some(said)), refused);
