@@ -1,33 +1,20 @@
 //! What the adapter of lists does with the memory of guests whose allocators differ.
 
-use super::abi::{InputRecord, Invocation, KafkaMetadata, KinesisMetadata};
+use super::abi::{InputRecord, KafkaMetadata, KinesisMetadata};
 use super::adapted::{ADAPTER, with_adapter};
+use super::adapter_tests::{INVOCATION, guest, module};
 use super::host::{Host, Interrupted, TransformLimits};
 use super::lasting::lasting;
-use super::module::{CallLimits, Module, Used};
+use super::module::{CallLimits, Used};
 use super::packed;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, ExportKind, ExportSection, Function, FunctionSection, GlobalSection, GlobalType,
     MemorySection, MemoryType, TypeSection, ValType,
 };
-use wasmtime::component::Component;
 use wasmtime::{Engine, Instance, Linker, Memory, Store};
-
-const INVOCATION: Invocation<'_> = Invocation {
-    invocation_id: "id",
-    delivery_stream_arn: "arn",
-    source_arn: None,
-    region: "eu",
-    function_arn: "function",
-    now_ms: 1,
-    seed: 2,
-    time_limit_ms: 3,
-    memory_limit_bytes: 4,
-    variables: &[],
-};
 
 /// Records of many lengths, some of none and one of several pieces that are given back.
 fn records() -> Vec<(String, Vec<u8>)> {
@@ -59,9 +46,9 @@ fn input(records: &[(String, Vec<u8>)]) -> impl ExactSizeIterator<Item = InputRe
     })
 }
 
-/// A guest that answers with its arguments. Its `realloc` makes allocations of fewer than `in_place_bytes` smaller where they are
-/// and moves others; what an allocation leaves is filled with 255 at once.
-fn guest(in_place_bytes: u32) -> Vec<u8> {
+/// A guest that answers with its arguments. Its `realloc` makes allocations of fewer than `in_place_bytes` smaller where they
+/// are and moves others; what an allocation leaves is filled with 255 at once.
+fn echo(in_place_bytes: u32) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32; 4], [ValType::I32]);
     types.ty().function([ValType::I32], [ValType::I32]);
@@ -113,7 +100,7 @@ fn arrived(in_place_bytes: u32, records: &[(String, Vec<u8>)]) -> (Vec<(String, 
     let instance = |store: &mut Store<()>, linker: &Linker<()>, module: &[u8]| -> Instance {
         linker.instantiate(store, &wasmtime::Module::new(&engine, module).unwrap()).unwrap()
     };
-    let guest = instance(&mut store, &linker, &guest(in_place_bytes));
+    let guest = instance(&mut store, &linker, &echo(in_place_bytes));
     linker.instance(&mut store, "guest", guest).unwrap();
     let adapter = instance(&mut store, &linker, ADAPTER);
     let realloc = guest.get_typed_func::<(u32, u32, u32, u32), u32>(&mut store, "realloc").unwrap();
@@ -157,15 +144,12 @@ fn every_record_arrives_whatever_becomes_of_the_batch() {
 
 #[test]
 fn a_batch_is_in_memory_once() {
-    let wasm = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/poison-list.wasm")).unwrap();
-    let wasm = lasting(&wasm).unwrap();
+    let wasm = lasting(&guest("tests/guests/poison-list.wasm")).unwrap();
     let host = Arc::new(Host::new(TransformLimits::default(), None).unwrap());
     let records: Vec<_> = std::iter::repeat_n(records(), 5).flatten().collect();
     let batch_bytes: usize = records.iter().map(|(_, data)| data.len()).sum();
     let answers = |wasm: &[u8], is_adapted| {
-        let component = Component::from_binary(host.engine(false), wasm).unwrap();
-        let module = Module::of_component(&host, &component, wasm, false, is_adapted).unwrap();
-        assert_eq!(module.is_adapted(), is_adapted);
+        let module = module(&host, wasm, is_adapted);
         let limits = CallLimits { time: Duration::from_secs(60), memory_bytes: 256 << 20, fuel: None };
         let interrupted: Interrupted = Arc::new(|| false);
         let (mut used, mut texts) = (Used::default(), Vec::new());

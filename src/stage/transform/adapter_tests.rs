@@ -19,7 +19,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::Component;
 
-fn guest(file: &str) -> Vec<u8> {
+/// What a call is told beside its records.
+pub(super) const INVOCATION: Invocation<'_> = Invocation {
+    invocation_id: "id",
+    delivery_stream_arn: "arn",
+    source_arn: None,
+    region: "eu",
+    function_arn: "function",
+    now_ms: 1,
+    seed: 2,
+    time_limit_ms: 3,
+    memory_limit_bytes: 4,
+    variables: &[],
+};
+
+pub(super) fn guest(file: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
 }
 
@@ -83,7 +97,7 @@ fn fates(host: &Arc<Host>, wasm: &[u8], is_adapted: bool) -> BTreeMap<u64, Strin
     all
 }
 
-fn module(host: &Arc<Host>, wasm: &[u8], is_adapted: bool) -> Module {
+pub(super) fn module(host: &Arc<Host>, wasm: &[u8], is_adapted: bool) -> Module {
     let component = Component::from_binary(host.engine(false), wasm).unwrap();
     let module = Module::of_component(host, &component, wasm, false, is_adapted).unwrap();
     assert_eq!(module.is_adapted(), is_adapted);
@@ -145,18 +159,7 @@ fn all_that_a_call_is_told_arrives_either_way() {
     for (source_arn, variables) in [(None, &[][..]), (Some("arn:aws:kinesis"), &[("a", "1"), ("b", "")][..])] {
         let texts = [false, true].map(|is_adapted| {
             let wasm = if is_adapted { adapted(&wasm).unwrap() } else { wasm.clone() };
-            let invocation = Invocation {
-                invocation_id: "id",
-                delivery_stream_arn: "arn",
-                source_arn,
-                region: "eu",
-                function_arn: "function",
-                now_ms: 1,
-                seed: 2,
-                time_limit_ms: 3,
-                memory_limit_bytes: 4,
-                variables,
-            };
+            let invocation = Invocation { source_arn, variables, ..INVOCATION };
             let time = Duration::from_secs(60);
             let limits = CallLimits { time, memory_bytes: 32 << 20, fuel: None };
             let interrupted: Interrupted = Arc::new(|| false);
