@@ -107,6 +107,10 @@ fn is_load(seal: &Seal, at: usize) -> bool {
     matches!(seal.parcels[at].kind, ParcelKind::Load(_))
 }
 
+fn revision(definition: &Option<Arc<Definition>>) -> Option<u64> {
+    definition.as_ref().map(|definition| definition.revision)
+}
+
 impl Sender {
     /// Sends all parcels of `seal`: objects one after the other, requests beside each other, loads when it is their turn.
     pub async fn send(&self, seal: &Arc<Seal>, history: &History) -> Sent {
@@ -194,7 +198,8 @@ impl Sender {
             failpoint::crash_at(failpoint::DURING_DELIVER);
             let started = self.context.clock.monotonic();
             let resumes = self.wishes.borrow().resumes;
-            let attempt = self.attempt(seal, parcel, &mut range).await;
+            let definition = self.newest();
+            let attempt = self.attempt(seal, parcel, &mut range, definition.clone()).await;
             drop(permits);
             let error = match attempt {
                 Ok(()) => {
@@ -218,6 +223,11 @@ impl Sender {
             let pause = match next {
                 Next::Fault => return Brought::Not(Sent::Faulted(error.to_string())),
                 Next::GiveUp => match self.settle(seal, parcel).await {
+                    // The stream was updated meanwhile: what the attempt failed by may be mended.
+                    Ok(Settled::NotDelivered) if revision(&definition) != revision(&self.newest()) => {
+                        self.status.attempt_failed(area, key, &error, Duration::ZERO);
+                        Duration::ZERO
+                    }
                     Ok(Settled::NotDelivered) => {
                         self.status.attempt_failed(area, key, &error, Duration::ZERO);
                         failpoint::crash_at(failpoint::AFTER_SETTLE);
@@ -334,6 +344,7 @@ impl Sender {
         seal: &Seal,
         parcel: &Parcel,
         range: &mut Option<Arc<dyn ParcelBytes>>,
+        definition: Option<Arc<Definition>>,
     ) -> Result<(), DeliveryError> {
         let bytes = match range {
             Some(range) => range.clone(),
@@ -342,7 +353,7 @@ impl Sender {
         if parcel.place == Place::Log {
             *range = Some(bytes.clone());
         }
-        let (parcel, definition) = (parcel.clone(), self.newest());
+        let parcel = parcel.clone();
         let ordered_revision = self.wishes.borrow().ordered_revision;
         let is_ordered = definition.as_ref().is_some_and(|newest| newest.revision == ordered_revision);
         let consignment = Consignment { seal: seal.id, parcel, bytes, definition, is_ordered };

@@ -173,6 +173,29 @@ async fn a_pause_that_a_stop_cuts_short_is_stored_and_is_no_attempt() {
     node.stop().await;
 }
 
+#[tokio::test]
+async fn a_refusal_by_settings_that_are_mended_meanwhile_is_no_reason_to_give_up() {
+    let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::default()));
+    let (endpoint, answer) = Asked::new();
+    let node = start(Arc::new(RealDisk), dir.path(), &store, &endpoint).await;
+    let definition = to_endpoint(0);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    for (at, is_mended) in [true, false].into_iter().enumerate() {
+        node.put(incarnation, &records(at * 5, 5)).await.unwrap();
+        endpoint.attempted().await;
+        node.redefine("s", |definition| definition.http.as_mut().unwrap().url = format!("https://{at}.example"))
+            .unwrap();
+        answer.send(Err(fault("refused for good", Retry::GiveUp))).unwrap();
+        endpoint.attempted().await;
+        answer.send(if is_mended { Ok(()) } else { Err(fault("refused for good", Retry::GiveUp)) }).unwrap();
+        let refused = if is_mended { 0 } else { 5 };
+        let status = node.until("s", |s| s.ledger.in_flight.records == 0 && s.open_seals == 0).await;
+        assert_eq!((status.ledger.delivered.records, status.ledger.refused.records), (5, refused));
+    }
+    node.stop().await;
+}
+
 /// A disk with no room for new files of an outbox, as long as it says so.
 #[derive(Debug, Default)]
 struct Full {
