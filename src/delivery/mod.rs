@@ -10,7 +10,7 @@
 //! | `keeper` | one stream's workers from start to stop, and its deletion |
 //! | `opening`, `cursors` | a stream's log as lanes, which begin in the journal; what all of them have closed |
 //! | `worker` | the loop of a lane |
-//! | `sealing`, `stage_pool` | a run from the cut to its stored seal; the threads for it |
+//! | `sealing`, `stage_pool`, `behind` | a run from the cut to its stored seal; the threads for it, and those that come last |
 //! | `pace`, `panics` | a run that cannot be staged is tried again; a stage that panics |
 //! | `run`, `stages` | one run through the stages; these |
 //! | `parcels`, `error_record` | what a run becomes; lines of the error area |
@@ -28,6 +28,7 @@
 //! several may be in flight. Sealed bytes and names never change, whatever revision, module or version runs by then.
 //! Nothing is freed before its close is stored. A run that is not sealed did not happen.
 
+mod behind;
 mod counts;
 mod cursors;
 mod deleted;

@@ -4,9 +4,8 @@
 //! for it, so memory grows with the threads that ever staged, not with those that do. A panic ends its job, not its
 //! thread, and is the answer to who asked.
 
+use super::behind::stand_behind;
 use parking_lot::{Condvar, Mutex};
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
@@ -14,9 +13,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::oneshot;
-
-/// Niceness of threads that stand behind the others: of two that always work, one gets a third of the other's time.
-const BEHIND_NICE: i32 = 5;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -57,25 +53,23 @@ impl std::fmt::Debug for Shared {
 impl StagePool {
     /// Starts `threads` threads, at least one.
     pub fn start(threads: usize) -> io::Result<Self> {
-        Self::start_with(threads, 0)
+        Self::start_with(threads, false)
     }
 
     /// Starts `threads` threads, at least one, that get the processor after all others: for jobs that keep it for long.
     /// Threads that they start are like them.
     pub fn start_behind(threads: usize) -> io::Result<Self> {
-        Self::start_with(threads, BEHIND_NICE)
+        Self::start_with(threads, true)
     }
 
-    /// `nice`: of the threads.
-    fn start_with(threads: usize, nice: i32) -> io::Result<Self> {
+    fn start_with(threads: usize, is_behind: bool) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let threads = (0..threads.max(1))
             .map(|i| {
                 let shared = shared.clone();
                 std::thread::Builder::new().name(format!("stage-{i}")).spawn(move || {
-                    if nice != 0 {
-                        // A niceness of one thread, as Linux has it. Without it the thread works all the same.
-                        let _ = setpriority_process(Some(gettid()), nice);
+                    if is_behind {
+                        stand_behind();
                     }
                     work(&shared);
                 })

@@ -1,0 +1,93 @@
+//! Has a thread of [`super::stage_pool`] stand behind the others of the service: they get the processor before it.
+//!
+//! Niceness says how much a thread gets of what several want, and nothing of when. A thread that wakes up, to answer a put
+//! say, waits until the one that runs has used up its slice, or for the next tick of the kernel, some 4 ms; unless its own
+//! slice is the shorter one. So a thread that stands behind asks for a long slice, which costs it nothing.
+
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
+use std::time::Duration;
+
+/// Niceness: of two threads that always work, one behind gets a third of the other's time.
+const NICE: i32 = 5;
+/// The longest slice that Linux grants (`sched_setattr(2)`, from 6.12 on; before it is ignored).
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Puts the calling thread, and those that it starts from now on, behind others. A system that refuses has it work all the
+/// same.
+pub fn stand_behind() {
+    if !set(NICE, SLICE) {
+        let _ = setpriority_process(Some(gettid()), NICE);
+    }
+}
+
+/// Niceness and slice of the calling thread; `false` if the system refuses. Whether it takes a slice as it is or moves it
+/// into its bounds is its affair.
+fn set(nice: i32, slice: Duration) -> bool {
+    let mut attributes = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: libc::SCHED_OTHER as u32,
+        sched_flags: 0,
+        sched_nice: nice,
+        sched_priority: 0,
+        sched_runtime: slice.as_nanos() as u64,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    const THIS_THREAD: libc::pid_t = 0;
+    const NO_FLAGS: libc::c_uint = 0;
+    // SAFETY: `sched_setattr(pid_t, struct sched_attr *, unsigned)`: the kernel reads `size` bytes there, which all are
+    // initialised and live until the call is over, keeps no pointer, and writes at most to the field `size`, which is
+    // ours. It changes the scheduling of this thread alone; no value of a field is undefined, wrong ones are refused.
+    let done = unsafe { libc::syscall(libc::SYS_sched_setattr, THIS_THREAD, &raw mut attributes, NO_FLAGS) };
+    done == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+
+    /// Niceness of the calling thread, as the kernel tells it (`proc_pid_stat(5)`, field 19).
+    fn nice() -> i32 {
+        let stat = fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let behind_name = stat.rsplit_once(") ").unwrap().1;
+        behind_name.split(' ').nth(16).unwrap().parse().unwrap()
+    }
+
+    /// Its slice, where the kernel tells it.
+    fn slice() -> Option<Duration> {
+        let sched = fs::read_to_string("/proc/thread-self/sched").ok()?;
+        let line = sched.lines().find(|line| line.starts_with("se.slice"))?;
+        Some(Duration::from_nanos(line.split_once(':')?.1.trim().parse().ok()?))
+    }
+
+    fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| scope.spawn(work).join().unwrap())
+    }
+
+    #[test]
+    fn a_thread_behind_and_those_it_starts_have_its_niceness_and_its_slice() {
+        let told = on_a_thread(|| {
+            stand_behind();
+            [(nice(), slice()), on_a_thread(|| (nice(), slice()))]
+        });
+        for (nice, slice) in told {
+            assert_eq!(nice, NICE);
+            if let Some(slice) = slice {
+                assert_eq!(slice, SLICE);
+            }
+        }
+        let (nice, _) = on_a_thread(|| (nice(), slice()));
+        assert_eq!(nice, 0, "threads beside it are as before");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_for_is_taken_or_refused(asked in any::<i32>(), nanos in any::<u64>()) {
+            let (was, taken, is) = on_a_thread(|| (nice(), set(asked, Duration::from_nanos(nanos)), nice()));
+            prop_assert!(if taken { is == asked.clamp(-20, 19) } else { is == was }, "{asked}: {taken}, {was}, {is}");
+        }
+    }
+}
