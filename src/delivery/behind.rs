@@ -1,8 +1,8 @@
 //! Has a thread of [`super::stage_pool`] stand behind the others of the service: they get the processor before it.
 //!
-//! Niceness says how much a thread gets of what several want, and nothing of when. A thread that wakes up, to answer a put
-//! say, waits until the one that runs has used up its slice, or for the next tick of the kernel, some 4 ms; unless its own
-//! slice is the shorter one. So a thread that stands behind asks for a long slice, which costs it nothing.
+//! Niceness says how much a thread gets of what several want, and nothing of when. One that wakes up interrupts whoever
+//! runs, unless its slice is the longer one. So a thread behind asks for a long slice: when it has stepped aside for others
+//! (`stage::transform`), it comes back behind them.
 
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;

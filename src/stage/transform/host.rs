@@ -20,7 +20,7 @@ use wasmtime::{
 
 /// Resolution of the time limit.
 const TICK: Duration = Duration::from_millis(10);
-/// The same while a call has a turn: so often it lets others have its processor. The kernel alone would take some 4 ms to,
+/// The same while a call has a turn: so often it steps aside for others. The kernel alone would have them wait for some 4 ms,
 /// which is longer than a put waits for all else.
 const SHORT_TICK: Duration = Duration::from_micros(500);
 
@@ -325,8 +325,8 @@ impl Confined {
         }
         self.turn.take_if(|(turn, upto)| now >= *upto && turn.is_wanted());
         let in_turns = self.goes_in_turns || self.is_long();
-        if self.turn.is_some() {
-            std::thread::yield_now();
+        if let Some((turn, _)) = &self.turn {
+            turn.step_aside();
         } else if in_turns && !self.wait_for_turn() {
             return Err(Trap::Interrupt);
         }
