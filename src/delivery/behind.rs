@@ -1,23 +1,26 @@
 //! Has a thread of [`super::stage_pool`] stand behind the others of the service: they get the processor before it.
 //!
-//! Niceness says how much a thread gets of what several want, and nothing of when. One that wakes up interrupts whoever
-//! runs, unless its slice is the longer one. So a thread behind asks for a long slice: when it has stepped aside for others
-//! (`stage::transform`), it comes back behind them.
+//! Niceness says how much a thread gets of what several want, and nothing of when. One that wakes up interrupts at once only
+//! who has a longer slice than its own. So a thread behind asks for a long one: others interrupt it, and when it has stepped
+//! aside for them (`stage::transform`), it comes back behind them.
 
-use rustix::process::setpriority_process;
+use rustix::process::{getpriority_process, setpriority_process};
 use rustix::thread::gettid;
 use std::time::Duration;
 
-/// Niceness: of two threads that always work, one behind gets a third of the other's time.
+/// Niceness beyond the others': of two threads that always work, one behind gets a third of the other's time.
 const NICE: i32 = 5;
+/// What niceness ends at.
+const NICEST: i32 = 19;
 /// The longest slice that Linux grants (`sched_setattr(2)`, from 6.12 on; before it is ignored).
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Puts the calling thread, and those that it starts from now on, behind others. A system that refuses has it work all the
-/// same.
+/// Puts the calling thread, and those that it starts from now on, behind others. Where the system refuses slices, or the
+/// service runs in real time, niceness alone is asked for, and where it refuses that too the thread works all the same.
 pub fn stand_behind() {
-    if !set(NICE, SLICE) {
-        let _ = setpriority_process(Some(gettid()), NICE);
+    let nice = getpriority_process(Some(gettid())).unwrap_or(0).saturating_add(NICE).min(NICEST);
+    if !set(nice, SLICE) {
+        let _ = setpriority_process(Some(gettid()), nice);
     }
 }
 
@@ -26,8 +29,9 @@ pub fn stand_behind() {
 fn set(nice: i32, slice: Duration) -> bool {
     let mut attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
-        sched_policy: libc::SCHED_OTHER as u32,
-        sched_flags: 0,
+        sched_policy: 0,
+        // The policy stays: whoever runs the service may have chosen one.
+        sched_flags: libc::SCHED_FLAG_KEEP_POLICY as u64,
         sched_nice: nice,
         sched_priority: 0,
         sched_runtime: slice.as_nanos() as u64,
@@ -71,16 +75,18 @@ mod tests {
     fn a_thread_behind_and_those_it_starts_have_its_niceness_and_its_slice() {
         let told = on_a_thread(|| {
             stand_behind();
+            let takes_slices = set(nice(), SLICE);
+            let slice = || slice().filter(|_| takes_slices);
             [(nice(), slice()), on_a_thread(|| (nice(), slice()))]
         });
+        let beside = on_a_thread(nice);
+        assert_eq!(beside, nice(), "threads beside it are as before");
         for (nice, slice) in told {
-            assert_eq!(nice, NICE);
+            assert_eq!(nice, (beside + NICE).min(NICEST));
             if let Some(slice) = slice {
                 assert_eq!(slice, SLICE);
             }
         }
-        let (nice, _) = on_a_thread(|| (nice(), slice()));
-        assert_eq!(nice, 0, "threads beside it are as before");
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 //!
 //! Objects are never given up (rule D4). Loads of them begin when they are out, and one after the other over all seals of
 //! the lane (rule D6): each after the seal before is closed. A request or a load is given up once its retry time is over, or
-//! its endpoint refuses it for good, and nothing of it can come out late: a turn is stored (`turning`, rule D3), and the
+//! its endpoint refuses it for good, by settings that are still the newest, and nothing of it can come out late: a turn is stored (`turning`, rule D3), and the
 //! error parcel goes out in its place. The objects of a load are put once more before. How often it failed, and what of the
 //! retry time is used up, is stored with the seal before each pause and behind it, so a restart neither begins anew nor
 //! gives up early; a kill costs the part of one pause that had gone by.
@@ -198,8 +198,8 @@ impl Sender {
             failpoint::crash_at(failpoint::DURING_DELIVER);
             let started = self.context.clock.monotonic();
             let resumes = self.wishes.borrow().resumes;
-            let definition = self.newest();
-            let attempt = self.attempt(seal, parcel, &mut range, definition.clone()).await;
+            let mut tried_by = None;
+            let attempt = self.attempt(seal, parcel, &mut range, &mut tried_by).await;
             drop(permits);
             let error = match attempt {
                 Ok(()) => {
@@ -222,30 +222,30 @@ impl Sender {
             });
             let pause = match next {
                 Next::Fault => return Brought::Not(Sent::Faulted(error.to_string())),
-                Next::GiveUp => match self.settle(seal, parcel).await {
-                    // The stream was updated meanwhile: what the attempt failed by may be mended.
-                    Ok(Settled::NotDelivered) if revision(&definition) != revision(&self.newest()) => {
-                        self.status.attempt_failed(area, key, &error, Duration::ZERO);
-                        Duration::ZERO
-                    }
-                    Ok(Settled::NotDelivered) => {
-                        self.status.attempt_failed(area, key, &error, Duration::ZERO);
-                        failpoint::crash_at(failpoint::AFTER_SETTLE);
-                        return Brought::GivenUp(tried, error);
-                    }
-                    Ok(Settled::Delivered) => {
-                        self.status.attempt_succeeded(area, key);
-                        return Brought::Out;
-                    }
-                    // It waits until that can be told, and is attempted again meanwhile.
-                    Err(unsettled) => match retry::next(&pauses, &tried, &unsettled, None, fastrand::f64()) {
+                Next::GiveUp => {
+                    let reason = match self.settle(seal, parcel).await {
+                        Ok(Settled::NotDelivered) if revision(&tried_by) == revision(&self.newest()) => {
+                            self.status.attempt_failed(area, key, &error, Duration::ZERO);
+                            failpoint::crash_at(failpoint::AFTER_SETTLE);
+                            return Brought::GivenUp(tried, error);
+                        }
+                        Ok(Settled::Delivered) => {
+                            self.status.attempt_succeeded(area, key);
+                            return Brought::Out;
+                        }
+                        // The stream was updated meanwhile: what the attempt failed by may be mended.
+                        Ok(Settled::NotDelivered) => DeliveryError { retry: Retry::Backoff, ..error.clone() },
+                        // It waits until that can be told, and is attempted again meanwhile.
+                        Err(unsettled) => unsettled,
+                    };
+                    match retry::next(&pauses, &tried, &reason, None, fastrand::f64()) {
                         Next::Again(pause) => {
-                            self.status.attempt_failed(area, key, &unsettled, pause);
+                            self.status.attempt_failed(area, key, &reason, pause);
                             pause
                         }
-                        Next::GiveUp | Next::Fault => return Brought::Not(Sent::Faulted(unsettled.to_string())),
-                    },
-                },
+                        Next::GiveUp | Next::Fault => return Brought::Not(Sent::Faulted(reason.to_string())),
+                    }
+                }
                 Next::Again(pause) => {
                     self.status.attempt_failed(area, key, &error, pause);
                     pause
@@ -337,14 +337,14 @@ impl Sender {
         }
     }
 
-    /// One attempt. The bytes are opened for it alone: a parcel that waits for the next one keeps no file open, be it of the
+    /// One attempt, by the newest definition, which `tried_by` is set to. The bytes are opened for it alone: a parcel that waits for the next one keeps no file open, be it of the
     /// outbox or a superseded one of the journal. A `range` of the log is kept: it took reading the run to find it.
     async fn attempt(
         &self,
         seal: &Seal,
         parcel: &Parcel,
         range: &mut Option<Arc<dyn ParcelBytes>>,
-        definition: Option<Arc<Definition>>,
+        tried_by: &mut Option<Arc<Definition>>,
     ) -> Result<(), DeliveryError> {
         let bytes = match range {
             Some(range) => range.clone(),
@@ -353,7 +353,8 @@ impl Sender {
         if parcel.place == Place::Log {
             *range = Some(bytes.clone());
         }
-        let parcel = parcel.clone();
+        let (parcel, definition) = (parcel.clone(), self.newest());
+        tried_by.clone_from(&definition);
         let ordered_revision = self.wishes.borrow().ordered_revision;
         let is_ordered = definition.as_ref().is_some_and(|newest| newest.revision == ordered_revision);
         let consignment = Consignment { seal: seal.id, parcel, bytes, definition, is_ordered };

@@ -116,7 +116,7 @@ impl Fault for DeliveryError {
 pub enum Settled {
     /// An attempt that seemed to fail has delivered it.
     Delivered,
-    /// None has, as far as the guarantee goes, and none will.
+    /// None has, as far as the guarantee goes, and none will unless it is attempted again.
     NotDelivered,
 }
 

@@ -366,6 +366,32 @@ async fn a_load_that_came_out_late_is_delivered_although_its_time_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_that_fails_by_settings_of_before_is_loaded_by_those_of_now() {
+    let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::default()));
+    let warehouse = Warehouse::new(&store, |_, _| Outcome::Loads);
+    let node = start(dir.path(), &store, &warehouse).await;
+    let operator = Node { context: node.context.clone(), supervisor: node.supervisor.clone(), pool: node.pool.clone() };
+    *warehouse.script.lock() = Box::new(move |_, before| {
+        if before > 0 {
+            return Outcome::Loads;
+        }
+        operator.redefine("s", |definition| definition.redshift.as_mut().unwrap().retry_ms = 0).unwrap();
+        Outcome::Fails(down())
+    });
+    let definition = to_warehouse(0);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &records(0, 10)).await.unwrap();
+    let status = node.until("s", |s| s.ledger.in_flight.records == 0 && s.open_seals == 0).await;
+    // The row had been moved to "not loaded" in between.
+    assert_eq!((warehouse.attempts(), warehouse.settles.lock().len(), status.destination.given_up), (2, 1, 0));
+    assert_eq!((status.ledger.delivered.records, status.ledger.refused.records), (10, 0));
+    assert_eq!(warehouse.lines(), expected(10));
+    *warehouse.script.lock() = Box::new(|_, _| Outcome::Loads);
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_without_delivered_records_has_no_load() {
     let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::default()));
     let warehouse = Warehouse::new(&store, |_, _| Outcome::Loads);
