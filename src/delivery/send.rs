@@ -2,11 +2,11 @@
 //! `destination::retry`.
 //!
 //! Objects are never given up (rule D4). Loads of them begin when they are out, and one after the other over all seals of
-//! the lane (rule D6): each after the seal before is closed. A request or a load is given up once its retry time is over, or
-//! its endpoint refuses it for good, by settings that are still the newest, and nothing of it can come out late: a turn is stored (`turning`, rule D3), and the
-//! error parcel goes out in its place. The objects of a load are put once more before. How often it failed, and what of the
-//! retry time is used up, is stored with the seal before each pause and behind it, so a restart neither begins anew nor
-//! gives up early; a kill costs the part of one pause that had gone by.
+//! the lane (rule D6): each after the seal before is closed. A request or a load is given up once its retry time is over,
+//! or its endpoint refuses it for good, by settings that are still the newest, and nothing of it can come out late: a
+//! turn is stored (`turning`, rule D3), and the error parcel goes out in its place. The objects of a load are put once
+//! more before. How often it failed, and what of the retry time is used up, is stored with the seal before each pause and
+//! behind it, so a restart neither begins anew nor gives up early; a kill costs the part of one pause that had gone by.
 
 use super::health::{Area, Key};
 use super::status::LaneStatus;
@@ -337,8 +337,9 @@ impl Sender {
         }
     }
 
-    /// One attempt, by the newest definition, which `tried_by` is set to. The bytes are opened for it alone: a parcel that waits for the next one keeps no file open, be it of the
-    /// outbox or a superseded one of the journal. A `range` of the log is kept: it took reading the run to find it.
+    /// One attempt, by the newest definition, which `tried_by` is set to. The bytes are opened for it alone: a parcel
+    /// that waits for the next one keeps no file open, be it of the outbox or a superseded one of the journal. A `range`
+    /// of the log is kept: it took reading the run to find it.
     async fn attempt(
         &self,
         seal: &Seal,
