@@ -76,9 +76,9 @@ impl Turn {
         !self.0.line.lock().waiting.is_empty()
     }
 
-    /// Steps aside for a moment, so that who waits for the processor goes first; a thread with a long slice comes back behind
-    /// them. No yield: for one, Linux (from 6.18 on) has the thread wait until others have had a whole slice of its own, so that beside busy
-    /// producers a call that takes long would come to a halt.
+    /// Steps aside for a moment, so that who waits for the processor goes first; a thread with a long slice comes back
+    /// behind them. No yield: for one, Linux (from 6.18 on) has the thread wait until others have had a whole slice of
+    /// its own, so that beside busy producers a call that takes long would come to a halt.
     #[allow(clippy::disallowed_methods, reason = "it waits for nothing")]
     pub fn step_aside(&self) {
         std::thread::sleep(ASIDE);
