@@ -35,7 +35,7 @@ struct Inner {
     consumed: Tally,
     closed: Fates,
     open: VecDeque<OpenSeal>,
-    /// What waits is not known from the lane, which cannot be opened.
+    /// What waits is not known from the lane, which is not open.
     is_unread: bool,
     waiting_since: Option<Duration>,
     oldest_waiting_ms: Option<i64>,
@@ -90,7 +90,7 @@ impl LaneStatus {
         let _ = known.wait_for(|known| *known).await;
     }
 
-    /// Whether the ledger says what is stored of the lane: once it was open, or the journal told of it.
+    /// Whether the ledger says what the lane holds: once it was open, or its log or the journal told of it.
     pub fn has_begun(&self) -> bool {
         self.inner.lock().readable.is_some()
     }
@@ -136,6 +136,15 @@ impl LaneStatus {
             self.inner.lock().readable = None;
             self.opened(readable, sealed, stored);
             self.inner.lock().is_unread = true;
+        }
+    }
+
+    /// The lane is not open yet, and nothing of it is sealed: what its log can read waits.
+    pub fn unopened(&self, readable: watch::Receiver<Readable>) {
+        let mut inner = self.inner.lock();
+        if inner.readable.is_none() {
+            inner.readable = Some(readable);
+            inner.is_unread = true;
         }
     }
 

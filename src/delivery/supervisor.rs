@@ -9,7 +9,9 @@ use super::status::LaneStatus;
 use super::worker::{Deleting, Wishes};
 use super::{DeliveryContext, deleted};
 use crate::catalog::{Status, StreamRecord};
+use crate::journal::LaneState;
 use crate::stream::Incarnation;
+use crate::stream::seal::LaneId;
 use crate::task::{Stop, StopSource, TaskSet};
 use crate::telemetry::status::{OperationError, Operations, Overview, StreamStatus};
 use parking_lot::Mutex;
@@ -47,6 +49,8 @@ pub(super) struct Handle {
     /// Of the second half of a delivery with dynamic partitioning.
     pub partitions: Arc<LaneStatus>,
     is_partitioned: bool,
+    /// Whether it has had its source backup from the first revision on.
+    is_backed_up_whole: bool,
     pub wishes: watch::Sender<Wishes>,
     /// Whether a keeper runs for it.
     kept: Arc<AtomicBool>,
@@ -73,13 +77,15 @@ fn handle_of(context: &DeliveryContext, streams: &Streams, record: &StreamRecord
             // Asked under the lock: a deletion takes the row away before the handle.
             context.catalog.find(&name).filter(|row| row.definition.incarnation == incarnation)?;
             let status = |role| Arc::new(LaneStatus::new(name.clone(), role, context.clock.clone()));
-            let wishes = Wishes { backup: record.definition.backup.is_some(), ..Wishes::default() };
+            let backup = record.definition.backup.as_ref();
+            let wishes = Wishes { backup: backup.is_some(), ..Wishes::default() };
             let handle = Handle {
                 incarnation,
                 status: status("delivery"),
                 backup: status("source backup"),
                 partitions: status("partitions"),
                 is_partitioned: record.definition.partitioning.is_some(),
+                is_backed_up_whole: backup.is_some_and(|backup| backup.since_revision == 1),
                 wishes: watch::channel(wishes).0,
                 kept: Arc::default(),
             };
@@ -129,8 +135,27 @@ impl Supervisor {
         known.or_else(|| handle_of(&self.context, &self.streams, &*self.context.catalog.find(name)?))
     }
 
+    /// Lets the log tell of lanes that no worker has opened yet: puts do not wait for one, and what they acknowledged is
+    /// in flight. A source backup from the first revision on begins with the log as well.
+    fn tell_unopened(&self, handle: &Handle) {
+        let lanes = [
+            (&handle.status, LaneId::direct_put(handle.incarnation), true),
+            (&handle.backup, LaneId::source_backup(handle.incarnation), handle.is_backed_up_whole),
+        ];
+        for (status, id, begins_with_log) in lanes {
+            if begins_with_log && !status.has_begun() && self.context.journal.lane(&id) == LaneState::default() {
+                self.context
+                    .logs
+                    .opened(handle.incarnation)
+                    .into_iter()
+                    .for_each(|log| status.unopened(log.progress()));
+            }
+        }
+    }
+
     /// What a lane tells, with what is known of its stream besides.
     fn told(&self, handle: &Handle) -> StreamStatus {
+        self.tell_unopened(handle);
         // The second half first: what moves between the looks is in flight in both, or in neither.
         let second = handle.is_partitioned.then(|| handle.partitions.snapshot());
         let mut status = handle.status.snapshot();
@@ -172,6 +197,13 @@ impl Supervisor {
 
 impl Operations for Supervisor {
     fn overview(&self) -> Overview {
+        let created: Vec<_> = {
+            let (rows, streams) = (self.context.catalog.all(), self.streams.lock());
+            rows.into_iter().filter(|row| !streams.contains_key(row.definition.name.as_str())).collect()
+        };
+        for record in created {
+            handle_of(&self.context, &self.streams, &record);
+        }
         // One lock over both: a stream leaves the one part and enters the other under it.
         let streams = self.streams.lock();
         Overview {

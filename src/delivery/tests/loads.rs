@@ -382,7 +382,9 @@ async fn a_load_that_fails_by_settings_of_before_is_loaded_by_those_of_now() {
     let incarnation = definition.incarnation;
     node.create(definition).unwrap();
     node.put(incarnation, &records(0, 10)).await.unwrap();
-    let status = node.until("s", |s| s.ledger.in_flight.records == 0 && s.open_seals == 0).await;
+    let status = node
+        .until("s", |s| s.ledger.received.records == 10 && s.ledger.in_flight.records == 0 && s.open_seals == 0)
+        .await;
     // The row had been moved to "not loaded" in between.
     assert_eq!((warehouse.attempts(), warehouse.settles.lock().len(), status.destination.given_up), (2, 1, 0));
     assert_eq!((status.ledger.delivered.records, status.ledger.refused.records), (10, 0));

@@ -144,3 +144,27 @@ async fn what_waits_is_told_though_the_spool_cannot_be_read() {
     assert_eq!((status.ledger.delivered, status.ledger.received.records), (status.ledger.received, 6));
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_put_before_a_worker_opened_the_lanes_is_in_flight() {
+    let (_dir, store, node) = Node::new().await;
+    // No worker comes to streams that are created now.
+    node.supervisor.stop().await;
+    for (name, backup) in [("alone", None), ("copied", Some(backup(Compression::Gzip, 2000, 10)))] {
+        let mut definition = definition(name, Compression::Gzip, 2000, 10);
+        definition.backup = backup;
+        let (incarnation, has_backup) = (definition.incarnation, definition.backup.is_some());
+        node.create(definition).unwrap();
+        assert_eq!(node.supervisor.stream(name).unwrap().ledger.received.records, 0);
+        for puts in 1..3 {
+            node.put(incarnation, &records(0, 7)).await.unwrap();
+            let status = node.supervisor.stream(name).unwrap();
+            assert_eq!(status.ledger.received.records, 7 * puts);
+            assert_eq!(status.ledger.in_flight, status.ledger.received);
+            let backup = status.backup.map(|backup| (backup.ledger, backup.held_bytes));
+            assert_eq!(backup, has_backup.then_some((status.ledger, 0)));
+        }
+    }
+    assert!(store.lines().is_empty());
+    node.stop().await;
+}

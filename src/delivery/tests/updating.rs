@@ -78,15 +78,19 @@ async fn a_run_that_waits_for_a_thread_takes_nothing_that_came_after_an_update()
     let incarnation = definition.incarnation;
     node.create(definition).unwrap();
     node.put(incarnation, &records(0, 5)).await.unwrap();
-    node.until("s", |s| s.waiting_records == 5).await;
+    // The worker has had its own thread for a moment, to learn how old they are.
+    node.until("s", |s| s.waiting_records == 5 && s.oldest_undelivered_age_ms.is_some()).await;
     let pool = &node.context.stages;
     let (free, held): (Vec<_>, Vec<_>) = (0..2).map(|_| std::sync::mpsc::channel::<()>()).unzip();
     let holders = futures::future::join_all(held.into_iter().map(|held| pool.run(move || held.recv())));
     let update = async {
         let until_waiting = async |count| {
-            while pool.waiting() != count {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            let waits = async {
+                while pool.waiting() != count {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            tokio::time::timeout(HANG, waits).await.expect("as many wait");
         };
         until_waiting(0).await;
         node.supervisor.flush("s").unwrap();
@@ -179,10 +183,15 @@ async fn every_record_is_in_one_object_of_the_version_that_its_key_bears() {
         store.faults.lock().extend((0..6).map(|_| fault("scripted", Retry::Backoff)));
         let producer = {
             let node = node.clone();
-            let batches: Vec<usize> = (0..40).map(|_| random.usize(1..30)).collect();
+            let mut random = fastrand::Rng::with_seed(random.u64(..));
+            let (store, began) = (store.clone(), std::time::Instant::now());
             tokio::spawn(async move {
-                let mut next = sent;
-                for batch in batches {
+                let (mut next, mut puts) = (sent, 0);
+                let seen = || store.objects.lock().keys().map(|key| version(key)).collect::<BTreeSet<_>>().len();
+                // In the last life until several versions have cut.
+                while puts < 40 || (life == 3 && seen() <= 4 && began.elapsed() < HANG) {
+                    puts += 1;
+                    let batch = random.usize(1..30);
                     let records: Vec<_> = (next..next + batch).map(number_record).collect();
                     node.put(incarnation, &records).await.unwrap();
                     next += batch;
