@@ -93,6 +93,8 @@ impl Keeper {
     async fn keep_lane(&self, opening: &Opening, id: LaneId, status: &Arc<LaneStatus>) -> LaneEnd {
         let mut wishes = self.handle.wishes.subscribe();
         loop {
+            // Resumes that count are those after the fault was told, which opening does first.
+            let mut resumes = wishes.borrow().resumes;
             let ended = match opening.lane(&id, status, &mut wishes, &self.stop).await {
                 Ok((lane, half)) => {
                     let mut worker = Worker {
@@ -105,7 +107,9 @@ impl Keeper {
                         stop: self.stop.clone(),
                         turning: Arc::default(),
                     };
-                    worker.run().await
+                    let ended = worker.run().await;
+                    resumes = wishes.borrow().resumes;
+                    ended
                 }
                 Err(ended) => ended,
             };
@@ -117,7 +121,6 @@ impl Keeper {
                     let lane = &id.lane;
                     tracing::error!(stream = %name, lane, fault, "the lane stopped; mend the cause, then POST /streams/{name}/resume");
                     status.set_fault(Some(fault));
-                    let resumes = wishes.borrow_and_update().resumes;
                     tokio::select! {
                         () = self.stop.asked() => return LaneEnd::Stopped,
                         deleting = resumed(&mut wishes, resumes) => match deleting {
