@@ -2,6 +2,7 @@
 //!
 //! What is there is run as it is, and it is written without syncs: a power cut may leave half of it. So a folder serves
 //! one boot of the machine, over all starts of the service in it, and one version of the service; others are removed.
+//! Inside it is the engine's: a folder for each of its versions, with a file for each module.
 
 use crate::disk::Disk;
 use std::io;
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// Random, another one after each boot of the machine.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// In the names of files that the engine has not written to their end. It does not write one anew while it is there.
+const UNFINISHED: &str = ".wip-atomic-write-";
 
 /// The folder to keep code in, and old ones removed; `None` where boots cannot be told apart.
 pub fn code_dir(disk: &dyn Disk, parent: &Path) -> Option<PathBuf> {
@@ -25,7 +28,23 @@ pub fn code_dir(disk: &dyn Disk, parent: &Path) -> Option<PathBuf> {
         tracing::warn!(dir = %dir.display(), "compiled code is not kept: {error}");
         return None;
     }
+    if let Err(error) = remove_unfinished(disk, &dir.join("modules")) {
+        tracing::warn!(dir = %dir.display(), "what a killed start left of compiled code is not removed: {error}");
+    }
     Some(dir)
+}
+
+fn remove_unfinished(disk: &dyn Disk, modules: &Path) -> io::Result<()> {
+    let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let list = |dir: &Path| disk.list(dir).or_else(|error| if is_absent(&error) { Ok(Vec::new()) } else { Err(error) });
+    for version in list(modules)?.iter().filter(|entry| entry.is_dir) {
+        let dir = modules.join(&version.name);
+        for file in list(&dir)?.iter().filter(|entry| entry.name.contains(UNFINISHED)) {
+            disk.remove_file(&dir.join(&file.name))
+                .or_else(|error| if is_absent(&error) { Ok(()) } else { Err(error) })?;
+        }
+    }
+    Ok(())
 }
 
 fn remove_others(disk: &dyn Disk, parent: &Path, kept: &str) -> io::Result<()> {
@@ -59,5 +78,22 @@ mod tests {
         assert_eq!(code_dir(&RealDisk, &parent).unwrap(), code);
         let left: Vec<_> = std::fs::read_dir(&parent).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(left, [code]);
+    }
+
+    #[test]
+    fn what_a_kill_left_unfinished_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let Some(code) = code_dir(&RealDisk, dir.path()) else {
+            println!("skipped: no boot id on this machine");
+            return;
+        };
+        let modules = code.join("modules").join("engine-1");
+        std::fs::create_dir_all(&modules).unwrap();
+        for name in ["abc", "def.wip-atomic-write-mod", "abc.wip-atomic-write-stats"] {
+            std::fs::write(modules.join(name), "code").unwrap();
+        }
+        assert_eq!(code_dir(&RealDisk, dir.path()), Some(code));
+        let left: Vec<_> = std::fs::read_dir(&modules).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["abc"]);
     }
 }
