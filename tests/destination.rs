@@ -315,10 +315,10 @@ async fn what_was_damaged_on_disk_is_not_delivered() {
 
 #[tokio::test]
 async fn nothing_listens_is_tried_again() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    drop(listener);
-    let destination = destination(settings(addr));
+    // Bound, so that nobody else gets it.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let destination = destination(settings(socket.local_addr().unwrap().as_socket().unwrap()));
     let error = destination.deliver(&consignment("k".to_owned(), 0, vec![1])).await.unwrap_err();
     assert_eq!((error.code.as_str(), error.retry), ("S3.ConnectionFailed", Retry::Backoff), "{error}");
 }

@@ -302,7 +302,8 @@ def is_python_time(kind, value):
 def random_tables(folder):
     seed, number, rows, refused = suite.args.seed, 0, 0, 0
     until = time.monotonic() + (1200 if FULL else 20)
-    while time.monotonic() < until:
+    # And until there is enough to prove something, however slow the machine is.
+    while time.monotonic() < until or number < 10 or rows <= 1000 or refused <= 50:
         rng = random.Random(f"{seed} {number}")
         options, more = reader_options(rng), writer_options(rng)
         columns = convert_random.table(rng, options)
@@ -322,7 +323,6 @@ def random_tables(folder):
             raise
         number, rows, refused = number + 1, rows + sum(map(len, wanted.values())), refused + len(converted.refused)
     print(f"  {number} tables, {rows} rows equal, {refused} records refused; seed {seed}")
-    assert number >= 10 and rows > 1000 and refused > 50, "too few to prove anything"
 
 
 @suite.test("random records without a schema: the table they teach, and their values")
@@ -331,7 +331,7 @@ def random_inferred(folder):
     if not knows("--infer"):
         raise Skip("this build has no --infer")
     until = time.monotonic() + (600 if FULL else 10)
-    while time.monotonic() < until:
+    while time.monotonic() < until or number < 10 or rows <= 200:
         rng = random.Random(f"{seed} inferred {number}")
         records = [convert_random.shapeless(rng) for _ in range(rng.choice((1, 5, 60)))]
         try:
@@ -353,7 +353,6 @@ def random_inferred(folder):
             raise
         number += 1
     print(f"  {number} tables, {rows} rows equal; seed {seed}")
-    assert number >= 10 and rows > 200
 
 
 # What stands beside the values

@@ -91,7 +91,9 @@ class Attempts:
 
     def count(self, stream, acknowledged_only, dropped_only=False):
         count = 0
-        for name, (size, done) in list(self.batches.items()):
+        with self.lock:
+            batches = list(self.batches.items())
+        for name, (size, done) in batches:
             if name.startswith(stream + ".") and (done or not acknowledged_only):
                 count += sum(i.endswith("d") for i in ids_of(name, size)) if dropped_only else size
         return count

@@ -244,8 +244,12 @@ def killed(folder):
     kills = 40 if FULL else 6
     for turn in range(kills):
         time.sleep(rng.uniform(0.1, 1.5))  # a random moment, not a synchronisation
-        service.kill().start({"HYDRANT_ENCODE_DIFFERENTLY": "1"} if turn % 3 == 2 else {})
+        service.kill()
+        # An upload that the store begins for the dead once the next attempt has looked is found by nobody.
+        until("the end of its requests", lambda: not store.under_way)
+        service.start({"HYDRANT_ENCODE_DIFFERENTLY": "1"} if turn % 3 == 2 else {})
         feed.api = service.api
+    until("records of enough partitions", lambda: len(feed.sent["wiki_edits"]) >= 5 * PARTITIONS)
     feed.finish()
     for name in QUERIES:
         service.flush(name)

@@ -99,6 +99,7 @@ class FaultyStore:
         self.upstream, self.script, self.lock = (parts.hostname, parts.port), script, threading.Lock()
         self.chosen, self.attempts, self.contents = defaultdict(list), Counter(), {}
         self.uploads = 0
+        self.under_way = 0
         # (stream, kind, fault) → times; keys that got two contents; whatever went wrong here.
         self.played, self.changed, self.troubles, self.turn = Counter(), [], [], Counter()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -118,6 +119,8 @@ class FaultyStore:
                 client, _ = self.listener.accept()
             except OSError:
                 return
+            with self.lock:
+                self.under_way += 1
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
@@ -131,6 +134,9 @@ class FaultyStore:
             pass  # one of the two hung up, or died
         except Exception as trouble:
             self.troubles.append(repr(trouble))
+        finally:
+            with self.lock:
+                self.under_way -= 1
 
     def answer(self, client, method, target, head, body):
         fault, passed_on, reply = self.fault_for(method, target, body)

@@ -348,7 +348,8 @@ class Hydrant:
         return found
 
     def drained(self, *names, deadline_s=DEADLINE_S, backups=True):
-        """Waits until nothing of these streams and their source backups is in flight; returns the streams' ledgers."""
+        """Waits until nothing of these streams and their source backups is in flight; returns the streams' ledgers. Fails
+        once none of it has moved for `deadline_s`."""
         last = {}
 
         def done():
@@ -361,8 +362,20 @@ class Hydrant:
                     return False
             return True
 
-        until(lambda: f"nothing in flight: {last} {[self.stream(n) for n in names]}", done, deadline_s, pause_s=0.1)
-        return last
+        def fates():
+            ledgers = [ledger for name in names for ledger in (self.ledger(name), self.backup_ledger(name))]
+            return [{fate: n for fate, n in ledger.items() if fate not in ("received", "in_flight")} for ledger in ledgers]
+
+        before = None
+        while True:
+            try:
+                until(lambda: f"nothing in flight: {last} {[self.stream(n) for n in names]}", done, deadline_s, pause_s=0.1)
+                return last
+            except AssertionError:
+                now = fates()
+                if now == before:
+                    raise
+                before = now
 
     def peak_bytes(self):
         """VmHWM of the process: the most memory it ever had."""

@@ -5,6 +5,7 @@ from outside: what a receiver that drops repeats by id has, together with the er
 """
 
 import base64
+import itertools
 import json
 import random
 import re
@@ -19,6 +20,7 @@ from harness import FULL, ROLE, Http, Suite, target, until
 from strict_receiver import REFUSES, TAKES, Receiver, first_attempts
 
 suite = Suite("http_endpoint")
+# For endpoints that hang, or are to be left soon; where attempts are counted no slow machine may add to them.
 FAST = {"answer_timeout": "2s", "stall_timeout": "2s", "connect_timeout": "2s"}
 ERROR_MEMBERS = ["attemptsMade", "arrivalTimestamp", "errorCode", "errorMessage", "attemptEndingTimestamp", "rawData", "subsequenceNumber", "dataId"]
 SECRET = "sesame-0123456789-open"
@@ -96,7 +98,7 @@ def outbox_empty(service):
 
 @suite.test("the protocol to the byte, plain and compressed, with key and attributes; connections are kept")
 def protocol(folder):
-    service = service_for(folder).start()
+    service = service_for(folder, http={}).start()
     plain = Receiver()
     packed = Receiver(encoding="gzip", access_key=SECRET, attributes={"team": "a \"b\" ü", "empty": ""}, path="/a/b?c=%20d&e")
     create(service, "plain", plain, interval_s=0)
@@ -105,6 +107,9 @@ def protocol(folder):
     for name, records in sent.items():
         for at in range(0, len(records), 400):
             put(service, name, records[at : at + 400])
+            if at % 1200 == 0:
+                # What waits behind a cut would go into one request.
+                service.drained(name)
     service.drained(*sent)
     for name, receiver in (("plain", plain), ("packed", packed)):
         assert not receiver.deviations, receiver.deviations[:3]
@@ -119,7 +124,7 @@ def protocol(folder):
 
 @suite.test("each fault at the first attempts of each request: lost 0, and each record once by request id")
 def faults(folder):
-    service = service_for(folder, {**FAST, "answer_timeout": "1s", "stall_timeout": "1s"}).start()
+    service = service_for(folder, {"answer_timeout": "5s", "stall_timeout": "5s"}).start()
     names = {fault: fault.replace(" ", "-") for fault in sorted(TAKES | (REFUSES - {"too large"}))}
     script = lambda stream, identity, attempt: stream.replace("-", " ") if attempt <= 2 else "accept"
     receiver = Receiver(script, encoding="gzip")
@@ -148,9 +153,11 @@ def faults(folder):
     # Each stream has told of its trouble once, and of its end once.
     log = service.log_path.read_text()
     for name in set(names.values()) - {"accept", "slow"}:
-        down = len(re.findall(rf'delivery (?:fails|needs)[^\n]*stream="{name}" ', log))
-        back = len(re.findall(rf'delivery works again stream="{name}" ', log))
-        assert down == back and 1 <= down <= 4, (name, down, back)
+        told = re.findall(rf'delivery (fails|needs|works again)[^\n]*stream="{name}" ', log)
+        # That the operator is needed may be told in a trouble that is known.
+        downs = [list(down) for again, down in itertools.groupby(told, lambda what: what == "works again") if not again]
+        assert told[-1] == "works again" and 1 <= told.count("works again") == len(downs) <= 4, (name, told)
+        assert all(down in (["fails"], ["needs"], ["fails", "needs"]) for down in downs), (name, told)
     print(f"  {len(names)} faults, {receiver.requests} requests, {len(receiver.attempts)} ids: lost 0")
     outbox_empty(service)
     assert service.stop() == 0
@@ -158,7 +165,7 @@ def faults(folder):
 
 @suite.test("given up: retry time over, none at all, and 413; the records are in the error area and count as refused")
 def given_up(folder):
-    service = service_for(folder).start()
+    service = service_for(folder, http={}).start()
     receiver = Receiver(lambda stream, identity, attempt: {"large": "too large"}.get(stream, "refuse"))
     for name, retry_s in (("soon", 2), ("never", 0), ("large", 7200)):
         create(service, name, receiver, retry_s=retry_s)
@@ -188,7 +195,7 @@ def given_up(folder):
 
 @suite.test("AllData: every record as it came in the bucket too, whatever becomes of the request")
 def all_data(folder):
-    service = service_for(folder).start()
+    service = service_for(folder, http={}).start()
     receiver = Receiver(lambda stream, identity, attempt: "refuse" if int(identity[0], 16) % 2 else "accept")
     create(service, "s", receiver, retry_s=0, interval_s=0, mode="AllData")
     sent = lines("s", 0, 3000)
@@ -295,11 +302,12 @@ def after_turn(folder):
     service = service_for(folder)
     service.start()
     receiver = Receiver(lambda *_: "refuse")
-    create(service, "s", receiver, retry_s=0)
+    create(service, "s", receiver, retry_s=0, interval_s=900)
     service.kill().start({"HYDRANT_FAILPOINT": "after_turn"})
     sent = lines("s", 0, 2500)
     for at in range(0, len(sent), 500):
         put(service, "s", sent[at : at + 500])
+    service.flush("s")
     until("it crashes", lambda: not service.alive())
     service.kill()
     assert "failpoint after_turn reached" in service.tail()
@@ -338,7 +346,7 @@ def attempts_survive(folder):
 
 @suite.test("boto3: created, described, updated; the secret is nowhere")
 def api(folder):
-    service = service_for(folder, log={"level": "debug"})
+    service = service_for(folder, http={}, log={"level": "debug"})
     service.start()
     receiver = Receiver(access_key=SECRET)
     firehose = service.firehose()
@@ -439,7 +447,7 @@ def secrets(folder):
 
 @suite.test("an endpoint that hangs delays its own stream alone")
 def slow_consumer(folder):
-    service = service_for(folder, {"answer_timeout": "60s"}).start()
+    service = service_for(folder, {"answer_timeout": "600s"}).start()
     hung, good = Receiver(lambda *_: "hang"), Receiver()
     for i in range(6):
         create(service, f"hung{i}", hung, interval_s=0)
@@ -456,7 +464,7 @@ def slow_consumer(folder):
         if turn == 2:
             until("all hang", lambda: sum(hung.under_way.values()) >= 6)
     service.flush("stored")
-    service.drained("good", "stored", deadline_s=30)
+    service.drained("good", "stored")
     same(sent, good.records("good"), "the good endpoint")
     assert max(hung.most_under_way.values()) <= 4, hung.most_under_way
     told = service.stream("hung0")

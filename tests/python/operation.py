@@ -147,7 +147,8 @@ def flush_pause_resume(folder):
     service.drained("held")
     assert content(service, "held/") == b"one\n"
     service.admin("/streams/held/pause", "POST")
-    assert service.stream("held")["paused"] is True and service.stream("held")["state"] == "paused"
+    status = until("it is paused", lambda: (told := service.stream("held"))["paused"] and told)
+    assert status["state"] == "paused", status
     put(service, "held", b"two\n")  # accepted on
     status, text = service.admin("/streams/held/flush", "POST", check=False)[:2]
     assert status == 409 and "is paused" in str(text) and "/streams/held/resume" in str(text), (status, text)
@@ -357,6 +358,7 @@ def full_file_system(folder):
         assert len(taken) > 30, len(taken)
         service.kill()
         service.start()
+        service.admin("/streams/full/pause", "POST")
         http = Http(service.api)
         fill()
         service.admin("/streams/full/resume", "POST")

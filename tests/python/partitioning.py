@@ -423,13 +423,16 @@ def flushed(folder):
 def counts(folder):
     service, interval_s, size_mb = folder.hydrant().start(), 2, 1
     service.create("s", size_mb=size_mb, interval_s=interval_s, **by("s/data/" + K, "{k:.k}"))
-    began, sent, large = time.monotonic(), 0, []
-    for turn in range(40):
+    sent, large, batches = 0, [10**9 + turn for turn in range(40)], []
+    for number in large:
         rows = numbered(range(sent, sent + PARTITIONS), PARTITIONS)
         sent += len(rows)
-        row = b'{"n":%d,"k":"large","pad":"%s"}\n' % (10**9 + turn, b"y" * 400_000)
-        large.append(10**9 + turn)
-        put(service, "s", rows + [row])
+        rows.append(b'{"n":%d,"k":"large","pad":"%s"}\n' % (number, b"y" * 400_000))
+        batches.append([{"Data": base64.b64encode(row).decode()} for row in rows])
+    producer, began = Http(service.api), time.monotonic()
+    for records in batches:
+        status, answer = producer.call("PutRecordBatch", {"DeliveryStreamName": "s", "Records": records})
+        assert status == 200 and answer["FailedPutCount"] == 0, answer
         time.sleep(0.1)  # load over time, not a synchronisation
     service.drained("s")
     intervals = int((time.monotonic() - began) / interval_s) + 2

@@ -140,6 +140,8 @@ class Session:
         self.backend = socket.create_connection(("127.0.0.1", proxy.postgres.port))
         self.rows, self.copies, self.is_refused = None, False, False
         self.is_cut = threading.Event()
+        # Whether the sync behind the newest execution was passed on.
+        self.is_synced = threading.Event()
 
     def run(self):
         startup = whole(self.client, 4)
@@ -222,7 +224,11 @@ class Session:
                     self.commit_late(0)
                     self.cut()
                     return
+            if kind == b"E":
+                self.is_synced.clear()
             self.backend.sendall(message(kind, content))
+            if kind == b"S":
+                self.is_synced.set()
 
     def commit_late(self, after_s=None):
         time.sleep(self.proxy.late_s() if after_s is None else after_s)  # that it is late is what is played
@@ -246,9 +252,11 @@ class Session:
                 content = whole(self.backend, length - 4)
                 if kind == b"G" and self.rows is not None:
                     rows, self.rows = self.rows, None
+                    # The client's sync is ignored while copying alone.
+                    if not self.is_synced.wait(120):
+                        raise ConnectionError("no sync behind a COPY")
                     for at in range(0, len(rows), 60_000):
                         self.backend.sendall(message(b"d", rows[at : at + 60_000]))
-                    # The client's sync was ignored while copying.
                     self.backend.sendall(message(b"c") + message(b"S"))
                     continue
                 self.client.sendall(message(kind, content))

@@ -125,10 +125,13 @@ class Receiver:
             if fault in TAKES:
                 with self.lock:
                     self.taken[stream][identity] = records
-            return self.answer(connection, fault, identity, len(records))
+            if fault == "hang":
+                return self.answer(connection, fault, identity, len(records))
         finally:
+            # Before the answer, with which the next request may come.
             with self.lock:
                 self.under_way[stream] -= 1
+        return self.answer(connection, fault, identity, len(records))
 
     def judge(self, line, headers, body):
         """The records of a request; whatever the protocol does not say is a deviation."""
@@ -260,7 +263,7 @@ class Receiver:
             case "long reason":
                 return reply(200, reason="x" * 65)
             case "huge":
-                reply(200, good[:-1] + b" " * (1 << 20) + b"}")
+                reply(200, good[:-1] + b" " * (1 << 20) + b"}", more=["Connection: close"])
                 return False
             case other:
                 raise AssertionError(f"no fault {other}")

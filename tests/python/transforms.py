@@ -100,7 +100,7 @@ def hostile(folder):
     # Meanwhile another stream is served.
     for n in range(50):
         firehose.put_record(DeliveryStreamName="quiet", Record={"Data": f"{n}\n".encode()})
-    ledgers = service.drained("quiet", *sent)
+    ledgers = service.drained("quiet", *sent, deadline_s=3 * DEADLINE_S)
     assert ledgers["quiet"]["delivered"] == 50, ledgers["quiet"]
     for world, words in WORLDS.items():
         data, errors = outcome(service, world)

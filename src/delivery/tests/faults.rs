@@ -11,23 +11,41 @@ use std::path::Path;
 #[derive(Debug, Clone, Default)]
 struct Held {
     disk: FaultyDisk,
-    held: Arc<(Mutex<bool>, Condvar)>,
+    held: Arc<Gate>,
     /// Openings of files under `streams` that fail.
     fail_opens: Arc<Mutex<u32>>,
     /// Syncs of the catalog's folder before the one that fails.
     catalog_syncs: Arc<Mutex<Option<u32>>>,
 }
 
+/// Where syncs wait while it is shut.
+#[derive(Debug, Default)]
+struct Gate {
+    /// Whether it is shut, and how many wait.
+    state: Mutex<(bool, u32)>,
+    changed: Condvar,
+}
+
 #[derive(Debug)]
 struct HeldFile {
     file: Arc<dyn DiskFile>,
-    held: Arc<(Mutex<bool>, Condvar)>,
+    held: Arc<Gate>,
 }
 
 impl Held {
     fn hold(&self, held: bool) {
-        *self.held.0.lock() = held;
-        self.held.1.notify_all();
+        self.held.state.lock().0 = held;
+        self.held.changed.notify_all();
+    }
+
+    /// Returns once a sync waits.
+    async fn until_one_waits(&self) {
+        let waits = async {
+            while self.held.state.lock().1 == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(HANG, waits).await.expect("a sync waits");
     }
 
     fn wrapped(&self, path: &Path, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
@@ -90,10 +108,13 @@ impl DiskFile for HeldFile {
         self.file.len_bytes()
     }
     fn sync_data(&self) -> io::Result<()> {
-        let mut held = self.held.0.lock();
-        while *held {
-            self.held.1.wait(&mut held);
+        let mut state = self.held.state.lock();
+        state.1 += 1;
+        while state.0 {
+            self.held.changed.wait(&mut state);
         }
+        state.1 -= 1;
+        drop(state);
         self.file.sync_data()
     }
 }
@@ -143,10 +164,7 @@ async fn a_seal_stored_while_its_lane_faults_is_counted_once_and_sent_after_the_
     // The second run is staged and its seal written, not yet synced, when the first one's fault arrives.
     disk.hold(true);
     node.put(incarnation, &records(5, 7)).await.unwrap();
-    let written = disk.disk.operations();
-    while disk.disk.operations() == written {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    disk.until_one_waits().await;
     store.answers.add_permits(1);
     // One thread: the worker takes the fault as soon as it may run.
     for _ in 0..100 {

@@ -75,10 +75,10 @@ mod tests {
     async fn a_dead_address_leaves_time_to_the_others() {
         let (dead, _taken, _socket) = dead().await;
         let alive = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let refuses = {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            listener.local_addr().unwrap()
-        };
+        // Bound, so that nobody else gets it, and listened to by nobody.
+        let unheard = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        unheard.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let refuses = unheard.local_addr().unwrap().as_socket().unwrap();
         let reached = async |addresses: &[SocketAddr]| {
             let reached = first_of(addresses, Instant::now() + Duration::from_secs(2)).await;
             reached.map(|stream| stream.peer_addr().unwrap()).map_err(|error| error.to_string())

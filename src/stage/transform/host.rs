@@ -165,6 +165,12 @@ pub fn thread_time() -> Duration {
     Duration::new(spent.tv_sec.unsigned_abs(), spent.tv_nsec.unsigned_abs() as u32)
 }
 
+/// Whether what took so long is waited behind by the next call of its module. Not behind a failure that took nothing: of
+/// those there may be thousands a batch, and a turn of somebody else before each.
+fn waits_next(took: Duration, has_failed: bool) -> bool {
+    took >= LONG || (has_failed && took >= TICK)
+}
+
 /// Memory that instances are made in. A slot is used again, with part of its pages already there: most of what a short
 /// call costs otherwise is page faults. What an instance leaves in them is cleared before the next one.
 fn pool() -> PoolingAllocationConfig {
@@ -343,10 +349,9 @@ impl Confined {
         thread_time() >= self.began + LONG
     }
 
-    /// Whether the next call of its module waits for a turn before it begins. Not behind a failure that took nothing: of those
-    /// there may be thousands a batch, and a turn of somebody else before each.
+    /// Whether the next call of its module waits for a turn before it begins.
     pub fn is_to_wait_next(&self, has_failed: bool) -> bool {
-        self.is_long() || (has_failed && thread_time() >= self.began + TICK)
+        waits_next(thread_time().saturating_sub(self.began), has_failed)
     }
 
     /// The place that it has, for who goes on in its name.
@@ -374,5 +379,25 @@ impl ResourceLimiter for Confined {
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let by_bytes = desired.saturating_sub(current).saturating_mul(TABLE_ENTRY_BYTES);
         Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(by_bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_what_was_long_or_failed_late_a_turn_is_waited_for() {
+        let least = Duration::from_nanos(1);
+        for (took, has_failed, waits) in [
+            (Duration::ZERO, true, false),
+            (TICK - least, true, false),
+            (TICK, true, true),
+            (TICK, false, false),
+            (LONG - least, false, false),
+            (LONG, false, true),
+        ] {
+            assert_eq!(waits_next(took, has_failed), waits, "{took:?} {has_failed}");
+        }
     }
 }
