@@ -195,7 +195,8 @@ def store_in_trouble(folder):
     try_now = lambda: (service.admin("/streams/events/pause", "POST"), service.admin("/streams/events/resume", "POST"))
     until("the other refusal", lambda: try_now() and "S3.SignatureDoesNotMatch" in (service.stream("events")["last_error"] or ""), pause_s=0.3)
     # The pause is over a moment after the resume was answered.
-    reported("needs_operator", "S3.SignatureDoesNotMatch", "s3.credentials")
+    told = until("it runs again", lambda: (s := service.stream("events"))["state"] == "needs_operator" and s)
+    assert "s3.credentials" in told["last_error"], told
     (folder / "key").write_text("test\n")
     until("delivery with the right keys", lambda: try_now() and service.ledger("events")["in_flight"] == 0, pause_s=0.3)
     assert b"".join(each.content() for each in oracle.objects(store.s3_client(), bucket)) == b"kept\n"
