@@ -100,6 +100,13 @@ impl Health {
         self.failing.clear();
     }
 
+    /// Notes that the parcel's last attempt, of a worker before, failed so. Whether it is news.
+    pub fn remembered(&mut self, key: Key, text: String) -> bool {
+        self.failing.insert(key);
+        self.passes = false;
+        self.trouble.is_none() && self.trouble(text, Retry::Backoff)
+    }
+
     /// The trouble, if there is one.
     pub fn told(&self) -> Option<(&str, Retry)> {
         self.trouble.as_ref().map(|trouble| (trouble.text.as_str(), trouble.retry))
@@ -144,6 +151,21 @@ mod tests {
         assert_eq!((status.attempts, status.successes, status.given_up, status.failing_parcels), (8, 3, 1, 0));
         assert_eq!((status.last_error.as_deref(), status.last_error_ms), (Some("error 5"), Some(11)));
         assert_eq!(status.last_success_ms, Some(12));
+    }
+
+    #[test]
+    fn a_failure_of_before_is_a_trouble_until_its_parcel_gets_through() {
+        let mut health = Health::default();
+        health.begun();
+        assert!(health.remembered((2, 0), "refused".to_owned()));
+        assert!(!health.remembered((2, 1), "again".to_owned()));
+        assert_eq!((health.told(), health.is_failing()), (Some(("refused", Retry::Backoff)), true));
+        // Nothing was attempted since the start.
+        assert_eq!(health.status(), DestinationStatus { failing_parcels: 2, ..DestinationStatus::default() });
+        assert!(!health.failed((2, 0), "down".to_owned(), Retry::Backoff, 6));
+        assert!(!health.succeeded((2, 0), 7));
+        assert!(health.succeeded((2, 1), 8));
+        assert_eq!(health.told(), None);
     }
 
     #[test]

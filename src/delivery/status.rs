@@ -115,11 +115,15 @@ impl LaneStatus {
         }
         inner.objects.begun();
         inner.endpoint.begun();
+        let news = remember(&mut inner.endpoint, stored);
         if std::mem::take(&mut inner.is_unread) || inner.readable.is_none() {
             inner.consumed = consumed;
             inner.readable = Some(readable);
         }
         drop(inner);
+        if let Some(text) = news {
+            self.tell(text, Retry::Backoff, Duration::ZERO, true);
+        }
         self.set_known();
     }
 
@@ -331,6 +335,20 @@ impl LaneStatus {
         inner.open.iter().for_each(|open| fates.discard(&open.fates));
         Some(fates)
     }
+}
+
+/// Notes the stored failures of parcels that are to be attempted again: without them a stream that fails would be told as
+/// running from a start until its first attempt has failed again. Returns what is news.
+fn remember<'a>(endpoint: &mut Health, stored: &'a LaneState) -> Option<&'a str> {
+    let mut news = None;
+    for attempts in stored.attempts.iter().filter(|attempts| attempts.failed > 0) {
+        let is_turned = stored.turns.iter().any(|turn| turn.seal == attempts.seal && turn.parcel == attempts.parcel);
+        let Some(seal) = stored.open.iter().find(|seal| seal.id == attempts.seal) else { continue };
+        if !is_turned && endpoint.remembered((seal.number, attempts.parcel), attempts.last_error.clone()) {
+            news = Some(attempts.last_error.as_str());
+        }
+    }
+    news
 }
 
 /// The fates of records that go through two halves: those of the first, of which what is spooled counts as delivered, and

@@ -281,6 +281,37 @@ async fn restarts_neither_reset_attempts_nor_end_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_failed_before_a_restart_is_told_before_the_first_attempt_behind_it() {
+    let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::default()));
+    let endpoint = Endpoint::new(|_, _| Some(down("out of order")));
+    let definition = to_endpoint(7_200_000);
+    let incarnation = definition.incarnation;
+    let node = start(dir.path(), &store, &endpoint).await;
+    node.create(definition).unwrap();
+    node.put(incarnation, &records(0, 3)).await.unwrap();
+    let journal = node.context.journal.clone();
+    node.until("s", |_| !journal.lane(&LaneId::direct_put(incarnation)).attempts.is_empty()).await;
+    node.stop().await;
+
+    let (answer, answers) = std::sync::mpsc::channel::<()>();
+    let answers = Mutex::new(answers);
+    *endpoint.script.lock() = Box::new(move |_, _| {
+        answers.lock().recv().unwrap();
+        None
+    });
+    let node = start(dir.path(), &store, &endpoint).await;
+    let status = node.supervisor.stream("s").unwrap();
+    assert_eq!((status.state, status.destination.attempts), (StreamState::Retrying, 0));
+    assert_eq!(status.destination.failing_parcels, 1);
+    assert!(status.last_error.is_some_and(|error| error.contains("out of order")));
+    answer.send(()).unwrap();
+    let status = node.until("s", |s| s.ledger.delivered.records == 3 && s.open_seals == 0).await;
+    assert_eq!((status.state, status.last_error), (StreamState::Running, None));
+    assert_eq!((status.destination.attempts, status.destination.failing_parcels), (1, 0));
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_no_request_takes_is_refused_alone() {
     let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::default()));
     let endpoint = Endpoint::new(|_, _| None);
