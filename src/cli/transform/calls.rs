@@ -44,7 +44,7 @@ pub struct CallOptions {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub now: Option<i64>,
     /// The number from which the random seeds of the calls are made
-    #[arg(long, value_name = "NUMBER", default_value_t = Self::default().seed)]
+    #[arg(long, value_name = "NUMBER", default_value_t = Self::default().seed, allow_negative_numbers = true)]
     pub seed: u64,
 }
 

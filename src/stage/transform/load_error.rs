@@ -20,7 +20,10 @@ pub enum LoadError {
         /// The system's words.
         reason: String,
     },
-    /// Not a component, or one with unknown features.
+    /// A component that the engine does not take: cut off, damaged, or with features that it does not know.
+    #[error("not a component that can be used, cut off or damaged perhaps: {0}")]
+    Invalid(String),
+    /// Not a component.
     #[error(
         "not a WebAssembly component (`hydrant transform wrap` makes one of a core module or of a Lambda handler): {0}"
     )]

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use wasmparser::Parser;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, WasmList};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
@@ -399,7 +400,10 @@ type PackedResults = (Result<WasmList<u8>, Failure>,);
 
 /// Compiles a component, so that its answers last, and with an adapter if it can have one: whether it has.
 fn component(engine: &Engine, wasm: &[u8]) -> Result<(Component, bool), LoadError> {
-    let refused = |error: &dyn std::fmt::Display| LoadError::NotAComponent(format!("{error:#}"));
+    let refused = |error: &dyn std::fmt::Display| match Parser::is_component(wasm) {
+        true => LoadError::Invalid(format!("{error:#}")),
+        false => LoadError::NotAComponent(format!("{error:#}")),
+    };
     match lasting(wasm) {
         Ok(wasm) => match adapted(&wasm).map(|adapted| Component::from_binary(engine, &adapted)) {
             Some(Ok(component)) => Ok((component, true)),

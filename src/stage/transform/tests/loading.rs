@@ -17,6 +17,7 @@ fn a_component_needs_the_right_shape() {
     let LoadError::NoWorld(exports) = load("empty", b"\0asm\x0d\0\x01\0") else { panic!("no world") };
     assert_eq!(exports, ["nothing"]);
     let imports = fs::read(guests().join("imports.wasm")).unwrap();
+    assert!(matches!(load("cut", &imports[..imports.len() / 2]), LoadError::Invalid(_)));
     let LoadError::Imports(names) = load("imports", &imports) else { panic!("imports") };
     assert_eq!(names, ["test:guest/clock#now", "beep"]);
     let LoadError::Imports(names) = load("wasi", &fs::read(guests().join("wasi.wasm")).unwrap()) else {
