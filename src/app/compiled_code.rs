@@ -28,16 +28,15 @@ pub fn code_dir(disk: &dyn Disk, parent: &Path) -> Option<PathBuf> {
         tracing::warn!(dir = %dir.display(), "compiled code is not kept: {error}");
         return None;
     }
-    if let Err(error) = remove_unfinished(disk, &dir.join("modules")) {
-        tracing::warn!(dir = %dir.display(), "what a killed start left of compiled code is not removed: {error}");
-    }
     Some(dir)
 }
 
-fn remove_unfinished(disk: &dyn Disk, modules: &Path) -> io::Result<()> {
+/// Removes from `code_dir` what a start that was killed left unfinished. For who has the folder to himself.
+pub fn remove_unfinished(disk: &dyn Disk, code_dir: &Path) -> io::Result<()> {
+    let modules = code_dir.join("modules");
     let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     let list = |dir: &Path| disk.list(dir).or_else(|error| if is_absent(&error) { Ok(Vec::new()) } else { Err(error) });
-    for version in list(modules)?.iter().filter(|entry| entry.is_dir) {
+    for version in list(&modules)?.iter().filter(|entry| entry.is_dir) {
         let dir = modules.join(&version.name);
         for file in list(&dir)?.iter().filter(|entry| entry.name.contains(UNFINISHED)) {
             disk.remove_file(&dir.join(&file.name))
@@ -92,7 +91,7 @@ mod tests {
         for name in ["abc", "def.wip-atomic-write-mod", "abc.wip-atomic-write-stats"] {
             std::fs::write(modules.join(name), "code").unwrap();
         }
-        assert_eq!(code_dir(&RealDisk, dir.path()), Some(code));
+        remove_unfinished(&RealDisk, &code).unwrap();
         let left: Vec<_> = std::fs::read_dir(&modules).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["abc"]);
     }

@@ -345,6 +345,11 @@ impl Foundation {
         let cursors = Arc::new(JournalCursors(journal.clone()));
         let logs = Logs::new(log_context, pool.clone(), folder.streams(), cursors);
         let code_dir = compiled_code::code_dir(disk.as_ref(), &folder.compiled());
+        if let Some(dir) = &code_dir
+            && let Err(error) = compiled_code::remove_unfinished(disk.as_ref(), dir)
+        {
+            tracing::warn!(dir = %dir.display(), "what a killed start left of compiled code is not removed: {error}");
+        }
         let (dir, limits) = (options.transforms_dir.clone(), TransformLimits::default());
         let transforms =
             TransformFolder::keeping_code(dir, limits, code_dir).map_err(|e| StartError::Transforms(e.to_string()))?;

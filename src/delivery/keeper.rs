@@ -93,7 +93,7 @@ impl Keeper {
     async fn keep_lane(&self, opening: &Opening, id: LaneId, status: &Arc<LaneStatus>) -> LaneEnd {
         let mut wishes = self.handle.wishes.subscribe();
         loop {
-            // Resumes that count are those after the fault was told, which opening does first.
+            // Counted before anything of a fault can be seen: who resumes because of it is not overlooked.
             let mut resumes = wishes.borrow().resumes;
             let ended = match opening.lane(&id, status, &mut wishes, &self.stop).await {
                 Ok((lane, half)) => {

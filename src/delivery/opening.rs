@@ -120,7 +120,7 @@ impl Opening {
         let bare = |records| Tally { records, bytes: 0 };
         match (self.context.logs.opened(id.incarnation), error) {
             // What keeps the lane from being opened is not the log: the ledger follows it.
-            (Some(log), _) => status.opened(log.progress(), log.upto(sealed), &lane),
+            (Some(log), _) => status.read(log.progress(), log.upto(sealed), &lane),
             (None, OpenError::Log(RecoveryError::Damaged { mark, .. })) => {
                 status.unread(bare(sealed.max(*mark)), bare(sealed), &lane);
             }

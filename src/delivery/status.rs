@@ -83,7 +83,7 @@ impl LaneStatus {
         Self { name, role, clock, inner: Mutex::default(), known: watch::channel(false).0 }
     }
 
-    /// Returns once the lane is open or has faulted: before that the ledger says nothing.
+    /// Returns once the lane is open or has faulted: before that the ledger may lack what is stored.
     pub async fn known(&self) {
         let mut known = self.known.subscribe();
         // An error is impossible: the sender is ours.
@@ -95,14 +95,35 @@ impl LaneStatus {
         self.inner.lock().readable.is_some()
     }
 
+    /// Whether a worker has opened the lane.
+    pub fn is_open(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.readable.is_some() && !inner.is_unread
+    }
+
     /// Nobody needs to wait for more.
     pub fn set_known(&self) {
         self.known.send_replace(true);
     }
 
     /// The lane is open: cursors and open seals as the journal has them (`stored`), and what is read into seals, on the
-    /// scale of `readable`.
+    /// scale of `readable`. Parcels that failed before are to be attempted again.
     pub fn opened(&self, readable: watch::Receiver<Readable>, consumed: Tally, stored: &LaneState) {
+        self.show(readable, consumed, stored);
+        let news = remember(&mut self.inner.lock().endpoint, stored);
+        if let Some(text) = news {
+            self.tell(text, Retry::Backoff, Duration::ZERO, true);
+        }
+        self.set_known();
+    }
+
+    /// The lane cannot be opened, but its log can be read: as [`Self::opened`], and nothing is attempted.
+    pub fn read(&self, readable: watch::Receiver<Readable>, consumed: Tally, stored: &LaneState) {
+        self.show(readable, consumed, stored);
+        self.set_known();
+    }
+
+    fn show(&self, readable: watch::Receiver<Readable>, consumed: Tally, stored: &LaneState) {
         let mut inner = self.inner.lock();
         inner.closed = stored.ledger;
         inner.open = stored.open.iter().map(|seal| OpenSeal::from(&**seal)).collect();
@@ -115,16 +136,10 @@ impl LaneStatus {
         }
         inner.objects.begun();
         inner.endpoint.begun();
-        let news = remember(&mut inner.endpoint, stored);
         if std::mem::take(&mut inner.is_unread) || inner.readable.is_none() {
             inner.consumed = consumed;
             inner.readable = Some(readable);
         }
-        drop(inner);
-        if let Some(text) = news {
-            self.tell(text, Retry::Backoff, Duration::ZERO, true);
-        }
-        self.set_known();
     }
 
     /// The lane cannot be opened: cursors and open seals as the journal has them, what is sealed, and all that is known to
@@ -137,16 +152,17 @@ impl LaneStatus {
         if is_new {
             // Nothing moves it any more; the last value stays readable.
             let (_, readable) = watch::channel(Readable { records: known.records, bytes: known.bytes, ended: false });
-            self.inner.lock().readable = None;
-            self.opened(readable, sealed, stored);
             self.inner.lock().is_unread = true;
+            self.show(readable, sealed, stored);
+            self.inner.lock().is_unread = true;
+            self.set_known();
         }
     }
 
     /// The lane is not open yet, and nothing of it is sealed: what its log can read waits.
     pub fn unopened(&self, readable: watch::Receiver<Readable>) {
         let mut inner = self.inner.lock();
-        if inner.readable.is_none() {
+        if inner.readable.is_none() || inner.is_unread {
             inner.readable = Some(readable);
             inner.is_unread = true;
         }

@@ -89,7 +89,10 @@ fn handle_of(context: &DeliveryContext, streams: &Streams, record: &StreamRecord
                 wishes: watch::channel(wishes).0,
                 kept: Arc::default(),
             };
-            streams.insert(name, handle.clone());
+            if let Some(before) = streams.insert(name, handle.clone()) {
+                // Of the same name; its row is gone, whatever of its files is not.
+                context.deleted.left(before.incarnation);
+            }
             Some(handle)
         }
     }
@@ -131,8 +134,10 @@ impl Supervisor {
     }
 
     fn handle(&self, name: &str) -> Option<Handle> {
-        let known = self.streams.lock().get(name).cloned();
-        known.or_else(|| handle_of(&self.context, &self.streams, &*self.context.catalog.find(name)?))
+        let record = self.context.catalog.find(name);
+        let handle = record.and_then(|record| handle_of(&self.context, &self.streams, &record));
+        // One whose row is gone is shown until all of it is.
+        handle.or_else(|| self.streams.lock().get(name).cloned())
     }
 
     /// Lets the log tell of lanes that no worker has opened yet: puts do not wait for one, and what they acknowledged is
@@ -143,7 +148,7 @@ impl Supervisor {
             (&handle.backup, LaneId::source_backup(handle.incarnation), handle.is_backed_up_whole),
         ];
         for (status, id, begins_with_log) in lanes {
-            if begins_with_log && !status.has_begun() && self.context.journal.lane(&id) == LaneState::default() {
+            if begins_with_log && !status.is_open() && self.context.journal.lane(&id) == LaneState::default() {
                 self.context
                     .logs
                     .opened(handle.incarnation)
@@ -199,7 +204,11 @@ impl Operations for Supervisor {
     fn overview(&self) -> Overview {
         let created: Vec<_> = {
             let (rows, streams) = (self.context.catalog.all(), self.streams.lock());
-            rows.into_iter().filter(|row| !streams.contains_key(row.definition.name.as_str())).collect()
+            let is_new = |row: &StreamRecord| {
+                let known = streams.get(row.definition.name.as_str());
+                known.is_none_or(|handle| handle.incarnation != row.definition.incarnation)
+            };
+            rows.into_iter().filter(|row| is_new(row)).collect()
         };
         for record in created {
             handle_of(&self.context, &self.streams, &record);

@@ -146,7 +146,7 @@ pub struct StreamStatus {
     /// Its source backup, where it has one that has begun. Nothing else here counts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
-    /// Age of the oldest record without a fate; `None` when there is none.
+    /// Age of the oldest record without a fate; `None` when there is none, or before a worker has come to it.
     pub oldest_undelivered_age_ms: Option<u64>,
     /// Bytes of records not yet cut.
     pub waiting_bytes: u64,

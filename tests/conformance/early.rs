@@ -33,8 +33,6 @@ enum Then {
 struct World {
     listener: TcpListener,
     destination: HttpDestination,
-    /// As the other, with the time that a slow machine needs.
-    patient: HttpDestination,
     consignment: Consignment,
     _folder: tempfile::TempDir,
 }
@@ -45,13 +43,12 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let vault = Arc::new(Vault::new(Arc::new(RealDisk), folder.path().join("secrets.key")));
         let definition = definition(listener.local_addr().unwrap(), &vault);
-        let settings = HttpSettings { stall_timeout_ms: Some(1_000), ..HttpSettings::default() };
-        let [destination, patient] = [settings, HttpSettings::default()]
-            .map(|settings| HttpDestination::new(settings, vault.clone(), Arc::new(SystemClock::new())).unwrap());
+        let settings = HttpSettings { stall_timeout_ms: Some(10_000), ..HttpSettings::default() };
+        let destination = HttpDestination::new(settings, vault, Arc::new(SystemClock::new())).unwrap();
         let bytes = bytes_of(BODY_BYTES);
         let crc32c = crc32c::crc32c(&bytes);
         let consignment = request(&definition, Arc::new(Memory(bytes)), crc32c);
-        Self { listener, destination, patient, consignment, _folder: folder }
+        Self { listener, destination, consignment, _folder: folder }
     }
 
     /// An attempt that is answered by `status` when the endpoint has the begin of it; how it ended, and what came in all.
@@ -79,7 +76,7 @@ impl World {
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length:";
             client.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes()).await.unwrap();
         };
-        let (ended, ()) = tokio::join!(attempt(&self.patient, &self.consignment), served);
+        let (ended, ()) = tokio::join!(attempt(&self.destination, &self.consignment), served);
         ended.unwrap();
     }
 }

@@ -26,7 +26,7 @@ import convert_metadata
 import convert_random
 import parquet_meta
 from conversion import Options
-from harness import FULL, ROOT, Skip, Suite, binary, data_file
+from harness import DEADLINE_S, FULL, ROOT, Skip, Suite, binary, data_file
 from hive_types import canonical, parse_table, show_table
 
 suite = Suite("convert")
@@ -302,8 +302,8 @@ def is_python_time(kind, value):
 def random_tables(folder):
     seed, number, rows, refused = suite.args.seed, 0, 0, 0
     until = time.monotonic() + (1200 if FULL else 20)
-    # And until there is enough to prove something, however slow the machine is.
-    while time.monotonic() < until or number < 10 or rows <= 1000 or refused <= 50:
+    # And on a slow machine until there is enough to prove something.
+    while time.monotonic() < until or ((number < 10 or rows <= 1000 or refused <= 50) and time.monotonic() < until + DEADLINE_S):
         rng = random.Random(f"{seed} {number}")
         options, more = reader_options(rng), writer_options(rng)
         columns = convert_random.table(rng, options)
@@ -323,6 +323,7 @@ def random_tables(folder):
             raise
         number, rows, refused = number + 1, rows + sum(map(len, wanted.values())), refused + len(converted.refused)
     print(f"  {number} tables, {rows} rows equal, {refused} records refused; seed {seed}")
+    assert number >= 10 and rows > 1000 and refused > 50, "too few to prove anything"
 
 
 @suite.test("random records without a schema: the table they teach, and their values")
@@ -331,7 +332,7 @@ def random_inferred(folder):
     if not knows("--infer"):
         raise Skip("this build has no --infer")
     until = time.monotonic() + (600 if FULL else 10)
-    while time.monotonic() < until or number < 10 or rows <= 200:
+    while time.monotonic() < until or ((number < 10 or rows <= 200) and time.monotonic() < until + DEADLINE_S):
         rng = random.Random(f"{seed} inferred {number}")
         records = [convert_random.shapeless(rng) for _ in range(rng.choice((1, 5, 60)))]
         try:
@@ -353,6 +354,7 @@ def random_inferred(folder):
             raise
         number += 1
     print(f"  {number} tables, {rows} rows equal; seed {seed}")
+    assert number >= 10 and rows > 200, "too few to prove anything"
 
 
 # What stands beside the values

@@ -364,9 +364,9 @@ class Hydrant:
 
         def fates():
             ledgers = [ledger for name in names for ledger in (self.ledger(name), self.backup_ledger(name))]
-            return [{fate: n for fate, n in ledger.items() if fate not in ("received", "in_flight")} for ledger in ledgers]
+            return [{fate: ledger.get(fate) for fate in ("delivered", "refused", "dropped", "split")} for ledger in ledgers]
 
-        before = None
+        before = fates()
         while True:
             try:
                 until(lambda: f"nothing in flight: {last} {[self.stream(n) for n in names]}", done, deadline_s, pause_s=0.1)

@@ -238,7 +238,7 @@ class Receiver:
                 return reply(202, reason="Accepted")
             case "hang":
                 # Until the sender has enough of it.
-                connection.settimeout(60)
+                connection.settimeout(3600)
                 connection.recv(1)
                 return False
             case "lost":

@@ -257,7 +257,7 @@ def revised(folder):
     for broken, text in (
         (b"half a file", "not a WebAssembly component"),
         ((guests / "wasi.wasm").read_bytes(), "it imports wasi:"),
-        ((guests / "poison-list.wasm").read_bytes()[:50_000], "not a WebAssembly component"),
+        ((guests / "poison-list.wasm").read_bytes()[:50_000], "cut off or damaged perhaps"),
     ):
         (folder / "broken").write_bytes(broken)
         place(folder / "broken")

@@ -3,6 +3,7 @@
 use super::names::Hands;
 use super::partitioned::partitioned;
 use super::*;
+use crate::stream::seal::{Fates, Tally};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -72,7 +73,8 @@ async fn a_backup_that_has_not_begun_is_not_shown_and_its_failure_is() {
     node.create(definition).unwrap();
     node.put(incarnation, &records(0, 3)).await.unwrap();
     node.put(incarnation, &records(3, 3)).await.unwrap();
-    node.until("s", |s| s.waiting_records == 6).await;
+    // Its worker has opened the lane.
+    node.until("s", |s| s.waiting_records == 6 && s.oldest_undelivered_age_ms.is_some()).await;
     let journal = node.context.journal.clone();
     tokio::task::spawn_blocking(move || journal.stop()).await.unwrap();
     node.redefine("s", |definition| definition.backup = Some(backup(Compression::Gzip, 2000, 10))).unwrap();
@@ -163,8 +165,33 @@ async fn what_is_put_before_a_worker_opened_the_lanes_is_in_flight() {
             assert_eq!(status.ledger.in_flight, status.ledger.received);
             let backup = status.backup.map(|backup| (backup.ledger, backup.held_bytes));
             assert_eq!(backup, has_backup.then_some((status.ledger, 0)));
+            let shown = node.supervisor.overview().streams.into_iter().find(|shown| shown.name == name);
+            assert_eq!(shown.map(|shown| shown.ledger), Some(status.ledger));
         }
     }
     assert!(store.lines().is_empty());
+    node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_of_the_name_of_one_that_is_going_has_a_ledger_of_its_own() {
+    let (_dir, _store, node) = Node::new().await;
+    // Nobody removes what is going.
+    node.supervisor.stop().await;
+    let lives = [(); 2].map(|()| definition("s", Compression::Gzip, 2000, 10));
+    let going = lives[0].incarnation;
+    node.create(lives[0].clone()).unwrap();
+    node.put(going, &records(0, 7)).await.unwrap();
+    assert_eq!(node.supervisor.stream("s").unwrap().ledger.received.records, 7);
+    node.context.deleted.count(going, Fates { discarded: Tally { records: 7, bytes: 70 }, ..Fates::default() });
+    node.context.catalog.remove("s", going).unwrap();
+    assert_eq!(node.supervisor.stream("s").unwrap().ledger.discarded.records, 7, "its files are there yet");
+
+    node.create(lives[1].clone()).unwrap();
+    node.put(lives[1].incarnation, &records(0, 3)).await.unwrap();
+    let overview = node.supervisor.overview();
+    let received: Vec<_> = overview.streams.iter().map(|shown| shown.ledger.received.records).collect();
+    assert_eq!((received, overview.deleted.ledger.discarded.records), (vec![3], 7));
+    assert_eq!(node.supervisor.stream("s").unwrap().ledger.received.records, 3);
     node.stop().await;
 }

@@ -7,6 +7,7 @@ use super::cause::shortened;
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::time::Instant;
+use tracing::Level;
 
 /// Longest line that is kept.
 const LONGEST_LINE_BYTES: usize = 2048;
@@ -89,9 +90,18 @@ impl GuestLog {
         }
     }
 
-    /// The lines of an answer.
+    /// The lines of an answer. Those below the level of the log take no allowance.
     pub fn lines(&self, stream: &str, function: &str, lines: &[LogLine]) {
         for line in lines {
+            let is_written = match line.level {
+                LogLevel::Debug => tracing::enabled!(Level::DEBUG),
+                LogLevel::Info => tracing::enabled!(Level::INFO),
+                LogLevel::Warn => tracing::enabled!(Level::WARN),
+                LogLevel::Error => tracing::enabled!(Level::ERROR),
+            };
+            if !is_written {
+                continue;
+            }
             let Some(suppressed) = self.admit_now(stream, function) else { continue };
             let text = one_line(&line.message);
             match line.level {
