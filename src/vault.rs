@@ -107,9 +107,9 @@ impl Vault {
         Self { disk, path, keys: Mutex::default() }
     }
 
-    /// Hides a secret. Blocks on the disk the first time.
+    /// Hides a secret, by the key that the file has now: nothing is hidden by one that is nowhere else. Blocks on the disk.
     pub fn hide(&self, text: &str) -> Result<Hidden, VaultError> {
-        let keys = self.keys(true)?;
+        let keys = self.keys_to_hide()?;
         let mut nonce = [0; NONCE_LEN];
         nonce.copy_from_slice(&hmac::sign(&keys.nonces, text.as_bytes()).as_ref()[..NONCE_LEN]);
         let mut sealed = text.as_bytes().to_vec();
@@ -119,9 +119,21 @@ impl Vault {
         Ok(Hidden(format!("{FORM}{}", base64_simd::STANDARD.encode_to_string([&nonce[..], &sealed].concat()))))
     }
 
-    /// Shows a secret. Blocks on the disk the first time.
+    /// Shows a secret. Blocks on the disk the first time, and where another key is needed, which may be in the file by now.
     pub fn show(&self, hidden: &Hidden) -> Result<String, VaultError> {
-        let keys = self.keys(false)?;
+        let known = self.keys.lock().clone();
+        match known.map(|keys| self.open(&keys, hidden)) {
+            Some(Ok(text)) => Ok(text),
+            Some(Err(_)) | None => {
+                let keys = Arc::new(self.read_file()?);
+                let text = self.open(&keys, hidden)?;
+                *self.keys.lock() = Some(keys);
+                Ok(text)
+            }
+        }
+    }
+
+    fn open(&self, keys: &Keys, hidden: &Hidden) -> Result<String, VaultError> {
         let other = || VaultError::OtherKey(self.path.clone());
         let text = hidden.0.strip_prefix(FORM).ok_or_else(other)?;
         let mut bytes = base64_simd::STANDARD.decode_to_vec(text).map_err(|_| other())?;
@@ -134,21 +146,23 @@ impl Vault {
         String::from_utf8(plain.to_vec()).map_err(|_| other())
     }
 
-    /// The keys; `makes_file`: out of a new file where there is none. One at a time looks and makes, so that two that hide
-    /// their first secrets at once do so by the same key.
-    fn keys(&self, makes_file: bool) -> Result<Arc<Keys>, VaultError> {
+    /// The keys of the file; of a new one where there is none and none was known. One at a time looks and makes, so that
+    /// two that hide their first secrets at once do so by the same key.
+    fn keys_to_hide(&self) -> Result<Arc<Keys>, VaultError> {
         let mut known = self.keys.lock();
-        if let Some(keys) = &*known {
-            return Ok(keys.clone());
-        }
         let keys = match self.read_file() {
-            Err(VaultError::NoKey(_)) if makes_file => {
+            Err(VaultError::NoKey(_)) if known.is_none() => {
                 self.make_file()?;
                 self.read_file()?
             }
             keys => keys?,
         };
         Ok(known.insert(Arc::new(keys)).clone())
+    }
+
+    /// Whether there is no key file. Blocks on the disk.
+    pub fn is_without_file(&self) -> bool {
+        matches!(self.read_file(), Err(VaultError::NoKey(_)))
     }
 
     fn read_file(&self) -> Result<Keys, VaultError> {
@@ -275,6 +289,27 @@ mod tests {
         for bad in [&hidden.0, "v1:", "v1:AAAA", "v2:AAAA", "", "v1:!"] {
             assert!(matches!(other.show(&Hidden(bad.to_owned())), Err(VaultError::OtherKey(_))), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_key_that_is_in_the_file_now_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, kept) = (dir.path().join("secrets.key"), dir.path().join("kept"));
+        let running = vault(dir.path());
+        let hidden = running.hide("x").unwrap();
+        std::fs::rename(&path, &kept).unwrap();
+        // What is known is shown on; nothing new is hidden by a key that is in no file.
+        assert_eq!(running.show(&hidden).unwrap(), "x");
+        assert!(matches!(running.hide("y"), Err(VaultError::NoKey(_))) && running.is_without_file());
+        // A service that starts without it makes another, and takes the old one when it is put back.
+        let later = vault(dir.path());
+        let other = later.hide("y").unwrap();
+        assert!(matches!(later.show(&hidden), Err(VaultError::OtherKey(_))));
+        assert_eq!(later.show(&other).unwrap(), "y");
+        std::fs::rename(&kept, &path).unwrap();
+        assert_eq!(later.show(&other).unwrap(), "y");
+        assert_eq!(later.show(&hidden).unwrap(), "x");
+        assert_eq!(later.hide("x").unwrap(), hidden);
     }
 
     #[test]

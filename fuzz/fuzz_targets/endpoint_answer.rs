@@ -16,9 +16,9 @@ fuzz_target!(|body: &[u8]| {
         body: Some(body.to_vec()),
         ..Answer::default()
     };
-    if judge(&answer, ID, RequestFormat::Firehose, 0).is_ok() {
+    if judge(&answer, ID, RequestFormat::Firehose, 0, str::to_owned).is_ok() {
         let read: serde_json::Value = serde_json::from_slice(body).unwrap();
         assert!(read["requestId"] == ID && read["timestamp"].is_number());
     }
-    assert!(judge(&Answer { status: 500, ..answer }, ID, RequestFormat::Firehose, 0).is_err());
+    assert!(judge(&Answer { status: 500, ..answer }, ID, RequestFormat::Firehose, 0, str::to_owned).is_err());
 });

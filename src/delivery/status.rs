@@ -54,10 +54,12 @@ impl Inner {
         }
     }
 
-    /// The trouble that is told: the endpoint's before that of objects, unless only this one needs the operator.
+    /// The trouble that is told: the endpoint's before that of objects, unless this one alone needs the operator.
     fn trouble(&self) -> Option<(&str, Retry)> {
         match (self.endpoint.told(), self.objects.told()) {
-            (Some((_, Retry::Backoff)), Some(objects @ (_, Retry::AfterOperator))) => Some(objects),
+            (Some((_, retry)), Some(objects @ (_, Retry::AfterOperator))) if retry != Retry::AfterOperator => {
+                Some(objects)
+            }
             (endpoint, objects) => endpoint.or(objects),
         }
     }

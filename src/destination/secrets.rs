@@ -9,6 +9,7 @@ use super::s3::Secret;
 use crate::fault::{Class, Fault, Retry};
 use crate::stream::definition::Hidden;
 use crate::vault::Vault;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,7 +71,59 @@ pub fn without(mut error: DeliveryError, secret: Option<&str>, what: &str) -> De
     error
 }
 
-/// `text` with `(<what>)` in place of the secret.
+/// `text` with `(<what>)` in place of the secret, in the forms in which others may repeat it as well: as a JSON string has
+/// it, a URL, or base64. To be called before the text is cut, for a part of the secret is not found.
 pub fn hidden(text: &str, secret: &str, what: &str) -> String {
-    if secret.is_empty() { text.to_owned() } else { text.replace(secret, &format!("({what})")) }
+    // As a header has it.
+    let secret = secret.trim();
+    let mut text = text.to_owned();
+    for form in forms(secret).iter().filter(|form| !form.is_empty()) {
+        text = text.replace(form, &format!("({what})"));
+    }
+    text
+}
+
+/// Longer ones first, for one may be in another.
+fn forms(secret: &str) -> Vec<String> {
+    let json = serde_json::Value::from(secret).to_string();
+    let json = json[1..json.len() - 1].to_owned();
+    let ascii: String = json.chars().map(|c| if c.is_ascii() { c.to_string() } else { escaped(c) }).collect();
+    let slashed = |json: &str| json.replace('/', "\\/");
+    // Two characters may stand anywhere.
+    let base64 = if secret.len() < 6 { String::new() } else { base64_simd::STANDARD_NO_PAD.encode_to_string(secret) };
+    let url = percent_encoding::utf8_percent_encode(secret, UNRESERVED).to_string();
+    let mut forms = vec![secret.to_owned(), slashed(&json), json, slashed(&ascii), ascii, base64, url];
+    forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    forms.dedup();
+    forms
+}
+
+/// A character as JSON in ASCII has it.
+fn escaped(c: char) -> String {
+    c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+}
+
+/// All but the characters that RFC 3986, 2.3, leaves as they are.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+#[cfg(test)]
+mod tests {
+    use super::hidden;
+
+    #[test]
+    fn a_secret_is_hidden_in_all_forms_in_which_it_may_be_repeated() {
+        let secret = r#" ab"cd\SECR9/+é "#;
+        for said in [
+            r#"ab"cd\SECR9/+é"#,
+            r#"ab\"cd\\SECR9/+é"#,
+            r#"ab\"cd\\SECR9\/+\u00e9"#,
+            "ab%22cd%5CSECR9%2F%2B%C3%A9",
+            "YWIiY2RcU0VDUjkvK8Op",
+        ] {
+            let text = format!("bad key <{said}>, <{said}>");
+            assert_eq!(hidden(&text, secret, "key"), "bad key <(key)>, <(key)>", "{said}");
+        }
+        assert_eq!(hidden("nothing of it", secret, "key"), "nothing of it");
+        assert_eq!(hidden("no key", "", "key"), "no key");
+    }
 }

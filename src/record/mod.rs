@@ -56,8 +56,15 @@ impl Chunk {
         self.slots.iter().map(|slot| u64::from(slot.len)).sum()
     }
 
-    /// Finds the slot of an origin by binary search: slots are in origin order.
+    /// Finds the slot of an origin: at once where all records are there and whole, else by binary search, for slots are in
+    /// origin order.
     pub fn find(&self, origin: Origin) -> Option<&Slot> {
+        let at = origin.ordinal.checked_sub(self.slots.first()?.origin.ordinal)?;
+        if let Some(slot) = usize::try_from(at).ok().and_then(|at| self.slots.get(at))
+            && slot.origin == origin
+        {
+            return Some(slot);
+        }
         self.slots.binary_search_by(|slot| slot.origin.cmp(&origin)).ok().map(|i| &self.slots[i])
     }
 
@@ -137,4 +144,33 @@ pub struct Readable {
     pub records: u64,
     /// Nothing more will come.
     pub ended: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_origin_is_found_where_it_is(first in 0u64..4, steps in proptest::collection::vec((0u64..3, 0u32..2), 0..30)) {
+            let mut origin = Origin { ordinal: first, part: 0 };
+            let mut slots = Vec::new();
+            for (at, (gap, part)) in steps.into_iter().enumerate() {
+                slots.push(Slot { start: at as u32, len: 0, origin, arrival_ms: 0 });
+                // Another part of the same record, or a part of one of the next.
+                origin = match gap {
+                    0 => Origin { part: origin.part + 1, ..origin },
+                    _ => Origin { ordinal: origin.ordinal + gap, part },
+                };
+            }
+            let chunk = Chunk { buffer: Vec::new().into(), slots };
+            for ordinal in 0..64 {
+                for part in 0..32 {
+                    let origin = Origin { ordinal, part };
+                    prop_assert_eq!(chunk.find(origin), chunk.slots.iter().find(|slot| slot.origin == origin));
+                }
+            }
+        }
+    }
 }

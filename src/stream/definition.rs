@@ -50,6 +50,13 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// Whether it needs the key that secrets are hidden by.
+    pub fn has_hidden_secret(&self) -> bool {
+        let of_http = self.http.as_ref().and_then(|http| http.access_key.as_ref());
+        let of_redshift = || self.redshift.as_ref().and_then(|redshift| redshift.password.as_ref());
+        of_http.or_else(of_redshift).is_some()
+    }
+
     /// What the lane of the source backup acts on: the records as they came, to the backup's own bucket.
     pub fn of_backup(&self) -> Option<Self> {
         let backup = self.backup.as_ref()?;

@@ -175,7 +175,7 @@ impl Outside for Http {
     async fn meeting(&self, troubles: &[Trouble]) -> Arc<dyn Destination> {
         *self.receiver.troubles.lock() = troubles.iter().copied().collect();
         let hangs = troubles.contains(&Trouble::Hang);
-        let settings = HttpSettings { answer_timeout_ms: hangs.then_some(1_500), ..HttpSettings::default() };
+        let settings = HttpSettings { answer_timeout_ms: hangs.then_some(4_000), ..HttpSettings::default() };
         assert!(self.addr.ip().is_loopback());
         Arc::new(HttpDestination::new(settings, self.vault.clone(), Arc::new(SystemClock::new())).unwrap())
     }

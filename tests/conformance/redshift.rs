@@ -316,7 +316,7 @@ impl Outside for Redshift {
     async fn meeting(&self, troubles: &[Trouble]) -> Arc<dyn Destination> {
         *self.cluster.troubles.lock() = troubles.iter().copied().collect();
         let hangs = troubles.contains(&Trouble::Hang);
-        let settings = RedshiftSettings { load_timeout_ms: hangs.then_some(1_500), ..RedshiftSettings::default() };
+        let settings = RedshiftSettings { load_timeout_ms: hangs.then_some(4_000), ..RedshiftSettings::default() };
         Arc::new(RedshiftDestination::new(settings, self.vault.clone()).unwrap())
     }
 

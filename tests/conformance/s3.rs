@@ -43,7 +43,7 @@ impl Outside for S3 {
         let rules = troubles.iter().enumerate().map(rule).collect();
         let proxy = Proxy::start(self.upstream.addr, rules, hand(&self.upstream)).await;
         let hangs = troubles.contains(&Trouble::Hang);
-        let settings = S3Settings { answer_timeout_ms: hangs.then_some(1_500), ..settings(proxy.addr) };
+        let settings = S3Settings { answer_timeout_ms: hangs.then_some(4_000), ..settings(proxy.addr) };
         self.proxies.lock().push(proxy);
         Arc::new(destination(settings))
     }

@@ -53,7 +53,7 @@ impl Way {
             part_bytes: Some(PART_BYTES),
             parts_in_flight: Some(2),
             // Only who waits for an answer that never comes should run into it.
-            answer_timeout_ms: Some(if silent { 1_500 } else { 60_000 }),
+            answer_timeout_ms: Some(if silent { 4_000 } else { 60_000 }),
             ..settings(proxy.addr)
         }
     }

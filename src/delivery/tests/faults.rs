@@ -198,8 +198,9 @@ async fn a_disk_that_fails_for_a_while_needs_no_operator() {
     // Too many open files while the log is recovered.
     *disk.fail_opens.lock() = 3;
     let node = Node::start(Arc::new(disk.clone()), "/data".into(), store.clone()).await.unwrap();
-    let status = node.until("s", |s| s.waiting_records == 1 || s.state == StreamState::Faulted).await;
-    assert_eq!(status.state, StreamState::Running, "{:?}", status.last_error);
+    let ends = |s: &StreamStatus| [StreamState::Running, StreamState::Faulted].contains(&s.state);
+    let status = node.until("s", |s| ends(s) && s.oldest_undelivered_age_ms.is_some()).await;
+    assert_eq!((status.state, status.waiting_records), (StreamState::Running, 1), "{:?}", status.last_error);
 
     // The same when the range of the log that a seal names is looked up to be sent.
     let permits = node.context.send_permits.acquire_many(4).await.unwrap();

@@ -275,3 +275,24 @@ async fn a_request_with_no_room_for_its_error_parcel_is_attempted_until_there_is
         assert_eq!(std::fs::read_dir(outbox).map_or(0, Iterator::count), 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_area_that_needs_the_operator_is_told_before_the_refusal_that_led_there() {
+    let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(MemoryStore::default()));
+    *store.refused.lock() = Some(("http-endpoint-failed/", fault("the bucket is shut", Retry::AfterOperator)));
+    let (endpoint, answer) = Asked::new();
+    answer.send(Err(fault("refused for good", Retry::GiveUp))).unwrap();
+    let node = start(Arc::new(RealDisk), dir.path(), &store, &endpoint).await;
+    let definition = to_endpoint(7_200_000);
+    let incarnation = definition.incarnation;
+    node.create(definition).unwrap();
+    node.put(incarnation, &records(0, 3)).await.unwrap();
+    let is_shut = |s: &StreamStatus| s.error_area.as_ref().is_some_and(|area| area.failing_parcels == 1);
+    let status = node.until("s", is_shut).await;
+    assert_eq!(status.state, StreamState::NeedsOperator);
+    assert!(status.last_error.is_some_and(|error| error.contains("the bucket is shut")));
+    *store.refused.lock() = None;
+    node.until("s", |s| s.ledger.refused.records == 3 && s.open_seals == 0).await;
+    assert_eq!(error_records(&store).len(), 3);
+    node.stop().await;
+}

@@ -59,8 +59,15 @@ struct Explained {
     error_message: String,
 }
 
-/// Judges the answer to request `id`. `now_ms`: wall time, ms since the epoch, for a Retry-After that is a date.
-pub fn judge(answer: &Answer, id: &str, format: RequestFormat, now_ms: i64) -> Result<(), DeliveryError> {
+/// Judges the answer to request `id`. `now_ms`: wall time, ms since the epoch, for a Retry-After that is a date. What is
+/// told of the endpoint's words goes through `hide` first.
+pub fn judge(
+    answer: &Answer,
+    id: &str,
+    format: RequestFormat,
+    now_ms: i64,
+    hide: impl Fn(&str) -> String,
+) -> Result<(), DeliveryError> {
     let not_before = answer.retry_after.as_deref().and_then(|text| retry_after(text, now_ms));
     let failed = |code: &str, message: String, retry| {
         let class = if retry == Retry::Backoff { Class::Upstream } else { Class::User };
@@ -74,7 +81,7 @@ pub fn judge(answer: &Answer, id: &str, format: RequestFormat, now_ms: i64) -> R
         let message = format!(
             "The reason phrase of the answer has {length} characters, more than {MAX_REASON_CHARACTERS}. {}: {}",
             answer.status,
-            shortened(reason)
+            cut(&hide(reason), MAX_TEXT_CHARACTERS)
         );
         return failed("ResponseReasonPhraseExceededLimit", message, Retry::Backoff);
     }
@@ -90,7 +97,10 @@ pub fn judge(answer: &Answer, id: &str, format: RequestFormat, now_ms: i64) -> R
         status => {
             let said = serde_json::from_slice::<Explained>(body).map(|explained| explained.error_message);
             // Other text than the protocol's may be a page; it stands in each error record.
-            let said = said.as_deref().map_or_else(|_| cut(&text, MAX_RAW_CHARACTERS), shortened);
+            let (said, characters) =
+                said.as_deref().map_or((&*text, MAX_RAW_CHARACTERS), |said| (said, MAX_TEXT_CHARACTERS));
+            let said = hide(said);
+            let said = cut(&said, characters);
             let message =
                 format!("The following response was received from the endpoint destination. {status}: {said}");
             let retry = match status {
@@ -127,7 +137,7 @@ pub fn judge(answer: &Answer, id: &str, format: RequestFormat, now_ms: i64) -> R
                 "Response for request {id} is not recognized as valid JSON or has unexpected fields: {wrong}. Raw \
                  response received: {} {}",
                 answer.status,
-                cut(&text, MAX_RAW_CHARACTERS)
+                cut(&hide(&text), MAX_RAW_CHARACTERS)
             ),
             Retry::Backoff,
         ),
@@ -142,10 +152,6 @@ fn retry_after(text: &str, now_ms: i64) -> Option<Duration> {
     }
     let date = DateTime::parse_from_rfc2822(text).ok()?;
     Some(Duration::from_millis(u64::try_from(date.timestamp_millis().saturating_sub(now_ms)).unwrap_or(0)))
-}
-
-fn shortened(text: &str) -> &str {
-    cut(text, MAX_TEXT_CHARACTERS)
 }
 
 fn cut(text: &str, characters: usize) -> &str {
@@ -176,7 +182,7 @@ mod tests {
     }
 
     fn verdict(answer: &Answer) -> Result<(), (String, Retry)> {
-        judge(answer, ID, Firehose, NOW_MS).map_err(|error| (error.code, error.retry))
+        judge(answer, ID, Firehose, NOW_MS, str::to_owned).map_err(|error| (error.code, error.retry))
     }
 
     #[test]
@@ -235,7 +241,7 @@ mod tests {
             assert_eq!(verdict(&with_body(&body)), invalid, "{body}");
         }
         let said = Answer { status: 500, ..with_body(r#"{"more":[1],"error\u004dessage":"d\u0069sk","re":{}}"#) };
-        assert!(judge(&said, ID, Firehose, NOW_MS).unwrap_err().message.ends_with(" 500: disk"));
+        assert!(judge(&said, ID, Firehose, NOW_MS, str::to_owned).unwrap_err().message.ends_with(" 500: disk"));
     }
 
     #[test]
@@ -263,13 +269,17 @@ mod tests {
     #[test]
     fn the_endpoints_words_are_kept() {
         let said = Answer { status: 503, ..with_body(r#"{"requestId":"x","errorMessage":"disk \"full\"","more":1}"#) };
-        let error = judge(&said, ID, Firehose, NOW_MS).unwrap_err();
+        let error = judge(&said, ID, Firehose, NOW_MS, str::to_owned).unwrap_err();
         let text = r#"The following response was received from the endpoint destination. 503: disk "full""#;
         assert_eq!(error.message, text);
         let long = Answer { status: 500, ..with_body(&"é".repeat(20_000)) };
-        assert!(judge(&long, ID, Firehose, NOW_MS).unwrap_err().message.chars().count() < 8300);
-        let wrong = judge(&with_body("<html>"), ID, Firehose, NOW_MS).unwrap_err().message;
+        assert!(judge(&long, ID, Firehose, NOW_MS, str::to_owned).unwrap_err().message.chars().count() < 8300);
+        let wrong = judge(&with_body("<html>"), ID, Firehose, NOW_MS, str::to_owned).unwrap_err().message;
         assert!(wrong.ends_with("Raw response received: 200 <html>"), "{wrong}");
+        // What is hidden is hidden before the text is cut.
+        let echo = Answer { status: 500, ..with_body(&format!("{}sesame", "p".repeat(MAX_RAW_CHARACTERS - 3))) };
+        let message = judge(&echo, ID, Firehose, NOW_MS, |text| text.replace("sesame", "*")).unwrap_err().message;
+        assert!(message.ends_with("p*"), "{message}");
     }
 
     const TOKENS: &[&str] = &[
@@ -296,7 +306,7 @@ mod tests {
         fuzz("answers of endpoints", "endpoint_answers", TOKENS, &mut |bodies| {
             let judged = bodies.iter().map(|body| {
                 let answer = Answer { body: Some(body.clone()), ..good() };
-                let is_delivered = judge(&answer, ID, Firehose, NOW_MS).is_ok();
+                let is_delivered = judge(&answer, ID, Firehose, NOW_MS, str::to_owned).is_ok();
                 if is_delivered {
                     let read: serde_json::Value = serde_json::from_slice(body).unwrap();
                     let members = read.as_object().unwrap();
@@ -306,7 +316,7 @@ mod tests {
                 for status in [202, 413, 500] {
                     let text = String::from_utf8_lossy(body).into_owned();
                     let refused = Answer { status, retry_after: Some(text), ..answer.clone() };
-                    assert!(judge(&refused, ID, Firehose, NOW_MS).is_err());
+                    assert!(judge(&refused, ID, Firehose, NOW_MS, str::to_owned).is_err());
                 }
                 ended(is_delivered)
             });
@@ -318,13 +328,13 @@ mod tests {
     fn a_plain_receiver_may_say_what_it_likes() {
         for format in [Ndjson, JsonArray] {
             for status in [200, 201, 202, 204] {
-                assert_eq!(judge(&Answer { status, ..with_body("thanks") }, ID, format, NOW_MS), Ok(()));
+                assert_eq!(judge(&Answer { status, ..with_body("thanks") }, ID, format, NOW_MS, str::to_owned), Ok(()));
             }
             for answer in [Answer { body: None, ..good() }, Answer { reason: Some("x".repeat(65)), ..good() }] {
-                assert_eq!(judge(&answer, ID, format, NOW_MS), Ok(()), "{answer:?}");
+                assert_eq!(judge(&answer, ID, format, NOW_MS, str::to_owned), Ok(()), "{answer:?}");
             }
             for status in [302, 400, 500] {
-                assert!(judge(&Answer { status, ..good() }, ID, format, NOW_MS).is_err());
+                assert!(judge(&Answer { status, ..good() }, ID, format, NOW_MS, str::to_owned).is_err());
             }
         }
     }
@@ -333,7 +343,7 @@ mod tests {
     fn retry_after_is_seconds_or_a_date() {
         let asked = |text: &str| {
             let answer = Answer { status: 503, retry_after: Some(text.to_owned()), ..good() };
-            judge(&answer, ID, Firehose, NOW_MS).unwrap_err().not_before.map(|pause| pause.as_secs())
+            judge(&answer, ID, Firehose, NOW_MS, str::to_owned).unwrap_err().not_before.map(|pause| pause.as_secs())
         };
         assert_eq!(asked("0"), Some(0));
         assert_eq!(asked(" 120 "), Some(120));

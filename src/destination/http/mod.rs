@@ -19,7 +19,7 @@ pub use settings::{HttpSettings, may_be_used};
 use super::aws_http::host_of;
 use super::body::{LocalFault, ParcelBody, Sending};
 use super::room::Room;
-use super::secrets::{Secrets, without};
+use super::secrets::{Secrets, hidden};
 use super::trust::CaFileError;
 use super::{Consignment, DeliveryError, Destination, Guarantee};
 use crate::clock::Clock;
@@ -114,8 +114,9 @@ impl HttpDestination {
                 LocalFault::error,
             ));
         }
-        let judged = judge::judge(&answer, &parcel.key, request.format, self.clock.wall_ms());
-        judged.map_err(|error| without(error, access_key.as_deref(), "access key"))
+        // It may repeat the key that it was given.
+        let hide = |text: &str| hidden(text, access_key.as_deref().unwrap_or_default(), "access key");
+        judge::judge(&answer, &parcel.key, request.format, self.clock.wall_ms(), hide)
     }
 
     async fn access_key(&self, target: &HttpTarget) -> Result<Option<String>, DeliveryError> {
