@@ -19,6 +19,7 @@ use ring::hmac;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const FORM: &str = "v1:";
 const FILE_FORM: &str = "hydrant-key-1 ";
@@ -28,11 +29,11 @@ const KEY_BYTES: usize = 32;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum VaultError {
     /// The key file is gone, but something was hidden by it.
-    #[error("the key file {0} is missing: restore it, or update the stream with its secret")]
+    #[error("the key file {0} is missing: restore it, or start the service anew and update the stream with its secret")]
     NoKey(PathBuf),
     /// The key file is not one.
     #[error(
-        "the key file {0} cannot be understood: restore it, or move it away and update the streams with their secrets"
+        "the key file {0} cannot be understood: restore it, or move it away, start the service anew and update the streams with their secrets"
     )]
     BadKey(PathBuf),
     /// What was hidden was hidden by another key, or is damaged.
@@ -79,6 +80,8 @@ pub struct Vault {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     keys: Mutex<Option<Arc<Keys>>>,
+    /// Whether it was told that the file is open to its group.
+    has_warned: AtomicBool,
 }
 
 struct Keys {
@@ -104,7 +107,7 @@ impl Keys {
 impl Vault {
     /// A vault whose key file is `path`. Nothing is read yet.
     pub fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
-        Self { disk, path, keys: Mutex::default() }
+        Self { disk, path, keys: Mutex::default(), has_warned: AtomicBool::new(false) }
     }
 
     /// Hides a secret, by the key that the file has now: nothing is hidden by one that is nowhere else. Blocks on the disk.
@@ -160,9 +163,17 @@ impl Vault {
         Ok(known.insert(Arc::new(keys)).clone())
     }
 
-    /// Whether there is no key file. Blocks on the disk.
+    /// Reads the key file, if there is one, so that nothing is hidden by another later on. Whether there is none. Blocks on
+    /// the disk.
     pub fn is_without_file(&self) -> bool {
-        matches!(self.read_file(), Err(VaultError::NoKey(_)))
+        let mut known = self.keys.lock();
+        match self.read_file() {
+            Ok(keys) => *known = Some(Arc::new(keys)),
+            Err(VaultError::NoKey(_)) => return true,
+            // Told to who needs a secret.
+            Err(_) => {}
+        }
+        false
     }
 
     fn read_file(&self) -> Result<Keys, VaultError> {
@@ -176,7 +187,7 @@ impl Vault {
             return Err(VaultError::Exposed { path: self.path.clone(), mode });
         }
         // Who mounts a volume may give it to a group each time (fsGroup of Kubernetes), which is no reason to stand still.
-        if mode & 0o070 != 0 {
+        if mode & 0o070 != 0 && !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(path = %self.path.display(), "the key file is open to its group, by mode {mode:04o}");
         }
         let mut text = vec![0; file.len_bytes().map_err(io)?.min(200) as usize];
@@ -310,6 +321,12 @@ mod tests {
         assert_eq!(later.show(&other).unwrap(), "y");
         assert_eq!(later.show(&hidden).unwrap(), "x");
         assert_eq!(later.hide("x").unwrap(), hidden);
+        assert!(matches!(later.show(&other), Err(VaultError::OtherKey(_))));
+        // One that was there at the start is known, used or not.
+        let idle = vault(dir.path());
+        assert!(!idle.is_without_file());
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(idle.hide("z"), Err(VaultError::NoKey(_))));
     }
 
     #[test]

@@ -357,9 +357,9 @@ impl Foundation {
         let glue = options.glue.clone().map(|glue| Glue::open(glue, disk.clone(), folder.tables(), clock.clone()));
         let glue = glue.transpose()?.map(Arc::new);
         let vault = Arc::new(Vault::new(disk.clone(), folder.secrets_key()));
-        if rows.iter().any(|row| row.definition.has_hidden_secret()) && vault.is_without_file() {
-            let what = "the key by which secrets of streams are hidden is missing: restore the file; with the next new secret \
-                        another is made, and streams with a secret of before need an update with it";
+        if vault.is_without_file() && rows.iter().any(|row| row.definition.has_hidden_secret()) {
+            let what = "the key by which secrets of streams are hidden is missing: restore the file and start the service anew; \
+                        another is made for new secrets, which will have to be given again behind that";
             tracing::warn!(path = %folder.secrets_key().display(), "{what}");
         }
         let requests = Arc::new(HttpDestination::new(options.http.clone(), vault.clone(), clock.clone())?);

@@ -97,7 +97,7 @@ impl LaneStatus {
         self.inner.lock().readable.is_some()
     }
 
-    /// Whether a worker has opened the lane.
+    /// Whether the ledger follows what can be read of the lane.
     pub fn is_open(&self) -> bool {
         let inner = self.inner.lock();
         inner.readable.is_some() && !inner.is_unread

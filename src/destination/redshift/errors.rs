@@ -50,7 +50,7 @@ pub fn of_session(error: &Error, doing: &str) -> DeliveryError {
             text.push_str(&format!("; {what}: {more}"));
         }
     }
-    failed(code, cut(&text), retry)
+    failed(code, &text, retry)
 }
 
 /// What to do about an error of TLS.
@@ -81,14 +81,14 @@ pub fn with_last_words(error: DeliveryError, said: Option<Said>) -> DeliveryErro
         return error;
     }
     let (code, retry) = of_server(&state, &message);
-    failed(code, cut(&format!("{}, behind {message} (SQLSTATE {state})", error.message)), retry)
+    failed(code, format!("{}, behind {message} (SQLSTATE {state})", error.message), retry)
 }
 
 /// An error of a session that just ended, with what ended its connection, if that is known.
 pub fn with_end(error: DeliveryError, end: Option<&str>) -> DeliveryError {
     match end {
         Some(end) if error.code == "Redshift.ConnectionFailed" && !error.message.contains(end) => {
-            DeliveryError { message: cut(&format!("{}: {end}", error.message)).to_owned(), ..error }
+            DeliveryError { message: format!("{}: {end}", error.message), ..error }
         }
         _ => error,
     }
@@ -122,7 +122,8 @@ fn code_of(error: &DeliveryError) -> &str {
     error.code.strip_prefix("Redshift.").unwrap_or_default()
 }
 
-fn cut(text: &str) -> &str {
+/// So much of a text as is kept: what a secret was hidden in before.
+pub fn cut(text: &str) -> &str {
     text.char_indices().nth(MAX_TEXT_CHARACTERS).map_or(text, |(end, _)| &text[..end])
 }
 

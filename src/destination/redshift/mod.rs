@@ -34,7 +34,7 @@ mod words;
 pub use copy::{refused_for_stdin, skips_rows};
 pub use settings::RedshiftSettings;
 
-use super::secrets::{Secrets, without};
+use super::secrets::{Secrets, hidden};
 use super::trust::CaFileError;
 use super::{Consignment, DeliveryError, Destination, Guarantee, Settled};
 use crate::failpoint;
@@ -121,7 +121,10 @@ impl RedshiftDestination {
             }
             done
         };
-        done.await.map_err(|error| without(error, Some(&login.password), "password"))
+        done.await.map_err(|error| {
+            let text = hidden(&error.message, &login.password, "password");
+            DeliveryError { message: errors::cut(&text).to_owned(), ..error }
+        })
     }
 
     fn server(&self, target: &RedshiftTarget) -> Result<Server, DeliveryError> {
